@@ -1,0 +1,160 @@
+"""The frame every page stands in: who is looking, in which language, with which protections.
+
+A page asks the frame for the session, and hands it a template name and values; the frame adds navigation, words,
+the CSRF token and the security headers. Scripts come only from `/static`, never inline.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+from markupsafe import Markup, escape
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from ikkan.ground.errors import NotAllowed, NotAuthenticated
+from ikkan.kit.language import Words, negotiate
+from ikkan.kit.session import COOKIE, Session, SessionKeeper
+
+SECURITY_HEADERS = {
+    "content-security-policy": (
+        "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+    "cache-control": "no-store",
+}
+UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One entry of the navigation."""
+
+    path: str
+    words_key: str
+    admin: bool = False
+
+
+class Frame:
+    """Renders pages and guards their doors.
+
+    Args:
+        keeper: issues and reads sessions.
+        words: all strings, of the house and of every app.
+        admit: decides who a request without a cookie is (a keyless person on loopback, or nobody), and whether the
+            key behind a cookie still stands.
+        language: the operator's default, or "auto".
+    """
+
+    def __init__(
+        self,
+        keeper: SessionKeeper,
+        words: Words,
+        admit: Callable[[Request, Session | None], Session | None],
+        *,
+        language: str = "auto",
+    ) -> None:
+        self.keeper = keeper
+        self.words = words
+        self._admit = admit
+        self._language = language
+        self._places: list[Place] = []
+        self._loaders: list[jinja2.BaseLoader] = [jinja2.PackageLoader("ikkan.kit")]
+        self._jinja = self._environment()
+
+    def add_templates(self, package: str) -> None:
+        """Let templates of `package` (its `templates/` folder) be found after the house's own."""
+        self._loaders.append(jinja2.PackageLoader(package))
+        self._jinja = self._environment()
+
+    def add_place(self, place: Place) -> None:
+        self._places.append(place)
+
+    def session(self, request: Request) -> Session | None:
+        """Who is looking, or None."""
+        cookie = request.cookies.get(COOKIE)
+        return self._admit(request, self.keeper.read(cookie) if cookie else None)
+
+    def require(self, request: Request, *, admin: bool = False) -> Session:
+        """The signed-in person; raises `NotAuthenticated` for nobody and `NotAllowed` for a person without the scope."""
+        session = self.session(request)
+        if session is None:
+            raise NotAuthenticated("sign in to see this page", hint="/sign-in")
+        if admin and not session.is_admin:
+            raise NotAllowed("this page is for administrators", hint="sign in with a key of scope admin")
+        return session
+
+    async def require_post(self, request: Request, *, admin: bool = False) -> Session:
+        """Like `require`, and the request carries our CSRF token (header `x-csrf-token` or form field `csrf`)."""
+        session = self.require(request, admin=admin)
+        token = request.headers.get("x-csrf-token", "")
+        if not token and "form" in request.headers.get("content-type", ""):
+            token = str((await request.form()).get("csrf", ""))
+        if not self.keeper.csrf_ok(session, token):
+            raise NotAllowed("this form is stale or came from another site", hint="reload the page and try again")
+        return session
+
+    def language(self, request: Request) -> str:
+        return negotiate(request, self._language)
+
+    def render(self, request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+        """One page, whole or as a fragment, with the frame's protections."""
+        session = self.session(request)
+        language = self.language(request)
+        html = self._jinja.get_template(template).render(
+            request_path=request.url.path,
+            session=session,
+            csrf=self.keeper.csrf(session) if session else "",
+            language=language,
+            t=self.words.say(language),
+            places=[place for place in self._places if not place.admin or (session and session.is_admin)],
+            **values,
+        )
+        response = HTMLResponse(html, status_code=status, headers=SECURITY_HEADERS)
+        if session and COOKIE not in request.cookies:
+            self.remember(response, session)
+        return response
+
+    def remember(self, response: Response, session: Session) -> None:
+        """Set the session cookie: not readable by scripts, not sent from other sites."""
+        response.set_cookie(
+            COOKIE, self.keeper.cookie(session), httponly=True, samesite="strict", max_age=12 * 3600, path="/"
+        )
+
+    def forget(self, response: Response) -> None:
+        response.delete_cookie(COOKIE, path="/", samesite="strict", httponly=True)
+
+    def to_sign_in(self, request: Request) -> Response:
+        """Send the person to sign in and back here afterwards."""
+        return RedirectResponse(f"/sign-in?next={quote(request.url.path)}", status_code=303, headers=SECURITY_HEADERS)
+
+    def _environment(self) -> jinja2.Environment:
+        environment = jinja2.Environment(
+            loader=jinja2.ChoiceLoader(self._loaders),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters["json_attribute"] = _json_attribute
+        return environment
+
+
+def _json_attribute(value: Mapping[str, Any]) -> Markup:
+    # For data-* attributes read by our scripts: inline script is forbidden by the policy above.
+    return Markup(escape(json.dumps(value, ensure_ascii=False)))
+
+
+def static_folder() -> Path:
+    """Where the frame's own style sheet and script lie."""
+    return Path(__file__).parent / "static"

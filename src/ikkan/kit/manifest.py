@@ -1,0 +1,76 @@
+"""The manifest: everything the house needs to know of an app, and everything an app is handed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+from starlette.routing import BaseRoute
+
+from ikkan.cloud.pipeline import Pipeline
+from ikkan.flywheel.contract import Learnable
+from ikkan.ground.artifacts import ArtifactStore
+from ikkan.ground.clock import Clock
+from ikkan.ground.db import Database
+from ikkan.ground.eventlog import EventLog
+from ikkan.ground.ids import SubjectId, TenantId
+from ikkan.ground.settings import Settings
+from ikkan.kit.frame import Frame
+from ikkan.models.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What `bootstrap` hands to an app. An app takes what it needs and asks for nothing else."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    events: EventLog
+    artifacts: ArtifactStore
+    registry: Registry
+    pipeline: Pipeline
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """Something the assistant may call by name; the description is its prompt."""
+
+    name: str
+    description: str
+    handler: Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """An event an app writes, with one frozen sample payload per version ever written."""
+
+    name: str
+    version: int
+    samples: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """An app as the house sees it. `tests/apps/test_every_app.py` holds each one to the house rules."""
+
+    name: str
+    """Lower case; `/a/<name>/v1` is its API, `/<name>` its pages."""
+    title: Mapping[str, str]
+    """By language: ja and en at least."""
+    erases: Callable[[Connection, TenantId, SubjectId], int]
+    """Remove a person from this app's own tables; returns the rows removed."""
+    routes: tuple[BaseRoute, ...] = ()
+    """API routes, relative to `/a/<name>/v1`."""
+    pages: tuple[BaseRoute, ...] = ()
+    """Page routes, relative to `/<name>`."""
+    tools: tuple[Tool, ...] = ()
+    emits: tuple[EventKind, ...] = ()
+    learns: tuple[Learnable, ...] = ()
+    templates: str = ""
+    """The package whose `templates/` folder holds this app's pages."""
+    words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Strings people see: key → language → text."""

@@ -1,0 +1,165 @@
+"""Write tiny random checkpoints and what `transformers` says about them. Run as a script, in a process of its own.
+
+    python make_tiny.py FOLDER
+
+Every checkpoint is a folder `NAME/` holding what a user would have (safetensors with its JSON files, or one GGUF file)
+and beside it `NAME.npz` with `ids` (n,) and `logits` (n, vocab). Weights come from fixed seeds.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+VOCAB = 288
+TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+SHAPE = {
+    "vocab_size": VOCAB, "hidden_size": 96, "intermediate_size": 160, "num_hidden_layers": 3, "num_attention_heads": 6,
+    "num_key_value_heads": 2, "max_position_embeddings": 256, "initializer_range": 0.15, "eos_token_id": 256,
+    "bos_token_id": 256, "pad_token_id": None,
+}  # fmt: skip
+IDS = np.random.default_rng(5).integers(0, 256, size=61).astype(np.int32)
+
+
+def build(kind: str, seed: int, **changes: Any) -> Any:
+    """A random network whose biases and norms are not the zeros and ones `transformers` starts with."""
+    torch.manual_seed(seed)
+    config, network = {"qwen2": (Qwen2Config, Qwen2ForCausalLM), "llama": (LlamaConfig, LlamaForCausalLM)}[kind]
+    model = network(config(**{**SHAPE, **changes})).eval()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.endswith(".bias"):
+                weight.normal_(0, 0.3)
+            if "norm" in name:
+                weight.uniform_(0.5, 1.5)
+    return model
+
+
+def vocabulary() -> list[str]:
+    """256 bytes in the GPT-2 alphabet, the special tokens, and unused ones up to VOCAB."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    return alphabet + SPECIAL + [f"<|unused{n}|>" for n in range(VOCAB - 256 - len(SPECIAL))]
+
+
+def answer(model: Any) -> np.ndarray[Any, Any]:
+    with torch.inference_mode():
+        return model(torch.from_numpy(IDS.astype(np.int64))[None]).logits[0].float().numpy()
+
+
+def save_folder(model: Any, folder: Path, kind: torch.dtype = torch.float32) -> None:
+    """A Hugging Face folder whose weights are stored as `kind`; the reference answers with them, in float32."""
+    model.to(kind).save_pretrained(folder)
+    model.float()
+    words = vocabulary()
+    tokenizer = Tokenizer(models.BPE(vocab={word: n for n, word in enumerate(words)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(words[256:])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"eos_token": SPECIAL[0], "chat_template": TEMPLATE, "tokenizer_class": "PreTrainedTokenizerFast"})
+    )
+    np.savez(folder.with_suffix(".npz"), ids=IDS, logits=answer(model))
+
+
+GGUF_NAMES = {
+    "model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output",
+    "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm", "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
+    "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+}  # fmt: skip
+
+
+def gguf_name(name: str) -> str:
+    stem, kind = name.rsplit(".", 1)
+    if stem.startswith("model.layers."):
+        _, _, number, rest = stem.split(".", 3)
+        return f"blk.{number}.{GGUF_NAMES[rest]}.{kind}"
+    return f"{GGUF_NAMES[stem]}.{kind}"
+
+
+def interleave(weight: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
+    """Row order of a llama GGUF: rotation partners side by side instead of half a head apart."""
+    return weight.reshape(heads, 2, -1, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape)
+
+
+def save_gguf(model: Any, folder: Path, kind: gguf.GGMLQuantizationType) -> None:
+    """One GGUF file; the reference answers with the weights rounded as the file has them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config, arch = model.config, model.config.model_type
+    writer = gguf.GGUFWriter(folder / f"{folder.name}.gguf", arch)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm" if arch == "llama" else "qwen2")
+    writer.add_token_list(vocabulary())
+    writer.add_token_types([1] * 256 + [3] * (VOCAB - 256))
+    writer.add_token_merges([])
+    writer.add_eos_token_id(256)
+    writer.add_chat_template(TEMPLATE)
+    tied = config.tie_word_embeddings
+    rounded: dict[str, torch.Tensor] = {}
+    for name, weight in model.state_dict().items():
+        if name == "lm_head.weight" and tied:
+            continue
+        values = weight.numpy()
+        heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}.get(name.split(".")[-2], 0)
+        turned = heads > 0 and arch == "llama"
+        stored = interleave(values, heads) if turned else values
+        if values.ndim == 2:
+            packed = gguf.quants.quantize(stored, kind)
+            restored = gguf.quants.dequantize(packed, kind).astype(np.float32)
+            writer.add_tensor(gguf_name(name), packed, raw_dtype=kind)
+        else:
+            restored = stored
+            writer.add_tensor(gguf_name(name), np.ascontiguousarray(stored))
+        if turned:
+            restored = restored.reshape(heads, -1, 2, *restored.shape[1:]).swapaxes(1, 2).reshape(values.shape)
+        rounded[name] = torch.from_numpy(np.array(restored))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    if tied:
+        rounded["lm_head.weight"] = rounded["model.embed_tokens.weight"]
+    model.load_state_dict(rounded)
+    np.savez(folder.with_suffix(".npz"), ids=IDS, logits=answer(model))
+
+
+def main(out: Path) -> None:
+    kinds = gguf.GGMLQuantizationType
+    save_folder(build("qwen2", 1, tie_word_embeddings=True), out / "qwen2-tied")
+    save_folder(build("qwen2", 2, tie_word_embeddings=False), out / "qwen2-untied")
+    # Qwen2.5 keeps the architecture and moves the base of the rotation.
+    turning = {"rope_type": "default", "rope_theta": 1_000_000.0}
+    save_folder(build("qwen2", 3, tie_word_embeddings=False, rope_parameters=turning), out / "qwen25-untied")
+    save_folder(build("qwen2", 4, num_key_value_heads=6), out / "qwen2-all-heads")
+    save_folder(build("qwen2", 13, tie_word_embeddings=True), out / "qwen2-float16", torch.float16)
+    save_folder(build("qwen2", 14, tie_word_embeddings=True), out / "qwen2-bfloat16", torch.bfloat16)
+    save_folder(build("llama", 5, tie_word_embeddings=False), out / "llama-untied")
+    save_folder(build("llama", 6, tie_word_embeddings=True, head_dim=32), out / "llama-wide-heads")
+    save_gguf(build("qwen2", 7, tie_word_embeddings=True), out / "qwen2-f32", kinds.F32)
+    save_gguf(build("qwen2", 8, tie_word_embeddings=False), out / "qwen2-f16", kinds.F16)
+    save_gguf(build("llama", 9, tie_word_embeddings=True), out / "llama-f32", kinds.F32)
+    save_gguf(build("llama", 10, tie_word_embeddings=False), out / "llama-q8_0", kinds.Q8_0)
+    save_gguf(build("llama", 11, tie_word_embeddings=True), out / "llama-q4_0", kinds.Q4_0)
+    save_gguf(build("qwen2", 12, tie_word_embeddings=True), out / "qwen2-q4_1", kinds.Q4_1)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
