@@ -65,7 +65,7 @@ bench: $(VENV)/.dev ## Every benchmark, one JSON line a figure (quiet machine, p
 
 new-app: $(VENV)/.dev ## make new-app NAME=parking: an app with the house's seven files, green before you type
 	@test -n "$(NAME)" || { echo "say which: make new-app NAME=parking"; exit 1; }
-	$(BIN)/python -m ikkan.cli new-app $(NAME)
+	$(BIN)/python tools/new_app.py $(NAME)
 
 clean: ## Remove what set-up and tests made (never $(IKKAN_HOME))
 	rm -rf $(VENV) .venv-peers web/node_modules build .cache test-output .mypy_cache .ruff_cache .pytest_cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -43,20 +45,12 @@ def test_an_upgrade_makes_the_folder_and_the_tables(tmp_path: Path) -> None:
     assert is_current(url)
 
 
-def test_two_upgrades_at_once_both_succeed(tmp_path: Path) -> None:
+def test_processes_that_upgrade_at_once_all_succeed(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/ikkan.db"
-    faults: list[BaseException] = []
-
-    def go() -> None:
-        try:
-            upgrade(url)
-        except BaseException as exc:
-            faults.append(exc)
-
-    threads = [threading.Thread(target=go) for _ in range(2)]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
-    assert faults == [] and is_current(url)
+    script = f"from ikkan.ground.db import upgrade; upgrade({url!r})"
+    running = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(3)]
+    assert [process.wait(60) for process in running] == [0, 0, 0]
+    assert is_current(url)
 
 
 def test_a_database_of_a_newer_ikkan_is_refused(database: Database, database_url: str) -> None:
@@ -135,10 +129,41 @@ def test_writers_in_many_threads_take_turns(table: Database) -> None:
                 connection.execute(moments.update().values(n=moments.c.n + 1))
 
     threads = [threading.Thread(target=add_ten) for _ in range(4)]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     with table.read() as connection:
         assert connection.scalar(sa.select(moments.c.n)) == 40
+
+
+def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/ikkan.db"
+    script = f"""
+from ikkan.ground.db import Database
+database = Database({url!r})
+with database.transaction() as connection:
+    connection.exec_driver_sql("CREATE TABLE told (n INTEGER)")
+n = 0
+while True:
+    n += 1
+    with database.transaction() as connection:
+        connection.exec_driver_sql("INSERT INTO told VALUES (?)", (n,))
+    print(n, flush=True)
+"""
+    writer = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert writer.stdout is not None
+    for _ in range(50):
+        writer.stdout.readline()
+    writer.kill()
+    acknowledged = [50, *(int(line) for line in writer.stdout.read().split("\n")[:-1])][-1]
+    writer.wait()
+    writer.stdout.close()
+    database = Database(url)
+    with database.read() as connection:
+        kept = connection.exec_driver_sql("SELECT count(*), max(n) FROM told").one()
+    database.close()
+    assert kept[0] == kept[1] >= acknowledged
 
 
 async def test_run_leaves_the_event_loop_and_brings_the_result_back(table: Database) -> None:

@@ -5,8 +5,8 @@ May not enter: any other room of ikkan (contract "Rooms are stacked"); the envir
 (ruff's banned-api). Importing a module here does no I/O and starts no thread (`tests/ground/test_signs.py`).
 Begin at `errors.py` and `events.py` (types), then `db.py` and `eventlog.py` (what is kept, and how).
 
-Only values and types are re-exported; the parts with I/O are imported by their own name (`from ikkan.ground.db import Database`),
-so that a process pays only for what it uses.
+Only values and types are re-exported; the parts with I/O are imported by their own name
+(`from ikkan.ground.db import Database`), so that a process pays only for what it uses.
 """
 
 from ikkan.ground.clock import Clock, FakeClock, SystemClock

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -98,9 +99,7 @@ class Database:
             _teach_sqlite(self._reader, begin="BEGIN", read_only=True)
         else:
             self._writer = _postgres(parsed)
-            self._reader = self._writer.execution_options(
-                postgresql_readonly=True, isolation_level="REPEATABLE READ"
-            )
+            self._reader = self._writer.execution_options(postgresql_readonly=True, isolation_level="REPEATABLE READ")
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -253,7 +252,7 @@ def _teach_sqlite(engine: sa.Engine, *, begin: str, read_only: bool = False) -> 
         if read_only:
             cursor.execute("PRAGMA query_only=ON")
         else:
-            cursor.execute("PRAGMA journal_mode=WAL")
+            _use_wal(cursor)
             # A commit must survive `kill -9`: with WAL it does at NORMAL, since the operating system already has
             # the bytes. FULL adds a disk flush to every commit to survive a power cut too; NORMAL can lose the
             # last moments then, but never corrupts. See docs/decisions/0010.
@@ -266,6 +265,20 @@ def _teach_sqlite(engine: sa.Engine, *, begin: str, read_only: bool = False) -> 
     @sa.event.listens_for(engine, "begin")
     def begin_transaction(connection: sa.Connection) -> None:
         connection.exec_driver_sql(begin)
+
+
+def _use_wal(cursor: Any) -> None:
+    # The file remembers it. Two processes that first open a new file at once may meet here, and SQLite does not
+    # apply the busy timeout to this change.
+    until = time.monotonic() + _BUSY_TIMEOUT_MS / 1e3
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
 
 
 @contextmanager

@@ -13,10 +13,12 @@ IkkanError
 │   │   ├── ChecksumMismatch
 │   │   └── NotFinite
 │   ├── BadTemplate
-│   └── PromptTooLong
+│   ├── PromptTooLong
+│   └── RequestTooLarge
 ├── NotAuthenticated
 ├── NotAllowed
-│   └── ErasedSubject
+│   ├── ErasedSubject
+│   └── ContentRefused
 ├── NotFound
 │   ├── UnknownModel
 │   ├── UnknownArtifact
@@ -142,6 +144,12 @@ class PromptTooLong(BadInput):
     code, status, retryable = "context_length_exceeded", 400, False
 
 
+class RequestTooLarge(BadInput):
+    """The request's body is larger than this door takes."""
+
+    code, status, retryable = "request_too_large", 413, False
+
+
 class NotAuthenticated(IkkanError):
     """No key, or a key we do not know or have revoked."""
 
@@ -158,6 +166,12 @@ class ErasedSubject(NotAllowed):
     """This person was erased; nothing more is recorded about them."""
 
     code, status, retryable = "erased_subject", 403, False
+
+
+class ContentRefused(NotAllowed):
+    """A guard did not let this text pass."""
+
+    code, status, retryable = "content_refused", 403, False
 
 
 class NotFound(IkkanError):

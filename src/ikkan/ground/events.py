@@ -35,7 +35,8 @@ class NewEvent:
     """Something that happened and is not recorded yet.
 
     >>> from datetime import UTC
-    >>> clicked = NewEvent("ItemClicked", 1, TenantId("t1"), None, datetime(2026, 1, 1, tzinfo=UTC), SERVICE, {"item": 7})
+    >>> at = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> clicked = NewEvent("ItemClicked", 1, TenantId("t1"), None, at, SERVICE, {"item": 7})
     >>> clicked.name, clicked.payload["item"]
     ('ItemClicked', 7)
     """

@@ -17,9 +17,9 @@ class FakeEvents:
 
     >>> from datetime import UTC
     >>> from ikkan.ground.clock import FakeClock
-    >>> events = FakeEvents(FakeClock(datetime(2026, 1, 1, tzinfo=UTC)))
-    >>> ada = SubjectId("ada")
-    >>> _ = events.append(NewEvent("Seen", 1, TenantId("t"), ada, datetime(2026, 1, 1, tzinfo=UTC), "service", {"n": 1}))
+    >>> at, ada = datetime(2026, 1, 1, tzinfo=UTC), SubjectId("ada")
+    >>> events = FakeEvents(FakeClock(at))
+    >>> _ = events.append(NewEvent("Seen", 1, TenantId("t"), ada, at, "service", {"n": 1}))
     >>> [event.payload["n"] for event in events.read(["Seen"])]
     [1]
     >>> events.set_consent(TenantId("t"), ada, "improve", False); list(events.read(["Seen"]))

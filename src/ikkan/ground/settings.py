@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from ikkan.ground.errors import UnknownSetting
 
@@ -201,7 +201,9 @@ def load_settings(
         port=port,
         database_url=database_url,
         jobs_database_url=decide("jobs_database_url", _url, jobs_default, jobs_reason),
-        engine_url=decide("engine_url", _http_url, f"http://127.0.0.1:{_next_port(port)}", "the port after the gateway's"),
+        engine_url=decide(
+            "engine_url", _http_url, f"http://127.0.0.1:{_next_port(port)}", "the port after the gateway's"
+        ),
         engine_threads=decide("engine_threads", _integer(1, 1024), machine.cores, machine.cores_reason),
         kv_bytes=decide(
             "kv_bytes",
@@ -274,8 +276,8 @@ def _refuse_unknown(name: str, known: Any, *, spoken: str) -> None:
 
 def _folder(raw: object) -> Path:
     text = str(raw).strip()
-    if not text:
-        raise ValueError("an empty path")
+    if not text or "?" in text:
+        raise ValueError("a folder without '?' in its name")
     return Path(text).expanduser().absolute()
 
 
@@ -338,7 +340,7 @@ def _http_url(raw: object) -> str:
 
 
 def _sqlite_url(path: Path) -> str:
-    return f"sqlite:///{quote(str(path))}" if "?" in str(path) or "%" in str(path) else f"sqlite:///{path}"
+    return f"sqlite:///{path}"
 
 
 def _next_port(port: int) -> int:

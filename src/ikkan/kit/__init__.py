@@ -5,9 +5,10 @@ language, look. May not enter: any one app or the console. (Contract "Rooms are 
 Begin at `manifest.py`; `frame.py` is what a page talks to.
 """
 
+from ikkan.kit.api import api
 from ikkan.kit.frame import Frame, Place
 from ikkan.kit.language import Words, negotiate
 from ikkan.kit.manifest import App, EventKind, Parts, Tool
 from ikkan.kit.session import Session, SessionKeeper
 
-__all__ = ["App", "EventKind", "Frame", "Parts", "Place", "Session", "SessionKeeper", "Tool", "Words", "negotiate"]
+__all__ = ["App", "EventKind", "Frame", "Parts", "Place", "Session", "SessionKeeper", "Tool", "Words", "api", "negotiate"]

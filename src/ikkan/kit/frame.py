@@ -95,8 +95,13 @@ class Frame:
         return session
 
     async def require_post(self, request: Request, *, admin: bool = False) -> Session:
-        """Like `require`, and the request carries our CSRF token (header `x-csrf-token` or form field `csrf`)."""
+        """Like `require`, and a browser's request carries our CSRF token (header `x-csrf-token` or form field `csrf`).
+
+        A program that sends a key of its own, or no cookie at all, needs none: no other site can make it ask.
+        """
         session = self.require(request, admin=admin)
+        if not _from_a_browser(request):
+            return session
         token = request.headers.get("x-csrf-token", "")
         if not token and "form" in request.headers.get("content-type", ""):
             token = str((await request.form()).get("csrf", ""))
@@ -116,6 +121,7 @@ class Frame:
             session=session,
             csrf=self.keeper.csrf(session) if session else "",
             language=language,
+            theme=request.cookies.get("ikkan_theme") if request.cookies.get("ikkan_theme") in {"light", "dark"} else None,
             t=self.words.say(language),
             places=[place for place in self._places if not place.admin or (session and session.is_admin)],
             **values,
@@ -148,6 +154,12 @@ class Frame:
         )
         environment.filters["json_attribute"] = _json_attribute
         return environment
+
+
+def _from_a_browser(request: Request) -> bool:
+    if request.headers.get("authorization", "").startswith("Bearer "):
+        return False
+    return bool({"cookie", "origin", "sec-fetch-site", "referer"} & set(request.headers.keys()))
 
 
 def _json_attribute(value: Mapping[str, Any]) -> Markup:

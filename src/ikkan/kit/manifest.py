@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fastapi import FastAPI
 from sqlalchemy import Connection
 from starlette.routing import BaseRoute
 
@@ -63,8 +64,8 @@ class App:
     """By language: ja and en at least."""
     erases: Callable[[Connection, TenantId, SubjectId], int]
     """Remove a person from this app's own tables; returns the rows removed."""
-    routes: tuple[BaseRoute, ...] = ()
-    """API routes, relative to `/a/<name>/v1`."""
+    api: FastAPI | None = None
+    """Its API, made by `kit.api`; mounted at `/a/<name>/v1`."""
     pages: tuple[BaseRoute, ...] = ()
     """Page routes, relative to `/<name>`."""
     tools: tuple[Tool, ...] = ()

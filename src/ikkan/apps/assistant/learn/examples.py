@@ -1,0 +1,185 @@
+"""Events as examples: which question, who asked, and what people said the right answer was.
+
+| what happened | truth | teaches |
+|---|---|---|
+| edit: "it should say this" | the known answer that says the same, else a new one | yes |
+| choice: "this one is right" | that entry; nothing chosen (`knowledge_id` null): no known answer | yes |
+| thumb up on a known answer | that entry | yes |
+| thumb up on a model's answer | no known answer: deferring was right | yes |
+| thumb down on a known answer | not that entry | yes |
+| no reaction to a known answer | that entry: silence is consent | no, it only judges |
+
+The last line keeps the gate honest. People correct what is wrong more readily than they praise what is right; judged on
+corrections alone, any change would look like progress. Counting silence as consent leans the other way, towards the
+model that is serving. When several reactions bind to one answer, the latest that names the right answer counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+
+import numpy as np
+
+from ikkan.apps.assistant.rules.text import language_of, nearly_the_same, same_text
+from ikkan.apps.assistant.values import FROM_SAMPLE, MODEL, NO_ANSWER, FEEDBACK, SERVED, Knowledge, Truth
+from ikkan.flywheel.contract import Examples
+from ikkan.ground.events import Event
+
+BACKGROUND = "knowledge.json"
+"""The file in a dataset's background that holds what the company knew."""
+MOST_LETTERS = 2_000
+"""Longer questions are cut: past this they are documents, not questions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One example's input."""
+
+    question: str
+    lang: str
+    corrected: str | None = None
+    """The answer somebody typed, when the truth is a new answer."""
+
+
+def encode_knowledge(entries: Sequence[Knowledge]) -> bytes:
+    """What the company knows, as bytes that are the same for the same knowledge."""
+    rows = [[e.id, e.lang, e.topic, e.question, e.answer, e.source] for e in sorted(entries, key=lambda e: e.id)]
+    return json.dumps(rows, ensure_ascii=False).encode()
+
+
+def decode_knowledge(background: Mapping[str, bytes]) -> tuple[Knowledge, ...]:
+    """What `encode_knowledge` wrote."""
+    return tuple(Knowledge(*row) for row in json.loads(background.get(BACKGROUND, b"[]")))
+
+
+def new_answer_id(text: str) -> str:
+    """The id of an answer that came from a correction: the same answer, typed twice, has one id.
+
+    >>> new_answer_id("内線2210へ。") == new_answer_id("内線 2210 へ")
+    True
+    """
+    return f"said-{hashlib.sha256(same_text(text).encode()).hexdigest()[:20]}"
+
+
+class Matcher:
+    """Finds the known answer that says the same as a text somebody typed."""
+
+    def __init__(self, entries: Iterable[Knowledge]) -> None:
+        self._answers = [(entry.id, entry.answer) for entry in entries]
+        self._exact: dict[str, str] = {}
+        for known_id, answer in self._answers:
+            self._exact.setdefault(same_text(answer), known_id)
+
+    def match(self, text: str) -> str:
+        """A knowledge id, or the id of a new answer, which later typings are then matched with."""
+        letters = same_text(text)
+        if letters in self._exact:
+            return self._exact[letters]
+        found = next(
+            (
+                known_id
+                for known_id, answer in self._answers
+                if 0.7 < len(answer) / max(len(text), 1) < 1.4 and nearly_the_same(answer, text)
+            ),
+            None,
+        )
+        if found is None:
+            found = new_answer_id(text)
+            self._answers.append((found, text))
+        self._exact[letters] = found
+        return found
+
+
+def read_examples(events: Iterable[Event], entries: Sequence[Knowledge]) -> Examples:
+    """The examples in these events, in the order in which the questions were asked."""
+    served: dict[str, Event] = {}
+    reactions: dict[str, list[Event]] = {}
+    for event in events:
+        if event.name == SERVED and event.payload.get("model") == MODEL:
+            served[str(event.payload.get("request_id"))] = event
+        elif event.name == FEEDBACK:
+            reactions.setdefault(str(event.payload.get("inference_id")), []).append(event)
+    matcher = Matcher(entries)
+    known = {entry.id for entry in entries}
+    languages = {entry.lang for entry in entries}
+    rows: list[tuple[Event, list[Event], Truth, Asked, bool]] = []
+    for request_id, event in served.items():
+        question = str(event.payload.get("question") or "").strip()[:MOST_LETTERS]
+        if not question:
+            continue
+        said = reactions.get(request_id, [])
+        read = _truth(event, said, matcher, known)
+        if read is not None:
+            truth, corrected = read
+            rows.append((event, said, truth, Asked(question, _language(question, languages), corrected), bool(said)))
+    rows.sort(key=lambda row: (row[0].occurred_at, row[0].id))
+    return Examples(
+        ids=tuple(str(event.payload["request_id"]) for event, *_ in rows),
+        unit_ids=tuple(_unit(event) for event, *_ in rows),
+        occurred_at=tuple(event.occurred_at for event, *_ in rows),
+        known_at=tuple(max([event.occurred_at, *(each.occurred_at for each in said)]) for event, said, *_ in rows),
+        slices=tuple(asked.lang for *_, asked, _ in rows),
+        keys=tuple(asked.question for *_, asked, _ in rows),
+        inputs=tuple(asked for *_, asked, _ in rows),
+        truths=tuple(truth for _, _, truth, *_ in rows),
+        teaches=np.array([teaches for *_, teaches in rows], dtype=np.bool_),
+        own=np.array([_facts(event).get("origin") != FROM_SAMPLE for event, *_ in rows], dtype=np.bool_),
+        evidence=tuple((event.id, *(each.id for each in said)) for event, said, *_ in rows),
+        background={BACKGROUND: encode_knowledge(entries)},
+    )
+
+
+def _truth(event: Event, said: Sequence[Event], matcher: Matcher, known: set[str]) -> tuple[Truth, str | None] | None:
+    """What these reactions say, and the text of a new answer if one was typed. None when they say nothing."""
+    shown = _facts(event).get("knowledge_id")
+    from_model = _facts(event).get("source") == "model"
+    if not said:
+        return (Truth(right=str(shown)), None) if shown in known else None
+    right: str | None = None
+    wrong: str | None = None
+    corrected: str | None = None
+    for each in said:
+        kind, payload = each.payload.get("kind"), each.payload
+        if kind == "edit" and str(payload.get("after") or "").strip():
+            after = str(payload["after"]).strip()
+            right, wrong = matcher.match(after), None
+            corrected = after if right not in known else None
+        elif kind == "choice" and "knowledge_id" in payload:
+            chosen = payload["knowledge_id"]
+            if chosen is None or chosen in known:
+                right, wrong, corrected = (chosen or NO_ANSWER), None, None
+        elif kind == "thumb":
+            up = _is_up(payload.get("value"))
+            if up and right is None and (shown in known or from_model):
+                right, wrong = str(shown) if shown in known else NO_ANSWER, None
+            elif not up and (right is None or right == shown) and shown is not None:
+                right, wrong, corrected = None, str(shown), None
+    if right is None and wrong is None:
+        return None
+    return Truth(right, wrong), corrected
+
+
+def _language(question: str, known: set[str]) -> str:
+    """The question's language; ideographs alone are Japanese where nothing is known in Chinese."""
+    lang = language_of(question)
+    return "ja" if lang == "zh" and "zh" not in known else lang
+
+
+def _is_up(value: object) -> bool:
+    return value in ("up", True) or (isinstance(value, int | float) and value > 0)
+
+
+def _facts(event: Event) -> Mapping[str, object]:
+    facts = event.payload.get("facts")
+    return facts if isinstance(facts, Mapping) else {}
+
+
+def _unit(event: Event) -> str:
+    # Nobody's questions of one day are taken as one person's: they may well be.
+    return event.subject_id or f"someone on {event.occurred_at:%Y-%m-%d}"
+
+

@@ -1,0 +1,185 @@
+"""Training the answerer: index what people meant, then weigh the features so that the right answer comes first.
+
+One convex-like problem in nine numbers, solved by Newton's method with a line search, in numpy: the same examples and
+seed give the same bytes. Each training question looks away from its own anchors and their near-duplicates, so
+the weights are those for questions never seen. Weights stay near `BASE` while there is little to learn from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ikkan.apps.assistant.learn.examples import Asked, decode_knowledge
+from ikkan.apps.assistant.rules.answerer import ANCHOR, ANSWER, BASE, FEATURES, NONE, QUESTION, Answerer, Index, bag_of
+from ikkan.apps.assistant.values import NO_ANSWER, Embed, Knowledge, Truth
+from ikkan.flywheel.contract import Examples
+from ikkan.flywheel.split import clusters
+
+Floats = NDArray[np.float64]
+
+NEAREST = 48
+"""A question is trained against this many of the entries that look most like it."""
+MOST_WEIGHED = 2_500
+"""The ranking has nine weights; more questions than this (the latest) would not change them."""
+STAY_NEAR_BASE = 0.05
+_STEPS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class _Lesson:
+    asked: Asked
+    truth: Truth
+    cluster: int
+
+
+def fit(examples: Examples, knowledge: Sequence[Knowledge] | None = None, *, embed: Embed | None = None) -> Answerer:
+    """An answerer that knows `knowledge` (default: the examples' background) and what these examples taught.
+
+    Without examples it is the base: the knowledge alone, under the weights `BASE`.
+    """
+    known = {entry.id: entry for entry in (knowledge if knowledge is not None else decode_knowledge(examples.background))}
+    lessons = _agreed(examples)
+    for lesson in lessons:
+        right = lesson.truth.right
+        if right is not None and right != NO_ANSWER and right not in known and lesson.asked.corrected:
+            known[right] = Knowledge(right, lesson.asked.lang, "", "", lesson.asked.corrected, "")
+    entries = tuple(known[id] for id in sorted(known))
+    place = {entry.id: at for at, entry in enumerate(entries)}
+    bags, owner, kind = [], [], []
+    for at, entry in enumerate(entries):
+        for text, what in ((entry.question, QUESTION), (entry.answer, ANSWER)):
+            if text:
+                bags.append(bag_of(text))
+                owner.append(at)
+                kind.append(what)
+    anchored: dict[int, list[int]] = defaultdict(list)
+    for lesson in lessons:
+        if lesson.truth.right in place:
+            anchored[lesson.cluster].append(len(bags))
+            bags.append(bag_of(lesson.asked.question))
+            owner.append(place[lesson.truth.right])
+            kind.append(ANCHOR)
+    vectors = np.zeros((len(entries), 0), dtype=np.float32)
+    if embed is not None and entries:
+        vectors = np.asarray(embed([entry.question or entry.answer for entry in entries]), dtype=np.float32)
+    untrained = Answerer(
+        entries=entries,
+        index=Index.build(bags),
+        owner=np.array(owner, dtype=np.int32),
+        kind=np.array(kind, dtype=np.uint8),
+        weights=np.array(BASE),
+        vectors=vectors,
+    )
+    weights = _weigh(untrained, lessons[-MOST_WEIGHED:], anchored, embed)
+    return Answerer(
+        entries, untrained.index, untrained.owner, untrained.kind, weights, vectors
+    )
+
+
+def _agreed(examples: Examples) -> list[_Lesson]:
+    """What each question teaches, once people who contradict each other have been counted.
+
+    Within near-duplicate questions the answer named by most distinct people counts; at a tie, the latest word.
+    """
+    taught = examples.take(examples.teaches)
+    groups = clusters(taught.keys)
+    votes: dict[int, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    latest: dict[tuple[int, str], int] = {}
+    for at, (group, truth) in enumerate(zip(groups.tolist(), taught.truths, strict=True)):
+        if truth.right is not None:
+            votes[group][truth.right].add(taught.unit_ids[at])
+            latest[group, truth.right] = at
+    chosen = {
+        group: max(named, key=lambda right: (len(named[right]), latest[group, right])) for group, named in votes.items()
+    }
+    lessons = []
+    for at, (group, truth) in enumerate(zip(groups.tolist(), taught.truths, strict=True)):
+        agrees = truth.right == chosen.get(group) if truth.right is not None else truth.wrong != chosen.get(group)
+        if agrees:
+            lessons.append(_Lesson(taught.inputs[at], truth, group))
+    return lessons
+
+
+def _weigh(
+    answerer: Answerer, lessons: Sequence[_Lesson], anchored: dict[int, list[int]], embed: Embed | None
+) -> Floats:
+    """The weights under which the right answers are most probable, never far from `BASE` for want of evidence."""
+    base = np.array(BASE)
+    size = len(base)
+    vectors = None
+    if embed is not None and lessons:
+        vectors = np.asarray(embed([lesson.asked.question for lesson in lessons]), dtype=np.float32)
+    tables, targets, denied = [], [], []
+    for at, lesson in enumerate(lessons):
+        features = answerer.features(
+            lesson.asked.question,
+            lesson.asked.lang,
+            without=np.array(anchored.get(lesson.cluster, []), dtype=np.int64),
+            vector=None if vectors is None else vectors[at],
+        )
+        named = lesson.truth.right if lesson.truth.right is not None else lesson.truth.wrong
+        place = answerer.place.get(named or "")
+        if place is None and named != NO_ANSWER:
+            continue
+        order = np.argsort(-(features @ base[:NONE]), kind="stable")[:NEAREST]
+        if place is not None and place not in order:
+            order = np.append(order[: NEAREST - 1], place)
+        table = np.zeros((NEAREST + 1, size))
+        table[: len(order), :NONE] = features[order]
+        table[len(order) : NEAREST, :] = np.nan
+        table[NEAREST, NONE] = 1.0
+        tables.append(table)
+        targets.append(NEAREST if place is None else int(np.flatnonzero(order == place)[0]))
+        denied.append(lesson.truth.right is None)
+    if not tables:
+        return base
+    return _newton(np.stack(tables), np.array(targets), np.array(denied), base)
+
+
+def _newton(tables: Floats, targets: NDArray[np.int64], denied: NDArray[np.bool_], base: Floats) -> Floats:
+    absent = np.isnan(tables[:, :, 0])
+    tables = np.nan_to_num(tables)
+    rows = np.arange(len(tables))
+
+    def chances(weights: Floats) -> Floats:
+        logits = np.where(absent, -np.inf, tables @ weights)
+        logits -= logits.max(axis=1, keepdims=True)
+        odds = np.exp(logits)
+        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+
+    def loss(weights: Floats) -> float:
+        right = np.clip(chances(weights)[rows, targets], 1e-12, 1 - 1e-12)
+        surprise = np.where(denied, -np.log1p(-right), -np.log(right))
+        return float(surprise.sum() + 0.5 * STAY_NEAR_BASE * ((weights - base) ** 2).sum())
+
+    weights = base.copy()
+    now = loss(weights)
+    for _ in range(_STEPS):
+        p = chances(weights)
+        right = np.clip(p[rows, targets], 1e-12, 1 - 1e-12)
+        # Of "not this one" the gradient is the other way round, as strongly as the model believed in it.
+        pull = np.where(denied, -right / (1 - right), 1.0)
+        mean = np.einsum("nk,nkf->nf", p, tables)
+        gradient = (pull[:, None] * (mean - tables[rows, targets])).sum(axis=0) + STAY_NEAR_BASE * (weights - base)
+        strength = np.minimum(np.abs(pull), 1.0)
+        spread = np.einsum("n,nk,nkf,nkg->fg", strength, p, tables, tables, optimize=True)
+        curvature = spread - np.einsum("n,nf,ng->fg", strength, mean, mean) + STAY_NEAR_BASE * np.eye(len(base))
+        step = np.linalg.solve(curvature, gradient)
+        scale = 1.0
+        while (then := loss(weights - scale * step)) > now and scale > 1e-4:
+            scale /= 2
+        if then > now:
+            break
+        weights, before, now = weights - scale * step, now, then
+        if before - now < 1e-6 * max(1.0, now):
+            break
+    # Fewer digits than arithmetic keeps, so that another order of additions gives the same bytes.
+    return np.round(weights, 4)
+
+
+assert len(BASE) == len(FEATURES) + 1

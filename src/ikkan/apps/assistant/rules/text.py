@@ -1,0 +1,119 @@
+"""How a text becomes numbers: pieces of characters, hashed, so that no language needs a dictionary."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections import Counter
+from functools import lru_cache
+
+_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+_KANA = re.compile(r"[\u3040-\u30ff]")
+_COURTESY_JA = re.compile(
+    "お疲れ(?:さま|様)(?:です)?|お世話になって(?:い|お)ります|すみません(?:が)?|教えて(?:ください|下さい|ほしい)?"
+    "|お願い(?:します|いたします|致します)?|よろしく(?:です)?|ちょっと質問|質問(?:です|があります)|至急|急ぎ(?:です)?"
+    "|どうすれば(?:いい|よい)?(?:ですか)?|どうしたら(?:いい|よい)?(?:ですか)?|(?:ます|です|でしょう)か|ください|下さい"
+)
+"""Japanese that asks or greets without a subject of its own."""
+_COMMON_EN = frozenset(
+    "a an and are as at be but by can could did do does for from get got had has have hi hey how i if in is it its me my"
+    " of on or our please so some that the their them there they this to was we were what when where which who why will"
+    " with would you your thanks cheers morning sorry quick q um urgent".split()
+)
+"""English words that carry no subject; single characters do this job in Japanese through their frequency."""
+
+
+def plain(text: str) -> str:
+    """Width, case and spaces evened out.
+
+    >>> plain("ＶＰＮ　にツナガラナイ")
+    'vpn にツナガラナイ'
+    """
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def same_text(text: str) -> str:
+    """What two texts have in common when only punctuation, width, case and spaces differ.
+
+    >>> same_text("はい、そうです。") == same_text("はい そうです")
+    True
+    """
+    return "".join(letter for letter in plain(text) if unicodedata.category(letter)[0] in "LNM")
+
+
+def language_of(text: str) -> str:
+    """`ja` where there is kana, `zh` where there are ideographs without kana, else `en`.
+
+    >>> [language_of(text) for text in ("VPNは?", "如何重置密码", "Where is it?")]
+    ['ja', 'zh', 'en']
+    """
+    if _KANA.search(text):
+        return "ja"
+    return "zh" if _CJK.search(text) else "en"
+
+
+def is_faint(piece: str) -> bool:
+    """Whether a piece is hiragana only: mostly grammar, so it counts for less.
+
+    >>> is_faint("\x02なく"), is_faint("\x02印刷")
+    (True, False)
+    """
+    return piece[0] in "\x01\x02\x03" and all(_is_hiragana(letter) for letter in piece[1:])
+
+
+def pieces(text: str) -> Counter[str]:
+    """The pieces of a text and how often each occurs: characters, pairs and triples of CJK, word parts elsewhere.
+
+    >>> sorted(pieces("印刷"))
+    ['\\x01刷', '\\x01印', '\\x02印刷']
+    >>> sorted(pieces("the pdf"))
+    ['<pd', '<pdf', 'df>', 'pdf', 'pdf>', 'w:pdf']
+    """
+    found: Counter[str] = Counter()
+    text = _COURTESY_JA.sub(" ", plain(text))
+    for run in re.findall(r"[\u3005\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+", text):
+        for at, letter in enumerate(run):
+            if not _is_hiragana(letter):
+                found[f"\x01{letter}"] += 1
+            if at + 2 <= len(run):
+                found[f"\x02{run[at : at + 2]}"] += 1
+            if at + 3 <= len(run):
+                found[f"\x03{run[at : at + 3]}"] += 1
+    for word in re.findall(r"[^\W_\u3005\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+", text):
+        if word in _COMMON_EN:
+            continue
+        found[f"w:{word}"] += 1
+        framed = f"<{word}>"
+        for length in (3, 4):
+            for at in range(len(framed) - length + 1):
+                found[framed[at : at + length]] += 1
+    return found
+
+
+@lru_cache(maxsize=200_000)
+def hashed(piece: str) -> int:
+    """A piece as 64 bits, the same on every machine and in every process."""
+    return int.from_bytes(hashlib.blake2b(piece.encode(), digest_size=8).digest(), "little")
+
+
+def nearly_the_same(one: str, other: str, *, at_least: float = 0.85) -> bool:
+    """Whether two answers say the same: the same numbers, and hardly a letter different (Dice of character pairs).
+
+    >>> nearly_the_same("内線2201へ連絡してください。", "内線2201へご連絡ください")
+    True
+    >>> nearly_the_same("内線2201へ連絡してください。", "内線2210へ連絡してください。")
+    False
+    """
+    one, other = same_text(one), same_text(other)
+    if one == other:
+        return True
+    if re.findall(r"\d+", one) != re.findall(r"\d+", other):
+        return False
+    mine, yours = (Counter(text[at : at + 2] for at in range(len(text) - 1)) for text in (one, other))
+    total = mine.total() + yours.total()
+    return total > 0 and 2 * (mine & yours).total() / total >= at_least
+
+
+def _is_hiragana(letter: str) -> bool:
+    return "\u3040" <= letter <= "\u309f"

@@ -1,0 +1,82 @@
+"""Facts of the assistant: what the company knows, what an answer is, and what people said about one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEARNABLE = "assistant.answer"
+"""The name under which the flywheel, the registry and the command line know this app's loop."""
+MODEL = "assistant"
+"""The model name a client asks for, and the upstream that answers."""
+
+SERVED = "InferenceServed"
+FEEDBACK = "FeedbackGiven"
+"""Events of the cloud, read by name."""
+
+FROM_SAMPLE = "sample"
+"""`facts["origin"]` of an `InferenceServed` that the bundled sample brought with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """One thing the company knows, in one language."""
+
+    id: str
+    lang: str
+    """`ja`, `en`, `zh`, or another two-letter code."""
+    topic: str
+    question: str
+    """The official wording; empty for an answer that came from a correction."""
+    answer: str
+    source: str
+    """Where it stands: a document and its section, or a correction."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeAnswer:
+    """The best known answer to a question, sure enough to be given."""
+
+    knowledge_id: str
+    title: str
+    text: str
+    source: str
+    confidence: float
+    """Estimated probability that it is the right answer, 0 to 1."""
+    artifact_id: str
+    """The champion that answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An answer that might be meant, for a person to choose from."""
+
+    knowledge_id: str
+    question: str
+    answer: str
+    source: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What people said about the answer to one question."""
+
+    right: str | None = None
+    """The knowledge id they named, or `NO_ANSWER`; None when they only said what is wrong."""
+    wrong: str | None = None
+    """The knowledge id they turned down without naming another."""
+
+
+NO_ANSWER = "-"
+"""The right reply is "I don't know": a person said that nothing the company knows answers this."""
+
+
+class Embed(Protocol):
+    """Texts to vectors of unit length, float32 (n, width). Handed in by `bootstrap`; everything works without."""
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]: ...

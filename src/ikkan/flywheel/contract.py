@@ -1,0 +1,225 @@
+"""The contract between the wheel and whoever wants to learn: one number per example is all the gate ever sees.
+
+An app's `learn.py` implements `Learnable`; the flywheel knows nothing else of the app. Numpy only: a learnable that
+trains with torch imports it inside `train`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ikkan.ground.artifacts import Artifact
+from ikkan.ground.events import EventReader
+from ikkan.ground.ids import ArtifactId
+
+Scores: TypeAlias = NDArray[np.float64]
+Mask: TypeAlias = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What one example's number means."""
+
+    name: str
+    low: float = 0.0
+    high: float = 1.0
+    """No score is outside [low, high]: the statistics rely on it, and the gate checks it."""
+    direction: Literal["higher", "lower"] = "higher"
+    """Which end is better."""
+    title: Mapping[str, str] = field(default_factory=dict)
+    """For people, by language."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much training may take. A learnable stops in time rather than being stopped."""
+
+    seconds: float = 20.0
+    examples: int = 50_000
+    """At most this many examples; the latest are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """What happened, as examples. One entry per example in every sequence, in the order they happened."""
+
+    ids: tuple[str, ...]
+    unit_ids: tuple[str, ...]
+    """Who or what the example belongs to (a person, a shop, a day). Examples of one unit are not independent."""
+    occurred_at: tuple[datetime, ...]
+    """When the question arose."""
+    known_at: tuple[datetime, ...]
+    """When its truth became known: nothing may be learned from it before."""
+    slices: tuple[str, ...]
+    """A part of the whole that is reported, and protected, on its own: a language, a tenant."""
+    keys: tuple[str, ...]
+    """The text by which near-duplicates are found."""
+    inputs: tuple[Any, ...]
+    truths: tuple[Any, ...]
+    """What turned out to be right, in the learnable's own words."""
+    teaches: Mask
+    """False where it may judge but not teach (silence is not a lesson)."""
+    own: Mask
+    """True for what this house's people did themselves, False for what came with a bundled sample."""
+    evidence: tuple[tuple[str, ...], ...]
+    """The events each example was read from."""
+    background: Mapping[str, bytes] = field(default_factory=dict)
+    """Company data the examples refer to, kept with the dataset so that a replay sees what the run saw."""
+
+    def __post_init__(self) -> None:
+        for name in ("unit_ids", "occurred_at", "known_at", "slices", "keys", "inputs", "truths", "evidence"):
+            assert len(getattr(self, name)) == len(self.ids), f"{name} has one entry per example"
+        assert self.teaches.shape == self.own.shape == (len(self.ids),), "teaches and own have one entry per example"
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, which: Mask | NDArray[np.int64] | Sequence[int]) -> Examples:
+        """These examples only: by mask, or by index (an index may come twice)."""
+        index = np.flatnonzero(which) if getattr(which, "dtype", None) == np.bool_ else np.asarray(which, dtype=np.int64)
+
+        def pick(values: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(values[i] for i in index)
+
+        return replace(
+            self,
+            ids=pick(self.ids),
+            unit_ids=pick(self.unit_ids),
+            occurred_at=pick(self.occurred_at),
+            known_at=pick(self.known_at),
+            slices=pick(self.slices),
+            keys=pick(self.keys),
+            inputs=pick(self.inputs),
+            truths=pick(self.truths),
+            teaches=self.teaches[index],
+            own=self.own[index],
+            evidence=pick(self.evidence),
+        )
+
+    def shuffled(self, seed: int) -> Examples:
+        """The same examples with what people said permuted among them within each slice: a lesson in nothing."""
+        rng = np.random.default_rng([seed, 0x5EED])
+        truths = list(self.truths)
+        for name in sorted(set(self.slices)):
+            said = [i for i in range(len(self)) if self.slices[i] == name and self.teaches[i]]
+            for here, there in zip(said, rng.permutation(said).tolist(), strict=True):
+                truths[here] = self.truths[there]
+        return replace(self, truths=tuple(truths))
+
+    def digest(self) -> str:
+        """One hash over which events say what, and the background they are read against."""
+        hasher = hashlib.sha256()
+        for i in range(len(self)):
+            line = (self.ids[i], self.evidence[i], repr(self.truths[i]), bool(self.teaches[i]))
+            hasher.update(repr(line).encode())
+        for name in sorted(self.background):
+            hasher.update(name.encode() + b"\x00" + hashlib.sha256(self.background[name]).digest())
+        return hasher.hexdigest()
+
+
+NO_EXAMPLES = Examples(
+    ids=(),
+    unit_ids=(),
+    occurred_at=(),
+    known_at=(),
+    slices=(),
+    keys=(),
+    inputs=(),
+    truths=(),
+    teaches=np.zeros(0, dtype=np.bool_),
+    own=np.zeros(0, dtype=np.bool_),
+    evidence=(),
+)
+"""Nothing has happened yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What training made, before or after it is kept as an artifact."""
+
+    kind: str
+    files: Mapping[str, bytes]
+    facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    @classmethod
+    def read(cls, artifact: Artifact) -> Fitted:
+        """The content of a kept artifact."""
+        files = {name: Path(artifact.path, name).read_bytes() for name in artifact.manifest.files}
+        return cls(artifact.kind, files, artifact.manifest.facts)
+
+
+Recipe: TypeAlias = Callable[[Examples, Budget, int], Fitted]
+"""Examples, budget, seed → what was learned. The same three give the same bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An example as a person would see it. Read from the log when asked for; never stored with a decision."""
+
+    question: str
+    answer: str | None
+    """What the model says; None for "I don't know"."""
+    right: str | None
+    """What turned out to be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Live results by unit, for a canary: reserved, nothing reads it yet."""
+
+    unit_ids: tuple[str, ...]
+    values: Scores
+
+
+class Learnable(Protocol):
+    """Something an app wants to get better at."""
+
+    name: str
+    """`<app>.<what>`: `assistant.answer`."""
+    metric: Metric
+
+    def examples(
+        self, events: EventReader, until: datetime, background: Mapping[str, bytes] | None = None
+    ) -> Examples:
+        """What was recorded before `until`, as examples; against `background` if a replay hands one back."""
+        ...
+
+    def train(self, examples: Examples, budget: Budget, seed: int) -> Fitted:
+        """Learn, always from the base and never from an earlier result. No examples give the base itself."""
+        ...
+
+    def score(self, fitted: Fitted, examples: Examples) -> Scores:
+        """One number per example, within the metric's range. Shape (n,)."""
+        ...
+
+    def show(self, fitted: Fitted, examples: Examples) -> Sequence[Shown]:
+        """The same examples in words, for people."""
+        ...
+
+    def outcome(self, events: EventReader, arm: str) -> Outcomes:
+        """Live results per unit, for canaries."""
+        ...
+
+    def baselines(self) -> Mapping[str, Recipe]:
+        """The trivial ways of doing it; each is trained on the same side as the candidate, which must beat them."""
+        ...
+
+
+def parents(fitted: Fitted) -> tuple[ArtifactId, ...]:
+    """Artifacts this one was built from, as its facts name them."""
+    return tuple(ArtifactId(parent) for parent in fitted.facts.get("built_from", ()))
+
+
+def aware(moment: datetime) -> datetime:
+    """The moment in UTC; a naive one is a mistake of ours."""
+    assert moment.tzinfo is not None, "time is aware UTC"
+    return moment.astimezone(UTC)

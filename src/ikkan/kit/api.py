@@ -1,0 +1,37 @@
+"""The door of an app's API: FastAPI, with our errors instead of its own, and nobody inside without a session or a key."""
+
+from __future__ import annotations
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+from ikkan.ground.errors import BadInput, IkkanError
+from ikkan.kit.frame import Frame
+
+
+def api(name: str, frame: Frame) -> FastAPI:
+    """An app's API. Who is calling is decided before what they sent is looked at."""
+
+    def known_caller(request: Request) -> None:
+        frame.require(request)
+
+    door = FastAPI(title=f"ikkan {name}", docs_url=None, redoc_url=None, dependencies=[Depends(known_caller)])
+
+    @door.exception_handler(IkkanError)
+    async def say_what_went_wrong(request: Request, error: IkkanError) -> JSONResponse:
+        return error_reply(error)
+
+    @door.exception_handler(RequestValidationError)
+    async def say_what_is_missing(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        place = ".".join(str(step) for step in first["loc"] if step != "body")
+        return error_reply(BadInput(f"{place or 'the body'}: {first['msg']}", hint="see openapi.json", param=place))
+
+    return door
+
+
+def error_reply(error: IkkanError) -> JSONResponse:
+    """Our error in the shape every client of ours knows."""
+    body = {"error": {"message": error.message, "code": error.code, "hint": error.hint, "type": error.code, "param": None}}
+    return JSONResponse(body, status_code=error.status)

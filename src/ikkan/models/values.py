@@ -1,0 +1,139 @@
+"""What the floors above may know of a model: its measurements, and what it can be asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32: TypeAlias = NDArray[np.float32]
+Int32: TypeAlias = NDArray[np.int32]
+Bytes: TypeAlias = NDArray[np.uint8]
+
+RopeStyle: TypeAlias = Literal["interleaved", "half_split"]
+"""Where the two coordinates of one rotated pair stand in a row of q or k: side by side, or half a head apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawTensor:
+    """One matrix or vector exactly as the file has it: a view on the mapped file, nothing is copied."""
+
+    name: str
+    """The canonical name (see `models/checkpoint.py`)."""
+    shape: tuple[int, ...]
+    """Rows first: `(out, in)` for a matrix, whatever order the file writes."""
+    format: str
+    """`F32`, `F16`, `BF16`, or a GGUF block format such as `Q4_0`, `Q4_1`, `Q8_0`."""
+    raw: Bytes
+    """Read-only bytes, one dimension."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderConfig:
+    """The measurements of a decoder: a network that continues text."""
+
+    family: str
+    """`llama` or `qwen2`."""
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    intermediate: int
+    vocab: int
+    """Rows of the embedding; may exceed the tokenizer's tokens, never the other way round."""
+    context: int
+    """Positions the model was trained for."""
+    rope_theta: float
+    rms_eps: float
+    tied_embeddings: bool
+    """The embedding is also the output matrix; there is no `output.weight`."""
+    qkv_bias: bool
+    rope_style: RopeStyle = "half_split"
+    """How *this file* orders the rows of q and k: `interleaved` for llama in GGUF, `half_split` everywhere else."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderConfig:
+    """The measurements of an encoder: a network that turns a text into one vector."""
+
+    family: str
+    """`bert`."""
+    layers: int
+    hidden: int
+    heads: int
+    intermediate: int
+    vocab: int
+    context: int
+    """Positions the model has embeddings for, special tokens included."""
+    types: int
+    norm_eps: float
+
+
+class KVCache(Protocol):
+    """The keys and values of `slots` conversations of up to `context_tokens` tokens each."""
+
+    @property
+    def bytes(self) -> int: ...
+
+    @property
+    def slots(self) -> int: ...
+
+    @property
+    def context_tokens(self) -> int: ...
+
+
+class Decoder(Protocol):
+    """A network that continues text. Results do not depend on who shares a call."""
+
+    @property
+    def config(self) -> DecoderConfig: ...
+
+    def new_cache(self, slots: int, context_tokens: int) -> KVCache:
+        """Room for `slots` conversations.
+
+        Raises:
+            PromptTooLong: `context_tokens` exceeds `config.context`.
+        """
+        ...
+
+    def forward(self, tokens: Int32, slots: Int32, positions: Int32, cache: KVCache, logit_rows: Int32) -> Float32:
+        """Read tokens into their slots; return logits `(m, vocab)` for the rows asked for.
+
+        Args:
+            tokens: `(n,)`; each writes its key and value at (slot, position) and attends to that slot's positions
+                0 to its own. Any mix of slots may share a call; tokens of one slot come in increasing position.
+            slots: `(n,)`.
+            positions: `(n,)`.
+            logit_rows: `(m,)` indices into `tokens`, in the order the rows are wanted; may be empty.
+
+        Returns:
+            float32 `(m, vocab)`; each row's bits are the same whatever else is in the call.
+
+        Raises:
+            BadInput: a token is outside the vocabulary.
+            PromptTooLong: a position is outside the cache.
+        """
+        ...
+
+
+class Encoder(Protocol):
+    """A network that turns texts into vectors."""
+
+    @property
+    def config(self) -> EncoderConfig: ...
+
+    @property
+    def context(self) -> int: ...
+
+    def embed(self, ids: Sequence[Sequence[int]]) -> Float32:
+        """One vector `(hidden,)` a text: the mean over its tokens, scaled to length one.
+
+        Raises:
+            BadInput: a text has no tokens, or a token outside the vocabulary.
+            PromptTooLong: a text has more than `context` tokens.
+        """
+        ...

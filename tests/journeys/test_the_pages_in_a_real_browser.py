@@ -1,0 +1,150 @@
+"""The pages as a person meets them: real headless Chromium against a real platform; screenshots stay in `test-output/`."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from .conftest import Running
+
+OUTPUT = Path(__file__).parents[2] / "test-output" / "screens"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+pytestmark = [pytest.mark.browser, pytest.mark.weights]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium here (on Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(params=[("en", "light"), ("ja", "dark")], ids=["en-light", "ja-dark"])
+def look(request: pytest.FixtureRequest) -> tuple[str, str]:
+    return tuple(request.param)
+
+
+@pytest.fixture
+def page(browser: Browser, running: Running, look: tuple[str, str]) -> Iterator[Page]:
+    language, scheme = look
+    context = browser.new_context(
+        base_url=running.url,
+        locale={"en": "en-GB", "ja": "ja-JP"}[language],
+        color_scheme=scheme,  # type: ignore[arg-type]
+        viewport={"width": 1180, "height": 860},
+    )
+    opened = context.new_page()
+    troubles: list[str] = []
+    opened.on("pageerror", lambda error: troubles.append(str(error)))
+    opened.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
+    yield opened
+    context.close()
+    # A blocked inline script, a missing asset or a JavaScript error would be here.
+    assert troubles == []
+
+
+def shot(page: Page, name: str, look: tuple[str, str]) -> None:
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=OUTPUT / f"{name}-{look[0]}-{look[1]}.png", full_page=True)
+
+
+@pytest.mark.parametrize("path", ["/", "/?choose=1", "/assistant", "/wheel", "/usage", "/models", "/keys", "/machine", "/events"])
+def test_every_page_opens_in_the_persons_language(page: Page, look: tuple[str, str], path: str) -> None:
+    reply = page.goto(path)
+    assert reply is not None and reply.status == 200
+    assert "script-src 'self'" in reply.headers["content-security-policy"]
+    expect(page.locator("html")).to_have_attribute("lang", look[0])
+    expect(page.locator("h1").first).to_be_visible()
+    shot(page, "page" + re.sub(r"\W+", "-", path).rstrip("-"), look)
+
+
+def test_a_question_is_answered_from_knowledge_and_names_its_source(page: Page, look: tuple[str, str]) -> None:
+    page.goto("/assistant")
+    page.locator(".starter").first.click()
+    answer = page.locator(".answered").last
+    expect(answer.locator(".tag.good")).to_be_visible(timeout=30_000)
+    expect(answer.locator(".meter")).to_contain_text("JPY", timeout=30_000)
+    shot(page, "chat-knowledge", look)
+
+
+def test_an_unknown_question_goes_to_the_model_and_is_marked_so(page: Page, look: tuple[str, str]) -> None:
+    page.goto("/assistant")
+    page.locator("#question").fill("Write one sentence about the moon and the sea.")
+    page.keyboard.press("Enter")
+    answer = page.locator(".answered").last
+    expect(answer.locator(".tag.note")).to_be_visible(timeout=60_000)
+    expect(answer.locator(".meter")).not_to_be_empty(timeout=90_000)
+    shot(page, "chat-model", look)
+
+
+def test_a_person_can_correct_by_keyboard_alone(page: Page, look: tuple[str, str]) -> None:
+    page.goto("/assistant")
+    page.locator(".starter").first.click()
+    answer = page.locator(".answered").last
+    expect(answer.locator(".marks")).to_be_visible(timeout=60_000)
+    answer.locator(".correct").focus()
+    page.keyboard.press("Enter")
+    field = answer.locator(".correction textarea")
+    expect(field).to_be_focused()
+    kept = field.input_value()
+    field.fill(kept + "。")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator(".notice")).to_be_visible()
+    expect(answer.locator(".correction")).to_be_hidden()
+
+
+def test_a_starter_chosen_from_the_list_counts_as_a_choice(page: Page) -> None:
+    page.goto("/assistant")
+    page.locator(".starter").last.click()
+    answer = page.locator(".answered").last
+    expect(answer.locator(".marks")).to_be_visible(timeout=60_000)
+    answer.locator(".others").click()
+    answer.locator(".candidate").first.click()
+    expect(page.locator(".notice")).to_be_visible()
+
+
+def test_a_key_is_shown_once_and_can_be_revoked(page: Page, look: tuple[str, str]) -> None:
+    page.goto("/keys")
+    page.locator("input[name=name]").fill(f"browser-{look[0]}")
+    page.locator("form.card button").click()
+    expect(page.locator("#made-key")).to_contain_text("sk-ik-")
+    page.goto("/keys")
+    expect(page.locator("#made-key")).to_have_count(0)
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.locator("tr", has_text=f"browser-{look[0]}").locator("button").click()
+    expect(page.locator("tr", has_text=f"browser-{look[0]}").locator(".tag.bad")).to_be_visible()
+
+
+def test_turning_the_wheel_shows_progress_and_then_what_was_measured(page: Page, look: tuple[str, str]) -> None:
+    page.goto("/wheel")
+    page.locator("#turn").click()
+    expect(page.locator("#turning .job")).to_be_visible(timeout=10_000)
+    expect(page.locator("#last-decision")).to_be_visible(timeout=90_000)
+    shot(page, "wheel-turned", look)
+
+
+def test_a_stranger_without_a_key_is_sent_to_sign_in(running: Running, browser: Browser) -> None:
+    key = running.ikkan("key", "create", "--name", "signs-in", "--scope", "admin", "--json")["key"]
+    context = browser.new_context(base_url=running.url, extra_http_headers={"x-forwarded-for": "203.0.113.9"})
+    stranger = context.new_page()
+    stranger.goto("/wheel")
+    expect(stranger).to_have_url(re.compile("/sign-in"))
+    stranger.locator("#key").fill("sk-ik-wrong-wrong")
+    stranger.keyboard.press("Enter")
+    expect(stranger.locator("[role=alert]")).to_be_visible()
+    stranger.locator("#key").fill(key)
+    stranger.keyboard.press("Enter")
+    expect(stranger).to_have_url(re.compile("/wheel$"))
+    context.close()
