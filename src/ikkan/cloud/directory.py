@@ -139,6 +139,18 @@ def add_upstream(
     return next(record for record in list_upstreams(connection) if record.name == name)
 
 
+def move_upstream(connection: sa.Connection, name: str, url: str) -> None:
+    """An upstream has another address now; everything else about it stays.
+
+    Raises:
+        NotFound: no such upstream.
+    """
+    statement = upstreams.update().where(upstreams.c.name == name).values(url=base_url(url))
+    if not connection.execute(statement).rowcount:
+        raise NotFound(f"there is no upstream {name!r}", hint="ikkan upstream list", upstream=name)
+    versions.bump(connection)
+
+
 def remove_upstream(connection: sa.Connection, name: str) -> None:
     """Forget an upstream and its prices. What the meter and ledger say about it stays.
 

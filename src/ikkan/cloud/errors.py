@@ -1,4 +1,4 @@
-"""Errors as the OpenAI wire says them: the body its clients read, and the headers that tell them whether to try again."""
+"""Errors as the OpenAI wire says them: the body clients read, and the headers that say whether to try again."""
 
 from __future__ import annotations
 

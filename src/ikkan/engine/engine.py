@@ -1,9 +1,4 @@
-"""The engine: one model, many answers at the same time.
-
-One compute thread turns the loop. A turn is `Engine.step`: admit who waits, plan one batch (one token for every answer
-under way, and a chunk of the prompts that are still being read), run the model once, and hand out what came of it.
-Nothing here knows of HTTP, tenants or prices.
-"""
+"""Computes many answers at once with one model; one turn of its loop is `Engine.step`."""
 
 from __future__ import annotations
 
@@ -11,324 +6,348 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from contextlib import nullcontext
+from queue import Queue
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from ikkan.engine.sampling import Sampler, logprobs
-from ikkan.engine.stream import TextStream
-from ikkan.engine.values import Lease, Piece, Work
-from ikkan.ground.errors import PromptTooLong, RateLimited
+from ikkan.engine import scheduler
+from ikkan.engine.answer import Answer
+from ikkan.engine.metrics import Metrics
+from ikkan.engine.slots import Slots
+from ikkan.engine.values import Generation, Lease, Piece, Sampling, Sink, Status
+from ikkan.ground.errors import BadInput, IkkanError, Internal, PromptTooLong, RateLimited, UpstreamUnreachable
+from ikkan.models.template import ChatTemplate
+from ikkan.models.tokenizer import Tokenizer
 from ikkan.models.values import Decoder, Float32, Int32
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
+Result = TypeVar("Result")
 
-CHUNK_TOKENS = 128
-"""Most tokens of one step: a running answer never waits for more of a prompt than this."""
-
-
-class Vocabulary(Protocol):
-    """The part of a tokenizer the loop needs."""
-
-    @property
-    def eos_ids(self) -> frozenset[int]: ...
-
-    def bytes_of(self, token_id: int) -> bytes: ...
+_WARM_UP_PROMPT_TOKENS: Final = 48
 
 
-@dataclass(eq=False)
-class Sequence:
-    """One answer under way."""
+class Ticket:
+    """A caller's hold on the answers it asked for."""
 
-    work: Work
-    sampler: Sampler
-    stream: TextStream
-    tokens: list[int]
-    """Prompt and answer so far."""
-    slot: int = -1
-    filled: int = 0
-    """How many of `tokens` are in the cache."""
-    made: int = 0
-    cancelled: bool = False
+    def __init__(self, answers: Sequence[Answer], wake: Callable[[], None]) -> None:
+        self._answers = answers
+        self._wake = wake
 
-
-@dataclass
-class Slot:
-    """One conversation's place in the cache, and what is still in it from the last one."""
-
-    tokens: list[int] = field(default_factory=list)
-    salt: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """One call of the model."""
-
-    tokens: Int32
-    slots: Int32
-    positions: Int32
-    logit_rows: Int32
-    sequences: tuple[Sequence, ...]
-    """Whose next token each logit row decides."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineState:
-    """How busy the engine is."""
-
-    running: int
-    waiting: int
-    slots: int
-    generated: int
-    """Output tokens since the start."""
-    read: int
-    """Prompt tokens since the start, without those found in the cache."""
-    steps: int
+    def cancel(self) -> None:
+        """Nobody waits any more: the slots are free after the step that is being computed. Safe to repeat."""
+        for answer in self._answers:
+            answer.abandoned = True
+        self._wake()
 
 
 class Engine:
-    """Serves one decoder. Start it with `start`, ask with `submit`, stop it with `close`.
+    """Continues texts with one decoder.
+
+    Requests may come from any thread; `step` and everything it calls belong to one compute thread, which sleeps while
+    there is nothing to do.
 
     Args:
-        decoder: the model.
-        vocabulary: its tokenizer.
-        max_batch: answers computed at the same time; more wait.
-        context_tokens: longest prompt and answer together.
-        max_waiting: more than these are refused with `RateLimited`.
-        lease: the processor, asked for while there is work.
+        decoder: computes scores; its calls are made from the compute thread only.
+        tokenizer: the decoder's.
+        template: how the model wants a conversation written; None if it was not made for conversations.
+        max_batch: answers computed at the same time.
+        context_tokens: longest text, prompt and answer together; at most what the model was trained for.
+        lease: held while answers are computed, so that training makes room.
+        max_waiting: texts that may wait for a slot; more are refused with `RateLimited`.
+        metrics: where to count.
     """
 
     def __init__(
         self,
         decoder: Decoder,
-        vocabulary: Vocabulary,
+        tokenizer: Tokenizer,
+        template: ChatTemplate | None,
         *,
         max_batch: int = 8,
         context_tokens: int = 2048,
-        max_waiting: int = 64,
         lease: Lease | None = None,
+        max_waiting: int = 64,
+        metrics: Metrics | None = None,
     ) -> None:
-        self._decoder = decoder
-        self._vocabulary = vocabulary
+        assert max_batch >= 1 and max_waiting >= 0, "an engine answers somebody"
+        self.tokenizer = tokenizer
+        self.template = template
         self.context_tokens = min(context_tokens, decoder.config.context)
+        self.max_batch = max_batch
+        self.max_waiting = max_waiting
+        self.vocab = decoder.config.vocab
+        self.metrics = metrics or Metrics()
+        self._decoder = decoder
         self._cache = decoder.new_cache(max_batch, self.context_tokens)
-        self._slots = [Slot() for _ in range(max_batch)]
-        self._free = list(range(max_batch))
-        self._running: list[Sequence] = []
-        self._waiting: deque[Sequence] = deque()
-        self._errands: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
-        self._max_waiting = max_waiting
         self._lease = lease
-        self._wake = threading.Condition()
-        self._closing = False
+        self._slots = Slots(max_batch)
+        self._seated: list[Answer] = []  # the compute thread's own
+        # Everything below is shared between threads and guarded by `_news`.
+        self._news = threading.Condition()
+        self._waiting: deque[Answer] = deque()
+        self._errands: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._stopping = False
+        self._answer_s = 1.0  # how long an answer took lately
         self._thread: threading.Thread | None = None
-        self._generated = self._read = self._steps = 0
 
-    @property
-    def cache_bytes(self) -> int:
-        return self._cache.bytes
+    # --- for any thread ----------------------------------------------------------------------------------------------
 
-    @property
-    def state(self) -> EngineState:
-        return EngineState(
-            len(self._running), len(self._waiting), len(self._slots), self._generated, self._read, self._steps
-        )
+    def submit(self, requests: Sequence[Generation], sink: Sink) -> Ticket:
+        """Have these texts continued; all of them are accepted, or none.
 
-    def submit(self, work: Work, *, index: int = 0) -> Sequence:
-        """Queue one answer; its pieces arrive at `work.deliver`. From any thread.
+        Args:
+            requests: texts that fit the context.
+            sink: told every piece, with the number of its text, on the compute thread.
 
         Raises:
-            PromptTooLong: prompt and answer do not fit the context.
-            RateLimited: too many wait already.
+            RateLimited: too many are waiting; `facts["retry_after_s"]` says when to try again.
+            BadInput: more texts than could ever wait at once.
+            UpstreamUnreachable: the engine is being stopped.
         """
-        room = self.context_tokens - len(work.prompt)
-        if room < 1 or not work.prompt:
-            raise PromptTooLong(
-                f"the prompt has {len(work.prompt):,} tokens; this model reads {self.context_tokens:,}, answer included",
-                hint="shorten the conversation, or serve the model with a longer --context",
-                prompt_tokens=len(work.prompt),
-                context_tokens=self.context_tokens,
-            )
-        sequence = Sequence(
-            work, Sampler(work.sampling, work.prompt, index=index), TextStream(work.sampling.stop), list(work.prompt)
-        )
-        with self._wake:
-            if len(self._waiting) >= self._max_waiting:
+        answers = [Answer(number, request, self.tokenizer, sink) for number, request in enumerate(requests)]
+        room = self.max_waiting + self.max_batch
+        if len(answers) > room:
+            raise BadInput(f"{len(answers)} answers in one request; at most {room} fit", hint="ask for fewer")
+        with self._news:
+            if self._stopping:
+                raise UpstreamUnreachable("the engine is stopping", hint="ask again in a moment")
+            waiting = sum(not one.abandoned for one in self._waiting)
+            free = self.max_batch - self._slots.in_use
+            if waiting + len(answers) > self.max_waiting + free:
+                wait_s = self._answer_s * (1 + waiting) / self.max_batch
                 raise RateLimited(
-                    f"{len(self._waiting)} answers wait already", hint="try again in a moment", retry_after_ms=1000
+                    f"{waiting} answers are waiting already; at most {self.max_waiting} may",
+                    hint="try again in a moment",
+                    retry_after_s=min(max(wait_s, 0.1), 20.0),
                 )
-            self._waiting.append(sequence)
-            self._wake.notify()
-        return sequence
+            self._waiting.extend(answers)
+            self._news.notify()
+        return Ticket(answers, self._wake)
 
-    def cancel(self, sequence: Sequence) -> None:
-        """Its asker left: the slot is free again before the next step."""
-        with self._wake:
-            sequence.cancelled = True
-            self._wake.notify()
-
-    def call(self, errand: Callable[[], T]) -> Future[T]:
-        """Run something else on the compute thread (an embedding), between two steps."""
-        future: Future[T] = Future()
-        with self._wake:
+    def call(self, errand: Callable[[], Result]) -> Future[Result]:
+        """Have something else computed between two steps, such as embeddings. Keep it short: answers wait for it."""
+        future: Future[Result] = Future()
+        with self._news:
+            if self._stopping:
+                raise UpstreamUnreachable("the engine is stopping", hint="ask again in a moment")
             self._errands.append((errand, future))
-            self._wake.notify()
+            self._news.notify()
         return future
 
+    def check(self, prompt_tokens: int, max_tokens: int | None) -> int:
+        """How many tokens an answer to such a prompt may have.
+
+        Args:
+            max_tokens: what the caller asked for; None for as many as fit.
+
+        Raises:
+            PromptTooLong: it does not fit.
+        """
+        asked = 1 if max_tokens is None else max_tokens
+        if prompt_tokens + asked > self.context_tokens:
+            answer = "" if max_tokens is None else f" and {max_tokens:,} for the answer"
+            raise PromptTooLong(
+                f"this model's context is {self.context_tokens:,} tokens; the prompt has {prompt_tokens:,}{answer}",
+                hint="shorten the conversation or ask for fewer tokens",
+                context_tokens=self.context_tokens,
+                prompt_tokens=prompt_tokens,
+            )
+        return self.context_tokens - prompt_tokens if max_tokens is None else max_tokens
+
+    def status(self) -> Status:
+        """How busy it is now."""
+        with self._news:
+            waiting = sum(not one.abandoned for one in self._waiting)
+        alive = self._thread is not None and self._thread.is_alive()
+        return Status(
+            alive,
+            self.max_batch,
+            self._slots.in_use,
+            waiting,
+            self.max_waiting,
+            self.context_tokens,
+            self._cache.bytes,
+        )
+
     def start(self) -> None:
-        self._thread = threading.Thread(target=self._turn, name="engine", daemon=True)
+        """Begin to compute, in a thread of its own."""
+        assert self._thread is None, "an engine is started once"
+        self._thread = threading.Thread(target=self._run, name="ikkan-engine", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        """Stop after the step under way; answers that are not finished end with `error`."""
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """End every answer with an error, and the compute thread. Safe to repeat."""
+        with self._news:
+            self._stopping = True
+            self._news.notify()
         if self._thread is not None:
-            self._thread.join()
-        for sequence in [*self._running, *self._waiting]:
-            sequence.work.deliver(Piece("", finish_reason="error", tokens=sequence.made))
+            self._thread.join(timeout_s)
 
-    def step(self) -> None:
-        """One turn of the loop."""
-        self._drop_cancelled()
-        self._admit()
-        batch = self._plan()
-        if batch is None:
-            return
-        logits = self._decoder.forward(batch.tokens, batch.slots, batch.positions, self._cache, batch.logit_rows)
-        self._steps += 1
-        for sequence, row in zip(batch.sequences, logits, strict=True):
-            self._advance(sequence, row)
+    def warm_up(self) -> None:
+        """Compute a little of everything once, so that the first answer need not wait for kernels to compile.
 
-    # ---- the parts of a turn, in the order they happen ------------------------------------------------------------------
+        Raises:
+            IkkanError: the model cannot compute.
+        """
+        ended: Queue[Piece] = Queue()
+        prompt = tuple(number % self.vocab for number in range(min(_WARM_UP_PROMPT_TOKENS, self.context_tokens - 3)))
+        request = Generation(prompt, max_tokens=3, sampling=Sampling(temperature=0.7, seed=1), ignore_eos=True)
+        asked = min(2, self.max_batch)
+        self.submit([request] * asked, lambda number, piece: ended.put(piece) if piece.is_last else None)
+        for _ in range(asked):
+            if failure := ended.get().failure:
+                raise failure
+        self.call(self._slots.forget).result()
 
-    def _drop_cancelled(self) -> None:
-        for sequence in [sequence for sequence in self._running if sequence.cancelled]:
-            self._release(sequence)
-        with self._wake:
-            self._waiting = deque(sequence for sequence in self._waiting if not sequence.cancelled)
+    def _wake(self) -> None:
+        with self._news:
+            self._news.notify()
 
-    def _admit(self) -> None:
-        while self._free and self._waiting:
-            with self._wake:
-                sequence = self._waiting.popleft()
-            shared = {slot: self._shared_prefix(slot, sequence) for slot in self._free}
-            # The slot that knows most of this prompt; else the one whose memory is worth least.
-            slot = max(self._free, key=lambda free: (shared[free], -len(self._slots[free].tokens), -free))
-            self._free.remove(slot)
-            sequence.slot = slot
-            # The last prompt token is always read: its logits are the first answer.
-            sequence.filled = min(shared[slot], len(sequence.tokens) - 1)
-            sequence.work.facts["cached_tokens"] = sequence.filled
-            self._slots[slot] = Slot(sequence.tokens[: sequence.filled], sequence.work.salt)
-            self._running.append(sequence)
+    # --- the compute thread ------------------------------------------------------------------------------------------
 
-    def _plan(self) -> Batch | None:
+    def step(self) -> bool:
+        """One turn of the loop: let people leave and come, read some tokens of everybody, draw what follows.
+
+        Returns whether there was anything to do.
+        """
+        errands = self._run_errands()
+        self._let_leave()
+        self._let_come()
+        takes = scheduler.shares([answer.unread for answer in self._seated])
+        turn = [(answer, take) for answer, take in zip(self._seated, takes, strict=True) if take]
+        if not turn:
+            return errands
+        try:
+            scores, heard = self._forward(turn)
+        except Exception as exc:  # this loop must outlive a batch that cannot be computed
+            self._give_up(turn, exc)
+            return True
+        for answer, take in turn:
+            answer.read += take
+        for answer, row in zip(heard, scores, strict=True):
+            self._continue(answer, row)
+        return True
+
+    def _run(self) -> None:
+        while self._sleep_until_needed():
+            with self._lease.interactive() if self._lease else nullcontext():
+                while not self._stopping and self.step():
+                    pass
+        self._say_goodbye()
+
+    def _sleep_until_needed(self) -> bool:
+        with self._news:
+            while not (self._stopping or self._waiting or self._errands or self._seated):
+                self._news.wait()
+            return not self._stopping
+
+    def _run_errands(self) -> bool:
+        with self._news:
+            # One a step: whoever sends hundreds of texts to embed must not stop all answers.
+            errand, future = self._errands.popleft() if self._errands else (None, None)
+        if errand is None or future is None:
+            return False
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(errand())
+            except Exception as exc:  # goes to whoever waits for the errand
+                future.set_exception(exc)
+        return True
+
+    def _let_leave(self) -> None:
+        for answer in [one for one in self._seated if one.abandoned]:
+            self._free(answer, "abandoned")
+
+    def _let_come(self) -> None:
+        with self._news:
+            while self._waiting:
+                answer = self._waiting[0]
+                if not answer.abandoned:
+                    seat = self._slots.take(answer.request.prompt, salt=answer.request.cache_salt)
+                    if seat is None:
+                        return
+                    answer.sit(seat)
+                    self._seated.append(answer)
+                    self.metrics.prompt_tokens.inc(len(answer.request.prompt))
+                    self.metrics.cached_tokens.inc(seat.cached_tokens)
+                self._waiting.popleft()
+
+    def _forward(self, turn: Sequence[tuple[Answer, int]]) -> tuple[Float32, list[Answer]]:
+        """The scores after the last token of everyone who now has read all of theirs, and who that is."""
         tokens: list[int] = []
         slots: list[int] = []
         positions: list[int] = []
         rows: list[int] = []
-        deciding: list[Sequence] = []
-        budget = max(CHUNK_TOKENS, len(self._running))
-        # Answers under way come first: one token each; what is left of the budget reads prompts.
-        for sequence in sorted(self._running, key=lambda running: len(running.tokens) - running.filled > 1):
-            todo = sequence.tokens[sequence.filled : sequence.filled + budget - len(tokens)]
-            if not todo:
-                continue
-            tokens += todo
-            slots += [sequence.slot] * len(todo)
-            positions += range(sequence.filled, sequence.filled + len(todo))
-            self._slots[sequence.slot].tokens += todo
-            sequence.filled += len(todo)
-            if sequence.filled == len(sequence.tokens):
+        heard: list[Answer] = []
+        for answer, take in turn:
+            assert answer.seat is not None, "whoever takes part sits"
+            tokens += answer.tokens[answer.read : answer.read + take]
+            slots += [answer.seat.slot] * take
+            positions += range(answer.read, answer.read + take)
+            if take == answer.unread:
                 rows.append(len(tokens) - 1)
-                deciding.append(sequence)
-        if not tokens:
-            return None
-        self._read += len(tokens) - len(deciding)
-        return Batch(
-            np.array(tokens, dtype=np.int32),
-            np.array(slots, dtype=np.int32),
-            np.array(positions, dtype=np.int32),
-            np.array(rows, dtype=np.int32),
-            tuple(deciding),
-        )
+                heard.append(answer)
+        started_s = time.monotonic()
+        scores = self._decoder.forward(_int32(tokens), _int32(slots), _int32(positions), self._cache, _int32(rows))
+        self.metrics.steps.inc()
+        self.metrics.step_seconds.observe(time.monotonic() - started_s)
+        return scores, heard
 
-    def _advance(self, sequence: Sequence, logits: Float32) -> None:
-        sampling = sequence.work.sampling
-        ends = (frozenset() if sampling.ignore_eos else self._vocabulary.eos_ids) | sampling.stop_ids
-        token = sequence.sampler.choose(logits, forbidden=ends)
-        sequence.made += 1
-        self._generated += 1
-        sequence.tokens.append(token)
-        likely, best = logprobs(logits, token, sampling.top_logprobs) if sampling.top_logprobs is not None else (0.0, ())
-        finish: str | None = None
-        if token in ends:
-            text, finish = sequence.stream.end(), "stop"
-        else:
-            text = sequence.stream.push(self._vocabulary.bytes_of(token))
-            if sequence.stream.stopped:
-                finish = "stop"
-            elif sequence.made >= sampling.max_tokens or len(sequence.tokens) >= self.context_tokens:
-                text, finish = text + sequence.stream.end(), "length"
-        sequence.work.deliver(Piece(text, token, likely, best, finish, sequence.made))
-        if finish is not None:
-            self._release(sequence)
+    def _continue(self, answer: Answer, scores: Float32) -> None:
+        first = answer.first_token_s is None
+        try:
+            finish = answer.accept(scores)
+        except Exception as exc:  # one bad answer must not end the others
+            self._give_up([(answer, 0)], exc)
+            return
+        self.metrics.completion_tokens.inc()
+        if first and answer.first_token_s is not None:
+            self.metrics.first_token_seconds.observe(answer.first_token_s - answer.arrived_s)
+        if finish:
+            self._free(answer, finish)
 
-    def _release(self, sequence: Sequence) -> None:
-        self._running.remove(sequence)
-        self._free.append(sequence.slot)
+    def _free(self, answer: Answer, how: str) -> None:
+        assert answer.seat is not None, "only who sits can stand up"
+        self._seated.remove(answer)
+        known = [] if how == "failed" else answer.tokens[: answer.read]
+        self._slots.leave(answer.seat.slot, known, salt=answer.request.cache_salt)
+        self._answer_s += 0.2 * (time.monotonic() - answer.arrived_s - self._answer_s)
+        self.metrics.answers.labels(how).inc()
 
-    def _shared_prefix(self, slot: int, sequence: Sequence) -> int:
-        known = self._slots[slot]
-        if known.salt != sequence.work.salt:
-            return 0
-        length = min(len(known.tokens), len(sequence.tokens))
-        return next((i for i in range(length) if known.tokens[i] != sequence.tokens[i]), length)
+    def _give_up(self, turn: Sequence[tuple[Answer, int]], exc: Exception) -> None:
+        # Only its kind: the words of an exception may quote what a person wrote.
+        log.error("answers could not be computed", extra={"answers": len(turn), "error": type(exc).__name__})
+        error = exc if isinstance(exc, IkkanError) else Internal("the answer could not be computed", hint="ask again")
+        for answer, _ in turn:
+            self._free(answer, "failed")
+            _fail(answer, error)
 
-    # ---- the thread -----------------------------------------------------------------------------------------------------
-
-    def _turn(self) -> None:
-        while self._wait_for_work():
-            with ExitStack() as stack:
-                if self._lease is not None:
-                    stack.enter_context(self._lease.interactive())
-                while self._has_work() and not self._closing:
-                    self._run_errands()
-                    try:
-                        self.step()
-                    except Exception:  # one failing step must not take the others' engine down
-                        log.exception("a step failed; the answers in it end with an error")
-                        self._fail_running()
-
-    def _wait_for_work(self) -> bool:
-        with self._wake:
-            while not self._closing and not self._has_work():
-                self._wake.wait()
-            return not self._closing
-
-    def _has_work(self) -> bool:
-        return bool(self._running or self._waiting or self._errands)
-
-    def _run_errands(self) -> None:
-        while self._errands:
-            errand, future = self._errands.popleft()
-            try:
-                future.set_result(errand())
-            except Exception as error:  # handed to whoever asked
+    def _say_goodbye(self) -> None:
+        with self._news:
+            unanswered, errands = [*self._seated, *self._waiting], list(self._errands)
+            self._waiting.clear()
+            self._errands.clear()
+        error = UpstreamUnreachable("the engine is stopping", hint="ask again in a moment")
+        for answer in list(self._seated):
+            self._free(answer, "failed")
+        for answer in unanswered:
+            _fail(answer, error)
+        for _, future in errands:
+            if future.set_running_or_notify_cancel():
                 future.set_exception(error)
 
-    def _fail_running(self) -> None:
-        for sequence in list(self._running):
-            sequence.work.deliver(Piece("", finish_reason="error", tokens=sequence.made))
-            self._slots[sequence.slot] = Slot()
-            self._release(sequence)
-        # A failing step may fail again at once; breathe, so that a broken model does not burn a core.
-        time.sleep(0.05)
+
+def _fail(answer: Answer, error: IkkanError) -> None:
+    try:
+        answer.fail(error)
+    except Exception as exc:  # nobody is there to be told; the loop goes on
+        log.info("an answer's receiver is gone", extra={"error": type(exc).__name__})
+
+
+def _int32(values: Sequence[int]) -> Int32:
+    return np.array(values, dtype=np.int32)

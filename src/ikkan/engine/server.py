@@ -1,462 +1,422 @@
-"""The engine's HTTP face: the OpenAI wire on loopback, with vLLM's habits where OpenAI has none."""
+"""The door: HTTP in, the OpenAI wire out."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, Final, TypeAlias
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 
-from ikkan.engine import wire
+from ikkan.engine import shapes, wire
+from ikkan.engine.embedder import Embedder
 from ikkan.engine.engine import Engine
-from ikkan.engine.engine import Sequence as Answer
-from ikkan.engine.values import Piece, Work
-from ikkan.engine.wire import Asked, Body
-from ikkan.ground.errors import BadInput, IkkanError, Internal, PromptTooLong, UnknownModel
+from ikkan.engine.exchange import ClientLeft, Exchange
+from ikkan.engine.shapes import Choice
+from ikkan.engine.values import Generation
+from ikkan.ground.errors import BadInput, IkkanError, Internal, NotFound, RequestTooLarge, UnknownModel
 from ikkan.ground.ids import new_id
-from ikkan.models.template import ChatTemplate, encode_chat
-from ikkan.models.tokenizer import Tokenizer
-from ikkan.models.values import Encoder
+from ikkan.models.template import encode_chat
 
-MAX_BODY_BYTES = 16 << 20
-MAX_EMBED_INPUTS = 2048
+log = logging.getLogger(__name__)
 
+MAX_BODY_BYTES: Final = 8 << 20
+CHAT, COMPLETION = "chat.completion", "text_completion"
+COMPLETION_TOKENS: Final = 16
+"""What `/v1/completions` writes unless told otherwise."""
 
-class Embedder:
-    """The embedding model served beside the chat model."""
+Handler: TypeAlias = Callable[[Request, Send], Awaitable[None]]
 
-    def __init__(self, encoder: Encoder, tokenizer: Tokenizer, names: Sequence[str]) -> None:
-        self.encoder = encoder
-        self.tokenizer = tokenizer
-        self.names = tuple(names)
-
-
-class Metrics:
-    """What `/metrics` tells."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter("ikkan_engine_requests", "Requests by endpoint.", ["endpoint"], registry=self.registry)
-        self.first_piece_s = Histogram(
-            "ikkan_engine_first_token_seconds",
-            "From request to first token.",
-            buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
-            registry=self.registry,
-        )
-        for name, about in (
-            ("running", "Answers under way."),
-            ("waiting", "Answers waiting for a slot."),
-            ("generated", "Output tokens."),
-            ("read", "Prompt tokens computed."),
-            ("steps", "Model calls."),
-        ):
-            gauge = Gauge(f"ikkan_engine_{name}", about, registry=self.registry)
-            gauge.set_function(lambda name=name: float(getattr(engine.state, name)))  # type: ignore[misc]
-
-
-class Door:
-    """One model's endpoints."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        tokenizer: Tokenizer,
-        template: ChatTemplate | None,
-        names: Sequence[str],
-        embedder: Embedder | None,
-    ) -> None:
-        self.engine = engine
-        self.tokenizer = tokenizer
-        self.template = template
-        self.names = tuple(names)
-        self.embedder = embedder
-        self.metrics = Metrics(engine)
-
-    # ---- reading ----------------------------------------------------------------------------------------------------
-
-    async def models(self, request: Request) -> Response:
-        listed = [self._listed(name) for name in self._all_names()]
-        return _json({"object": "list", "data": listed})
-
-    async def model(self, request: Request) -> Response:
-        name = request.path_params["model"]
-        self._known(name, self._all_names())
-        return _json(self._listed(name))
-
-    async def health(self, request: Request) -> Response:
-        state = self.engine.state
-        return _json(
-            {
-                "ready": True,
-                "model": self.names[0],
-                "embedder": self.embedder.names[0] if self.embedder else None,
-                "running": state.running,
-                "waiting": state.waiting,
-                "slots": state.slots,
-                "context_tokens": self.engine.context_tokens,
-            }
-        )
-
-    async def metrics_page(self, request: Request) -> Response:
-        return Response(generate_latest(self.metrics.registry), media_type="text/plain; version=0.0.4")
-
-    async def tokenize(self, request: Request) -> Response:
-        body = await _body(request)
-        if body.get("messages") is not None:
-            ids = self._encode_chat(wire.read_messages(body))
-        else:
-            ids = self.tokenizer.encode(body.text("prompt"), special=body.get("add_special_tokens") is not False)
-        return _json({"tokens": ids, "count": len(ids), "max_model_len": self.engine.context_tokens})
-
-    async def detokenize(self, request: Request) -> Response:
-        body = await _body(request)
-        tokens = wire.token_lists(body, "tokens")[0]
-        if isinstance(tokens, str):
-            raise body.wrong("tokens", "must be a list of token ids")
-        return _json({"prompt": self.tokenizer.decode(tokens)})
-
-    # ---- answering --------------------------------------------------------------------------------------------------
-
-    async def chat(self, request: Request) -> Response:
-        self.metrics.requests.labels("chat").inc()
-        body = await _body(request)
-        asked = wire.read_asked(body, room=self.engine.context_tokens, chat=True)
-        self._known(asked.model, self.names)
-        messages = wire.read_messages(body)
-        prompt = await asyncio.to_thread(self._encode_chat, messages)
-        answers = Answers(self, request, asked, [prompt] * asked.choices, "chatcmpl")
-        kind = "chat.completion"
-        if asked.stream:
-            return answers.stream(f"{kind}.chunk", _chat_delta)
-        await answers.finish()
-        return answers.reply(kind, _chat_choice)
-
-    async def completions(self, request: Request) -> Response:
-        self.metrics.requests.labels("completions").inc()
-        body = await _body(request)
-        asked = wire.read_asked(body, room=self.engine.context_tokens, chat=False)
-        self._known(asked.model, self.names)
-        if body.get("best_of") not in (None, 1, asked.choices):
-            raise body.wrong("best_of", "is not supported by this engine")
-        body.refuse("echo")
-        prompts = [
-            self.tokenizer.encode(text, special=True) if isinstance(text, str) else self._checked(body, "prompt", text)
-            for text in wire.token_lists(body, "prompt")
-        ]
-        repeated = [prompt for prompt in prompts for _ in range(asked.choices)]
-        if len(repeated) > wire.MAX_CHOICES:
-            raise body.wrong("prompt", f"and n ask for more than {wire.MAX_CHOICES} answers at once")
-        answers = Answers(self, request, asked, repeated, "cmpl")
-        if asked.stream:
-            return answers.stream("text_completion", _completion_delta)
-        await answers.finish()
-        return answers.reply("text_completion", _completion_choice)
-
-    async def embeddings(self, request: Request) -> Response:
-        self.metrics.requests.labels("embeddings").inc()
-        body = await _body(request)
-        embedder = self.embedder
-        if embedder is None:
-            raise UnknownModel("this engine serves no embedding model", hint="start it with --embedder NAME")
-        self._known(body.text("model"), embedder.names)
-        encoding = body.get("encoding_format") or "float"
-        if encoding not in ("float", "base64"):
-            raise body.wrong("encoding_format", "must be float or base64")
-        if body.get("dimensions") not in (None, embedder.encoder.config.hidden):
-            raise body.wrong("dimensions", f"can only be {embedder.encoder.config.hidden} with this model")
-        inputs = wire.token_lists(body, "input")
-        if len(inputs) > MAX_EMBED_INPUTS:
-            raise body.wrong("input", f"has {len(inputs):,} texts; {MAX_EMBED_INPUTS:,} are taken at once")
-        ids = await asyncio.to_thread(self._encode_inputs, embedder, body, inputs)
-        vectors = await asyncio.wrap_future(self.engine.call(lambda: embedder.encoder.embed(ids)))
-        tokens = sum(map(len, ids))
-        data = [
-            {"object": "embedding", "index": place, "embedding": wire.embedding(vector, encoding == "base64")}
-            for place, vector in enumerate(vectors)
-        ]
-        counted = {"prompt_tokens": tokens, "total_tokens": tokens}
-        return _json({"object": "list", "data": data, "model": body.text("model"), "usage": counted})
-
-    # ---- small parts ------------------------------------------------------------------------------------------------
-
-    def _encode_chat(self, messages: Sequence[dict[str, Any]]) -> list[int]:
-        if self.template is None:
-            raise BadInput(
-                f"{self.names[0]} has no chat template", hint="use /v1/completions with a prompt of your own", param=None
-            )
-        return encode_chat(self.tokenizer, self.template, messages)
-
-    def _encode_inputs(self, embedder: Embedder, body: Body, inputs: Sequence[str | list[int]]) -> list[list[int]]:
-        limit = embedder.encoder.context
-        ids = []
-        for text in inputs:
-            if text == "":
-                raise body.wrong("input", "has an empty text")
-            tokens = embedder.tokenizer.encode(text, special=True) if isinstance(text, str) else text
-            if len(tokens) > limit:
-                raise PromptTooLong(
-                    f"a text has {len(tokens):,} tokens; this embedder reads {limit:,}", hint="split it", param="input"
-                )
-            if not isinstance(text, str) and max(text) >= embedder.encoder.config.vocab:
-                raise body.wrong("input", "has token ids outside the vocabulary")
-            ids.append(tokens)
-        return ids
-
-    def _checked(self, body: Body, name: str, tokens: list[int]) -> list[int]:
-        if max(tokens) >= self.tokenizer.vocab_size:
-            raise body.wrong(name, "has token ids outside the vocabulary")
-        return tokens
-
-    def _all_names(self) -> list[str]:
-        return [*self.names, *(self.embedder.names if self.embedder else ())]
-
-    def _known(self, name: str, names: Sequence[str]) -> None:
-        if name not in names:
-            raise UnknownModel(f"no model named {name!r} here", hint=f"this engine serves {', '.join(names)}", param="model")
-
-    def _listed(self, name: str) -> dict[str, Any]:
-        return {"id": name, "object": "model", "created": 0, "owned_by": "ikkan"}
-
-
-class Answers:
-    """The answers to one request: one per choice, gathered or streamed. Whoever leaves frees their slots."""
-
-    def __init__(self, door: Door, request: Request, asked: Asked, prompts: Sequence[list[int]], prefix: str) -> None:
-        self._door = door
-        self._request = request
-        self._asked = asked
-        self._prompts = prompts
-        self._loop = asyncio.get_running_loop()
-        self._arrived: asyncio.Queue[tuple[int, Piece]] = asyncio.Queue()
-        self._began_s = self._loop.time()
-        self._identity = new_id(prefix)
-        self.pieces: list[list[Piece]] = [[] for _ in prompts]
-        self._answers: list[Answer] = []
-        salt = request.headers.get("x-ikkan-cache-salt", "")
-        try:
-            for index, prompt in enumerate(prompts):
-                work = Work(tuple(prompt), asked.sampling, self._deliver_to(index), salt)
-                self._answers.append(door.engine.submit(work, index=index))
-        except IkkanError:
-            self._leave()
-            raise
-
-    def _deliver_to(self, index: int) -> Any:
-        def deliver(piece: Piece) -> None:
-            # A closed loop means the server is stopping; nobody is left to hear.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._arrived.put_nowait, (index, piece))
-
-        return deliver
-
-    async def _each(self) -> AsyncIterator[tuple[int, Piece]]:
-        open_answers = len(self._answers)
-        first = True
-        try:
-            while open_answers:
-                index, piece = await self._arrived.get()
-                if first:
-                    self._door.metrics.first_piece_s.observe(self._loop.time() - self._began_s)
-                    first = False
-                self.pieces[index].append(piece)
-                if piece.finish_reason == "error":
-                    raise Internal("the engine failed in the middle of this answer", hint="ask again")
-                open_answers -= piece.finish_reason is not None
-                yield index, piece
-        finally:
-            self._leave()
-
-    def _leave(self) -> None:
-        for answer in self._answers:
-            self._door.engine.cancel(answer)
-
-    async def finish(self) -> None:
-        """Wait for the whole of it, unless the asker leaves."""
-        gathering = asyncio.ensure_future(self._gather())
-        leaving = asyncio.ensure_future(_left(self._request))
-        try:
-            await asyncio.wait({gathering, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not gathering.done():
-                gathering.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await gathering
-                return
-            gathering.result()
-        finally:
-            leaving.cancel()
-
-    async def _gather(self) -> None:
-        async for _ in self._each():
-            pass
-
-    def usage(self) -> dict[str, Any]:
-        cached = sum(answer.work.facts.get("cached_tokens", 0) for answer in self._answers)
-        made = sum(pieces[-1].tokens for pieces in self.pieces if pieces)
-        return wire.usage_of(sum(map(len, self._prompts)), made, cached)
-
-    def reply(self, kind: str, choice: Any) -> Response:
-        data = wire.head(self._identity, kind, self._asked.model)
-        data["choices"] = [
-            choice(self._door.tokenizer, index, pieces, self._asked.sampling.top_logprobs is not None)
-            for index, pieces in enumerate(self.pieces)
-        ]
-        data["usage"] = self.usage()
-        return _json(data)
-
-    def stream(self, kind: str, delta: Any) -> Response:
-        return StreamingResponse(self._frames(kind, delta), media_type="text/event-stream")
-
-    async def _frames(self, kind: str, delta: Any) -> AsyncIterator[bytes]:
-        head = wire.head(self._identity, kind, self._asked.model)
-        usage: dict[str, Any] = {"usage": None} if self._asked.include_usage else {}
-        wanted = self._asked.sampling.top_logprobs is not None
-        begun: set[int] = set()
-        try:
-            async for index, piece in self._each():
-                if not piece.text and piece.finish_reason is None and not wanted and index in begun:
-                    continue
-                choice = delta(self._door.tokenizer, index, piece, index not in begun, wanted)
-                begun.add(index)
-                yield wire.frame({**head, "choices": [choice], **usage})
-            if self._asked.include_usage:
-                yield wire.frame({**head, "choices": [], "usage": self.usage()})
-            yield wire.DONE
-        except IkkanError as error:
-            yield wire.frame(wire.error_body(error))
-
-
-# ---- choices, whole and in pieces ---------------------------------------------------------------------------------------
-
-
-def _chat_choice(tokenizer: Tokenizer, index: int, pieces: Sequence[Piece], wanted: bool) -> dict[str, Any]:
-    text = "".join(piece.text for piece in pieces)
-    return {
-        "index": index,
-        "message": {"role": "assistant", "content": text},
-        "finish_reason": pieces[-1].finish_reason if pieces else None,
-        "logprobs": {"content": [_token(tokenizer, piece) for piece in pieces]} if wanted else None,
-    }
-
-
-def _chat_delta(tokenizer: Tokenizer, index: int, piece: Piece, first: bool, wanted: bool) -> dict[str, Any]:
-    said: dict[str, Any] = {"role": "assistant", "content": piece.text} if first else {"content": piece.text}
-    return {
-        "index": index,
-        "delta": said if first or piece.text else {},
-        "finish_reason": piece.finish_reason,
-        "logprobs": {"content": [_token(tokenizer, piece)]} if wanted else None,
-    }
-
-
-def _completion_choice(tokenizer: Tokenizer, index: int, pieces: Sequence[Piece], wanted: bool) -> dict[str, Any]:
-    return {
-        "index": index,
-        "text": "".join(piece.text for piece in pieces),
-        "finish_reason": pieces[-1].finish_reason if pieces else None,
-        "logprobs": _old_logprobs(tokenizer, pieces) if wanted else None,
-    }
-
-
-def _completion_delta(tokenizer: Tokenizer, index: int, piece: Piece, first: bool, wanted: bool) -> dict[str, Any]:
-    return {
-        "index": index,
-        "text": piece.text,
-        "finish_reason": piece.finish_reason,
-        "logprobs": _old_logprobs(tokenizer, [piece]) if wanted else None,
-    }
-
-
-def _token(tokenizer: Tokenizer, piece: Piece) -> dict[str, Any]:
-    def said(token_id: int, logprob: float) -> dict[str, Any]:
-        raw = tokenizer.bytes_of(token_id) or tokenizer.spelling_of(token_id).encode()
-        return {"token": raw.decode("utf-8", "replace"), "logprob": logprob, "bytes": list(raw)}
-
-    assert piece.token_id is not None, "a piece of an answer has a token"
-    best = [said(other.token_id, other.logprob) for other in piece.alternatives]
-    return {**said(piece.token_id, piece.logprob), "top_logprobs": best}
-
-
-def _old_logprobs(tokenizer: Tokenizer, pieces: Sequence[Piece]) -> dict[str, Any]:
-    told = [_token(tokenizer, piece) for piece in pieces]
-    offsets = [0]
-    for piece in pieces:
-        offsets.append(offsets[-1] + len(piece.text))
-    return {
-        "tokens": [token["token"] for token in told],
-        "token_logprobs": [token["logprob"] for token in told],
-        "top_logprobs": [{best["token"]: best["logprob"] for best in token["top_logprobs"]} for token in told],
-        "text_offset": offsets[:-1],
-    }
-
-
-# ---- the application ------------------------------------------------------------------------------------------------------
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 
 def create_app(
     engine: Engine,
-    tokenizer: Tokenizer,
-    template: ChatTemplate | None,
-    *,
-    names: Sequence[str],
     embedder: Embedder | None = None,
+    served_name: str = "default",
+    aliases: Sequence[str] = (),
+    *,
+    embedder_name: str = "default-embed",
+    embedder_aliases: Sequence[str] = (),
 ) -> Starlette:
-    """The ASGI application for one engine. `names`: what requests may call the model, the first being its own."""
-    door = Door(engine, tokenizer, template, names, embedder)
+    """The engine's ASGI application.
+
+    Args:
+        engine: started; answers chats and completions.
+        embedder: answers `/v1/embeddings`, on the engine's compute thread.
+        served_name: what the chat model is called in answers.
+        aliases: further names it answers to.
+        embedder_name: what the embedding model is called.
+        embedder_aliases: further names it answers to.
+    """
+    door = _Door(engine, embedder, [served_name, *aliases], [embedder_name, *embedder_aliases])
+    routes = [
+        ("GET", "/health", door.health),
+        ("GET", "/metrics", door.metrics),
+        ("GET", "/v1/models", door.models),
+        ("GET", "/v1/models/{name:path}", door.model),
+        ("POST", "/v1/chat/completions", door.chat),
+        ("POST", "/v1/completions", door.complete),
+        ("POST", "/v1/embeddings", door.embed),
+        ("POST", "/tokenize", door.tokenize),
+        ("POST", "/detokenize", door.detokenize),
+    ]
     return Starlette(
-        routes=[
-            Route("/v1/models", door.models),
-            Route("/v1/models/{model:path}", door.model),
-            Route("/v1/chat/completions", door.chat, methods=["POST"]),
-            Route("/v1/completions", door.completions, methods=["POST"]),
-            Route("/v1/embeddings", door.embeddings, methods=["POST"]),
-            Route("/tokenize", door.tokenize, methods=["POST"]),
-            Route("/detokenize", door.detokenize, methods=["POST"]),
-            Route("/health", door.health),
-            Route("/metrics", door.metrics_page),
-        ],
-        exception_handlers={IkkanError: _said, Exception: _broke},
+        routes=[Route(path, _Endpoint(path, handler, engine), methods=[method]) for method, path, handler in routes],
+        exception_handlers={HTTPException: _no_such_route},
     )
 
 
-async def _said(request: Request, error: Exception) -> Response:
-    assert isinstance(error, IkkanError)
-    response = _json(wire.error_body(error), status=error.status)
-    if "retry_after_ms" in error.facts:
-        response.headers["retry-after-ms"] = str(error.facts["retry_after_ms"])
-    response.headers["x-request-id"] = request.headers.get("x-request-id") or new_id("req")
-    return response
+class _Door:
+    """One method a route."""
+
+    def __init__(
+        self, engine: Engine, embedder: Embedder | None, names: Sequence[str], embedder_names: Sequence[str]
+    ) -> None:
+        self._engine = engine
+        self._embedder = embedder
+        self._names = list(dict.fromkeys(names))
+        self._embedder_names = list(dict.fromkeys(embedder_names)) if embedder else []
+        self._created = int(time.time())
+        # Templates and tokenizers take milliseconds, on hostile input seconds: not on the event loop.
+        self._reading = ThreadPoolExecutor(2, "ikkan-engine-reading")
+
+    async def health(self, request: Request, send: Send) -> None:
+        status = self._engine.status()
+        body = {
+            "status": "ok" if status.alive else "stopped",
+            "ready": status.alive,
+            "model": self._names[0],
+            "models": self._names,
+            "embedders": self._embedder_names,
+            "slots": {"in_use": status.slots_in_use, "total": status.slots},
+            "queue": {"waiting": status.waiting, "limit": status.max_waiting},
+            "context_tokens": status.context_tokens,
+            "kv_bytes": status.kv_bytes,
+        }
+        await _send(request, send, body, status=200 if status.alive else 503)
+
+    async def metrics(self, request: Request, send: Send) -> None:
+        status = self._engine.status()
+        self._engine.metrics.slots_in_use.set(status.slots_in_use)
+        self._engine.metrics.waiting.set(status.waiting)
+        response = Response(self._engine.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        await response(request.scope, request.receive, send)
+
+    async def models(self, request: Request, send: Send) -> None:
+        data = [self._described(name) for name in [*self._names, *self._embedder_names]]
+        await _send(request, send, {"object": "list", "data": data})
+
+    async def model(self, request: Request, send: Send) -> None:
+        name = request.path_params["name"]
+        self._require(name, [*self._names, *self._embedder_names])
+        await _send(request, send, self._described(name))
+
+    async def chat(self, request: Request, send: Send) -> None:
+        body = wire.read(await _body(request), wire.ChatBody)
+        self._require(body.model, self._names)
+        wire.refuse_what_this_engine_cannot(body)
+        messages = wire.messages(body.messages)
+        # Settings before the template: what is wrong with a request should not depend on the model.
+        base = self._base(body, request)
+        prompt = await self._read(self._chat_prompt, messages, True)
+        await self._generate(request, send, body, [prompt], base, None)
+
+    async def complete(self, request: Request, send: Send) -> None:
+        body = wire.read(await _body(request), wire.CompletionBody)
+        self._require(body.model, self._names)
+        if body.suffix:
+            wire.refuse("suffix", "this engine writes at the end of a text only")
+        if body.best_of is not None and body.best_of != (body.n or 1):
+            wire.refuse("best_of", "this engine gives all answers it computes; use `n`")
+        if body.echo and body.logprobs is not None:
+            wire.refuse("echo", "it cannot be combined with `logprobs` here")
+        base = self._base(body, request)
+        given = wire.prompts("prompt", body.prompt, self._engine.vocab)
+        prompts = await self._read(lambda: [self._completion_prompt(one) for one in given])
+        tokenizer = self._engine.tokenizer
+        echoes = [one if isinstance(one, str) else tokenizer.decode(one) for one in given] if body.echo else None
+        await self._generate(request, send, body, prompts, base, echoes)
+
+    async def embed(self, request: Request, send: Send) -> None:
+        body = wire.read(await _body(request), wire.EmbeddingBody)
+        embedder = self._embedder
+        self._require(body.model, self._embedder_names)
+        assert embedder is not None, "its names are known only when there is one"
+        if body.encoding_format not in (None, "float", "base64"):
+            wire.refuse("encoding_format", "one of float, base64")
+        if body.dimensions not in (None, embedder.dimensions):
+            wire.refuse("dimensions", f"this model's vectors have {embedder.dimensions} dimensions, no other number")
+        cut = body.truncate_prompt_tokens
+        if cut is not None and cut != -1 and not 3 <= cut <= embedder.context_tokens:
+            wire.refuse("truncate_prompt_tokens", f"-1, or between 3 and {embedder.context_tokens}")
+        limit = embedder.context_tokens if cut == -1 else cut
+        given = wire.prompts("input", body.input, embedder.vocab)
+        ids = await self._read(lambda: [embedder.ids(one, limit=limit) for one in given])
+        vectors = await embedder.embed(self._engine, ids)
+        reply = shapes.embeddings(
+            vectors,
+            model=self._embedder_names[0],
+            as_base64=body.encoding_format == "base64",
+            tokens=sum(map(len, ids)),
+        )
+        await _send(request, send, reply)
+
+    async def tokenize(self, request: Request, send: Send) -> None:
+        body = wire.read(await _body(request), wire.TokenizeBody)
+        if body.model is not None:
+            self._require(body.model, self._names)
+        if (body.prompt is None) == (body.messages is None):
+            wire.refuse("prompt", "either `prompt` or `messages`")
+        if body.messages is not None:
+            messages = wire.messages(body.messages)
+            ids = await self._read(self._chat_prompt, messages, body.add_generation_prompt is not False)
+        else:
+            ids = await self._read(self._text_ids, body.prompt or "", body.add_special_tokens is not False)
+        spelled = [self._engine.tokenizer.spelling_of(one) for one in ids] if body.return_token_strs else None
+        reply = {"count": len(ids), "max_model_len": self._engine.context_tokens, "tokens": ids, "token_strs": spelled}
+        await _send(request, send, reply)
+
+    async def detokenize(self, request: Request, send: Send) -> None:
+        body = wire.read(await _body(request), wire.DetokenizeBody)
+        if body.model is not None:
+            self._require(body.model, self._names)
+        ids = wire.tokens("tokens", body.tokens, self._engine.vocab)
+        await _send(request, send, {"prompt": await self._read(self._engine.tokenizer.decode, ids)})
+
+    # --- generation --------------------------------------------------------------------------------------------------
+
+    def _base(self, body: wire.ChatBody | wire.CompletionBody, request: Request) -> Generation:
+        """The request's settings, around a prompt that is yet to be read."""
+        wire.check_stream_options(body)
+        most = wire.max_tokens(body)
+        if most is None and isinstance(body, wire.CompletionBody):
+            most = COMPLETION_TOKENS
+        return Generation(
+            prompt=(),
+            max_tokens=most or 0,
+            sampling=wire.sampling(body, self._engine.vocab),
+            min_tokens=wire.min_tokens(body, most or self._engine.context_tokens),
+            stop=wire.stops(body),
+            stop_token_ids=wire.stop_token_ids(body, self._engine.vocab),
+            ignore_eos=bool(body.ignore_eos),
+            # Both are needed: the header is the gateway's, the field may be a client's.
+            cache_salt=msgspec.json.encode([request.headers.get("x-ikkan-cache-salt"), body.cache_salt]).decode(),
+        )
+
+    async def _generate(
+        self,
+        request: Request,
+        send: Send,
+        body: wire.ChatBody | wire.CompletionBody,
+        prompts: Sequence[Sequence[int]],
+        base: Generation,
+        echoes: Sequence[str] | None,
+    ) -> None:
+        each = wire.choices(body)
+        wanted: list[Generation] = []
+        for prompt in prompts:
+            room = self._engine.check(len(prompt), base.max_tokens or None)
+            for number in range(each):
+                sampling = replace(base.sampling, choice=number)
+                wanted.append(replace(base, prompt=tuple(prompt), max_tokens=room, sampling=sampling))
+        is_chat = isinstance(body, wire.ChatBody)
+        choices = [
+            Choice(number, is_chat, self._engine.tokenizer, echoes[number // each] if echoes else "")
+            for number in range(len(wanted))
+        ]
+        reply = _Reply(self._names[0], is_chat, choices, each, base.sampling.top_logprobs is not None)
+        async with Exchange(self._engine, wanted, request.receive) as exchange:
+            if body.stream:
+                await reply.stream(request, send, exchange, body.stream_options or wire.StreamOptions())
+            else:
+                await reply.at_once(request, send, exchange)
+
+    async def _read(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._reading, function, *arguments)
+
+    def _chat_prompt(self, messages: list[dict[str, str]], add_generation_prompt: bool) -> list[int]:
+        if self._engine.template is None:
+            raise BadInput(
+                f"{self._names[0]} was not made for conversations: it has no chat template",
+                hint="use /v1/completions, or an instruct model",
+            )
+        return encode_chat(
+            self._engine.tokenizer, self._engine.template, messages, add_generation_prompt=add_generation_prompt
+        )
+
+    def _completion_prompt(self, given: str | list[int]) -> list[int]:
+        ids = self._text_ids(given, True) if isinstance(given, str) else given
+        if not ids:
+            wire.refuse("prompt", "an empty text has nothing to continue")
+        return ids
+
+    def _text_ids(self, text: str, begin: bool) -> list[int]:
+        tokenizer = self._engine.tokenizer
+        ids = tokenizer.encode(text)
+        return [tokenizer.bos_id, *ids] if begin and tokenizer.adds_bos and tokenizer.bos_id is not None else ids
+
+    def _require(self, name: str, known: Sequence[str]) -> None:
+        if name not in known:
+            served = ", ".join(known) or "none for this"
+            raise UnknownModel(
+                f"no model named {name[:100]!r} here; served: {served}", hint="GET /v1/models", param="model"
+            )
+
+    def _described(self, name: str) -> dict[str, Any]:
+        context = self._engine.context_tokens
+        if name in self._embedder_names and self._embedder is not None:
+            context = self._embedder.context_tokens
+        return {"id": name, "object": "model", "created": self._created, "owned_by": "ikkan", "max_model_len": context}
 
 
-async def _broke(request: Request, error: Exception) -> Response:
-    return _json(wire.error_body(Internal("the engine failed", hint="its log says more")), status=500)
+class _Reply:
+    """Sends the answers of one request, whole or as they come."""
+
+    def __init__(self, model: str, is_chat: bool, choices: Sequence[Choice], each: int, with_logprobs: bool) -> None:
+        self._is_chat = is_chat
+        self._choices = choices
+        self._each = each
+        self._with_logprobs = with_logprobs
+        self._head = {"id": new_id("chatcmpl" if is_chat else "cmpl"), "created": int(time.time()), "model": model}
+
+    async def at_once(self, request: Request, send: Send, exchange: Exchange) -> None:
+        while came := await exchange.next():
+            for number, piece in came:
+                if piece.failure is not None:
+                    raise piece.failure
+                self._choices[number].add(piece)
+        kind = CHAT if self._is_chat else COMPLETION
+        answers = [choice.whole(self._with_logprobs) for choice in self._choices]
+        await _send(request, send, {**self._head, "object": kind, "choices": answers, "usage": self._usage()})
+
+    async def stream(self, request: Request, send: Send, exchange: Exchange, options: wire.StreamOptions) -> None:
+        began = False
+        while came := await exchange.next():
+            frames: list[bytes] = []
+            for number, piece in came:
+                if piece.failure is not None:
+                    if not began and not frames:
+                        raise piece.failure  # nothing was sent yet: an honest status is still possible
+                    frames.append(_frame(wire.error_body(piece.failure)))
+                    await self._push(request, send, frames, begin=not began, end=True)
+                    return
+                for chunk in self._choices[number].chunks(piece, self._with_logprobs):
+                    frames.append(
+                        self._framed([chunk], options, self._usage() if options.continuous_usage_stats else None)
+                    )
+            await self._push(request, send, frames, begin=not began)
+            began = True
+        last = [self._framed([], options, self._usage())] if options.include_usage else []
+        await self._push(request, send, [*last, b"data: [DONE]\n\n"], begin=False, end=True)
+
+    def _framed(
+        self, choices: list[dict[str, Any]], options: wire.StreamOptions, usage: dict[str, Any] | None
+    ) -> bytes:
+        kind = "chat.completion.chunk" if self._is_chat else COMPLETION
+        chunk: dict[str, Any] = {**self._head, "object": kind, "choices": choices}
+        if options.include_usage:
+            chunk["usage"] = usage
+        return _frame(chunk)
+
+    async def _push(
+        self, request: Request, send: Send, frames: Sequence[bytes], *, begin: bool, end: bool = False
+    ) -> None:
+        if begin:
+            headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"".join(frames), "more_body": not end})
+
+    def _usage(self) -> dict[str, Any]:
+        spent = [choice.usage for choice in self._choices]
+        return shapes.usage([spent[at : at + self._each] for at in range(0, len(spent), self._each)])
 
 
-async def _body(request: Request) -> Body:
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise BadInput(f"the body is larger than {MAX_BODY_BYTES >> 20} MB", hint="send less at once", param=None)
-        parts.append(part)
-    return Body(b"".join(parts))
+class _Endpoint:
+    """A route: its request id, its count, and its errors in the shape clients know."""
+
+    def __init__(self, path: str, handler: Handler, engine: Engine) -> None:
+        self._path = path
+        self._handler = handler
+        self._engine = engine
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        status = 499  # nobody was there to be answered
+        marked = _marked(request.headers, send)
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await marked(message)
+
+        try:
+            await self._handler(request, sending)
+        except (ClientLeft, ClientDisconnect):
+            pass
+        except Exception as exc:  # the door stays open whatever one request does
+            error = exc if isinstance(exc, IkkanError) else Internal("a fault of ours", hint="ask again")
+            if not isinstance(exc, IkkanError):
+                # Only its kind: the words of an exception may quote what a person wrote.
+                log.error("a request failed", extra={"route": self._path, "error": type(exc).__name__})
+            if status == 499:
+                await _send(request, sending, wire.error_body(error), error.status, wire.error_headers(error))
+            else:
+                frame = _frame(wire.error_body(error))
+                await sending({"type": "http.response.body", "body": frame, "more_body": False})
+        finally:
+            self._engine.metrics.requests.labels(self._path, str(status)).inc()
 
 
-async def _left(request: Request) -> None:
-    """Returns when the client has gone."""
-    while True:
-        message: Message = await request.receive()
-        if message["type"] == "http.disconnect":
-            return
+def _marked(headers: Mapping[str, str], send: Send) -> Send:
+    """A `send` that puts the request's id on its answer."""
+    given = headers.get("x-request-id", "")
+    request_id = given if _REQUEST_ID.fullmatch(given) else new_id("req")
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+        await send(message)
+
+    return sending
 
 
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status_code=status, media_type="application/json")
+async def _no_such_route(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, HTTPException), "registered for that"
+    error = NotFound(
+        f"{request.method} {request.url.path[:200]}: {exc.detail}", hint="GET /v1/models says what is here"
+    )
+    given = request.headers.get("x-request-id", "")
+    headers = {"x-request-id": given if _REQUEST_ID.fullmatch(given) else new_id("req"), **(exc.headers or {})}
+    return Response(msgspec.json.encode(wire.error_body(error)), exc.status_code, headers, "application/json")
+
+
+async def _body(request: Request) -> bytes:
+    held = bytearray()
+    async for piece in request.stream():
+        held += piece
+        if len(held) > MAX_BODY_BYTES:
+            raise RequestTooLarge(f"the body is larger than {MAX_BODY_BYTES >> 20} MiB", hint="send less at once")
+    return bytes(held)
+
+
+async def _send(
+    request: Request, send: Send, body: Any, status: int = 200, headers: Mapping[str, str] | None = None
+) -> None:
+    response = Response(msgspec.json.encode(body), status, headers, "application/json")
+    await response(request.scope, request.receive, send)
+
+
+def _frame(data: Any) -> bytes:
+    return b"data: " + msgspec.json.encode(data) + b"\n\n"

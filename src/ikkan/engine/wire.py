@@ -1,223 +1,380 @@
-"""The OpenAI wire, read strictly and written exactly: bodies to values, values to bodies.
-
-Unknown fields are ignored, as OpenAI's own clients expect; a known field with a wrong value is a 400 that names it.
-"""
+"""The OpenAI wire, inwards: bodies are checked here once and become values. Unknown fields are ignored."""
 
 from __future__ import annotations
 
-import base64
-import time
+import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
-import numpy as np
 
 from ikkan.engine.values import Sampling
 from ikkan.ground.errors import BadInput, IkkanError
-from ikkan.models.values import Float32
 
-ROLES = ("system", "developer", "user", "assistant", "tool")
-MAX_CHOICES = 16
+MAX_CHOICES: Final = 32
+MAX_STOPS: Final = 16
+MAX_STOP_CHARS: Final = 500
+MAX_TOP_LOGPROBS: Final = 20
+MAX_BIASES: Final = 1024
+MAX_INPUTS: Final = 2048
 
+_ROLES: Final[Mapping[str, str]] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+}
 
-class Body:
-    """One JSON body, read field by field; complains about the field by its name."""
-
-    def __init__(self, raw: bytes) -> None:
-        try:
-            fields = msgspec.json.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-            raise BadInput("the body is no valid JSON", hint="send UTF-8 JSON", param=None) from exc
-        if not isinstance(fields, dict):
-            raise BadInput("the body is no JSON object", hint="send an object of fields", param=None)
-        self.fields: dict[str, Any] = fields
-
-    def get(self, name: str) -> Any:
-        return self.fields.get(name)
-
-    def wrong(self, name: str, told: str) -> BadInput:
-        return BadInput(f"{name} {told}", hint=f"correct or leave out {name}", param=name)
-
-    def number(self, name: str, default: float, low: float, high: float) -> float:
-        value = self.fields.get(name)
-        if value is None:
-            return default
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise self.wrong(name, f"must be a number from {low:g} to {high:g}")
-        return float(value)
-
-    def integer(self, name: str, default: int, low: int, high: int) -> int:
-        value = self.fields.get(name)
-        if value is None:
-            return default
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise self.wrong(name, f"must be a whole number from {low} to {high}")
-        return value
-
-    def flag(self, name: str) -> bool:
-        value = self.fields.get(name)
-        if value is not None and not isinstance(value, bool):
-            raise self.wrong(name, "must be true or false")
-        return bool(value)
-
-    def text(self, name: str) -> str:
-        value = self.fields.get(name)
-        if not isinstance(value, str) or not value:
-            raise self.wrong(name, "must be a text")
-        return value
-
-    def refuse(self, *names: str) -> None:
-        for name in names:
-            if self.fields.get(name) not in (None, [], {}, False, ""):
-                raise self.wrong(name, "is not supported by this engine yet")
+Body = TypeVar("Body")
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a chat or completion request asks for, after the door."""
+class Part(msgspec.Struct):
+    type: str
+    text: str | None = None
+
+
+class Message(msgspec.Struct):
+    role: str
+    content: str | list[Part] | None = None
+    tool_calls: list[Any] | None = None
+
+
+class Named(msgspec.Struct):
+    type: str
+
+
+class StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+    continuous_usage_stats: bool | None = None
+
+
+class Asked(msgspec.Struct):
+    """What chats and completions have in common."""
 
     model: str
-    sampling: Sampling
-    choices: int
-    stream: bool
-    include_usage: bool
+    n: int | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    repetition_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    stop_token_ids: list[int] | None = None
+    max_tokens: int | None = None
+    min_tokens: int | None = None
+    ignore_eos: bool | None = None
+    cache_salt: str | None = None
 
 
-def read_asked(body: Body, *, room: int, chat: bool) -> Asked:
-    """The common fields of both endpoints. `room`: the context's tokens, for the default of `max_tokens`."""
-    body.refuse("audio", "modalities") if chat else body.refuse("suffix")
-    stop = body.get("stop") or []
-    stops = [stop] if isinstance(stop, str) else stop
-    if not isinstance(stops, list) or len(stops) > 16 or not all(isinstance(text, str) for text in stops):
-        raise body.wrong("stop", "must be a text or a list of up to 16 texts")
-    stop_ids = body.get("stop_token_ids") or []
-    if not isinstance(stop_ids, list) or not all(isinstance(token, int) for token in stop_ids):
-        raise body.wrong("stop_token_ids", "must be a list of token ids")
-    seed = body.get("seed")
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
-        raise body.wrong("seed", "must be a whole number")
-    limit = "max_completion_tokens" if body.get("max_completion_tokens") is not None else "max_tokens"
-    sampling = Sampling(
-        temperature=body.number("temperature", 1.0, 0.0, 2.0),
-        top_k=max(0, body.integer("top_k", 0, -1, 1_000_000)),
-        top_p=body.number("top_p", 1.0, 0.0, 1.0),
-        min_p=body.number("min_p", 0.0, 0.0, 1.0),
-        repetition_penalty=body.number("repetition_penalty", 1.0, 0.01, 10.0),
-        presence_penalty=body.number("presence_penalty", 0.0, -2.0, 2.0),
-        frequency_penalty=body.number("frequency_penalty", 0.0, -2.0, 2.0),
-        seed=seed,
-        max_tokens=body.integer(limit, room if chat else 16, 1, 1_000_000),
-        min_tokens=body.integer("min_tokens", 0, 0, 1_000_000),
-        stop=tuple(stops),
-        stop_ids=frozenset(stop_ids),
-        ignore_eos=body.flag("ignore_eos"),
-        top_logprobs=_asked_logprobs(body, chat),
+class ChatBody(Asked, kw_only=True):
+    messages: list[Message]
+    max_completion_tokens: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    response_format: Named | None = None
+    tools: list[Any] | None = None
+    tool_choice: Any = None
+    functions: list[Any] | None = None
+    function_call: Any = None
+    modalities: list[str] | None = None
+    audio: Any = None
+
+
+class CompletionBody(Asked, kw_only=True):
+    prompt: str | list[str | int | list[int]]
+    logprobs: int | None = None
+    echo: bool | None = None
+    suffix: str | None = None
+    best_of: int | None = None
+
+
+class EmbeddingBody(msgspec.Struct):
+    model: str
+    input: str | list[str | int | list[int]]
+    encoding_format: str | None = None
+    dimensions: int | None = None
+    truncate_prompt_tokens: int | None = None
+
+
+class TokenizeBody(msgspec.Struct):
+    model: str | None = None
+    prompt: str | None = None
+    messages: list[Message] | None = None
+    add_special_tokens: bool | None = None
+    add_generation_prompt: bool | None = None
+    return_token_strs: bool | None = None
+
+
+class DetokenizeBody(msgspec.Struct):
+    tokens: list[int]
+    model: str | None = None
+
+
+def read(data: bytes, kind: type[Body]) -> Body:
+    """A checked body.
+
+    Raises:
+        BadInput: it is not JSON, a field is missing or of the wrong type; `facts["param"]` says which.
+    """
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as exc:
+        said, _, path = str(exc).partition(" - at `")
+        param = path.rstrip("`").removeprefix("$").removeprefix(".")
+        if missing := _MISSING.search(said):
+            param = f"{param}.{missing[1]}" if param else missing[1]
+        refuse(param or None, said[:200])
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        refuse(None, "the body is not JSON as we read it")
+
+
+_MISSING: Final = re.compile(r"missing required field `([^`]*)`")
+
+
+def refuse(param: str | None, why: str, *, hint: str = "") -> NoReturn:
+    """Say which field cannot be used.
+
+    Raises:
+        BadInput: always.
+    """
+    raise BadInput(f"{param}: {why}" if param else why, hint=hint, param=param)
+
+
+def sampling(body: ChatBody | CompletionBody, vocab: int) -> Sampling:
+    """The sampling settings of a request, defaults filled in as the OpenAI wire has them.
+
+    Raises:
+        BadInput: a value is out of range.
+    """
+    top_logprobs: int | None
+    if isinstance(body, ChatBody):
+        top_logprobs = _within("top_logprobs", body.top_logprobs, 0, MAX_TOP_LOGPROBS, 0)
+        if body.top_logprobs is not None and not body.logprobs:
+            refuse("top_logprobs", "it needs `logprobs` to be true")
+        top_logprobs = top_logprobs if body.logprobs else None
+    else:
+        top_logprobs = None if body.logprobs is None else _within("logprobs", body.logprobs, 0, MAX_TOP_LOGPROBS, 0)
+    top_k = 0 if body.top_k == -1 else _within("top_k", body.top_k, 0, 2**31, 0)
+    return Sampling(
+        temperature=_within("temperature", body.temperature, 0.0, 2.0, 1.0),
+        top_k=top_k,
+        top_p=_within("top_p", body.top_p, 0.0, 1.0, 1.0),
+        min_p=_within("min_p", body.min_p, 0.0, 1.0, 0.0),
+        repetition_penalty=_within("repetition_penalty", body.repetition_penalty, 0.01, 10.0, 1.0),
+        presence_penalty=_within("presence_penalty", body.presence_penalty, -2.0, 2.0, 0.0),
+        frequency_penalty=_within("frequency_penalty", body.frequency_penalty, -2.0, 2.0, 0.0),
+        bias=_bias(body.logit_bias or {}, vocab),
+        seed=_within("seed", body.seed, -(2**63), 2**63 - 1, 0) if body.seed is not None else None,
+        top_logprobs=top_logprobs,
     )
-    stream = body.flag("stream")
-    options = body.get("stream_options")
-    if options is not None and (not isinstance(options, dict) or not stream):
-        raise body.wrong("stream_options", "goes with stream: true, as an object")
-    return Asked(
-        body.text("model"),
-        sampling,
-        body.integer("n", 1, 1, MAX_CHOICES),
-        stream,
-        bool(options and options.get("include_usage")),
-    )
 
 
-def read_messages(body: Body) -> list[dict[str, Any]]:
-    """The conversation, with contents in parts joined to plain text."""
-    body.refuse("tools", "functions")
-    shape = body.get("response_format")
-    if shape is not None and (not isinstance(shape, dict) or shape.get("type") != "text"):
-        raise body.wrong("response_format", "other than {\"type\": \"text\"} is not supported by this engine yet")
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise body.wrong("messages", "must be a list with at least one message")
-    return [_message(body, place, message) for place, message in enumerate(messages)]
+def stops(body: Asked) -> tuple[str, ...]:
+    """The stop texts of a request.
+
+    Raises:
+        BadInput: too many, too long, or empty.
+    """
+    found = [body.stop] if isinstance(body.stop, str) else body.stop or []
+    if len(found) > MAX_STOPS:
+        refuse("stop", f"at most {MAX_STOPS} texts")
+    if not all(found):
+        refuse("stop", "an empty text would end every answer before it begins")
+    if any(len(one) > MAX_STOP_CHARS for one in found):
+        refuse("stop", f"at most {MAX_STOP_CHARS} characters each")
+    return tuple(found)
 
 
-def _message(body: Body, place: int, message: Any) -> dict[str, Any]:
-    name = f"messages[{place}]"
-    if not isinstance(message, dict) or message.get("role") not in ROLES:
-        raise body.wrong(f"{name}.role", f"must be one of {', '.join(ROLES)}")
-    content = message.get("content")
-    if isinstance(content, list):
-        if not all(isinstance(part, dict) and part.get("type") == "text" for part in content):
-            raise body.wrong(f"{name}.content", "has parts that are no text; this model reads text only")
-        content = "".join(str(part.get("text", "")) for part in content)
-    if content is not None and not isinstance(content, str):
-        raise body.wrong(f"{name}.content", "must be a text or a list of text parts")
-    return {**message, "role": "system" if message["role"] == "developer" else message["role"], "content": content or ""}
+def stop_token_ids(body: Asked, vocab: int) -> frozenset[int]:
+    """The tokens besides the model's own that end an answer.
+
+    Raises:
+        BadInput: a token is outside the vocabulary.
+    """
+    return frozenset(tokens("stop_token_ids", body.stop_token_ids or [], vocab))
 
 
-def _asked_logprobs(body: Body, chat: bool) -> int | None:
-    if chat:
-        top = body.integer("top_logprobs", 0, 0, 20)
-        asked = body.flag("logprobs")
-        if top and not asked:
-            raise body.wrong("top_logprobs", "goes with logprobs: true")
-        return top if asked else None
-    wanted = body.get("logprobs")
-    return None if wanted is None else body.integer("logprobs", 0, 0, 20)
+def choices(body: Asked) -> int:
+    """How many answers are wanted for each prompt.
+
+    Raises:
+        BadInput: none, or too many.
+    """
+    return _within("n", body.n, 1, MAX_CHOICES, 1)
 
 
-def token_lists(body: Body, name: str) -> list[str | list[int]]:
-    """A field that is one text, several, one list of token ids, or several."""
-    value = body.get(name)
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, list) and value:
-        if all(isinstance(item, str) for item in value):
-            return list(value)
-        if all(_is_id(item) for item in value):
-            return [value]
-        if all(isinstance(item, list) and item and all(_is_id(token) for token in item) for item in value):
-            return list(value)
-    raise body.wrong(name, "must be a text, a list of texts, a list of token ids or a list of such lists")
+def max_tokens(body: ChatBody | CompletionBody) -> int | None:
+    """The longest answer asked for, or None.
+
+    Raises:
+        BadInput: it is less than one, or two fields disagree.
+    """
+    limit = 2**31
+    plain = None if body.max_tokens is None else _within("max_tokens", body.max_tokens, 1, limit, 1)
+    if isinstance(body, CompletionBody) or body.max_completion_tokens is None:
+        return plain
+    newer = _within("max_completion_tokens", body.max_completion_tokens, 1, limit, 1)
+    if plain is not None and plain != newer:
+        refuse("max_tokens", "it contradicts `max_completion_tokens`; send one of them")
+    return newer
 
 
-def _is_id(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+def min_tokens(body: Asked, most: int) -> int:
+    """The shortest answer asked for.
+
+    Raises:
+        BadInput: it is negative, or more than the answer may have.
+    """
+    return _within("min_tokens", body.min_tokens, 0, most, 0)
 
 
-# ---- what goes out ----------------------------------------------------------------------------------------------------
+def check_stream_options(body: Asked) -> None:
+    """Raises:
+    BadInput: options of a stream where there is none.
+    """
+    if body.stream_options is not None and not body.stream:
+        refuse("stream_options", "it needs `stream` to be true")
 
 
-def usage_of(prompt_tokens: int, completion_tokens: int, cached_tokens: int) -> dict[str, Any]:
-    return {
-        "prompt_tokens": prompt_tokens,
-        "completion_tokens": completion_tokens,
-        "total_tokens": prompt_tokens + completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": cached_tokens},
-    }
+def messages(found: Sequence[Message]) -> list[dict[str, str]]:
+    """A conversation as chat templates read it: a role and a text each.
+
+    Raises:
+        BadInput: an unknown role, a part that is no text, or no message at all.
+    """
+    if not found:
+        refuse("messages", "at least one is needed")
+    return [{"role": _role(number, one), "content": _content(number, one)} for number, one in enumerate(found)]
 
 
-def frame(value: Mapping[str, Any]) -> bytes:
-    """One server-sent event."""
-    return b"data: " + msgspec.json.encode(value) + b"\n\n"
+def refuse_what_this_engine_cannot(body: ChatBody) -> None:
+    """Say so where a field asks for something we would silently leave out.
+
+    Raises:
+        BadInput: tools, structured output, or anything but text.
+    """
+    if body.tools:
+        refuse("tools", "this engine does not call tools yet", hint="use a model behind another upstream")
+    if body.functions:
+        refuse("functions", "this engine does not call functions yet", hint="use a model behind another upstream")
+    if body.tool_choice not in (None, "none", "auto"):
+        refuse("tool_choice", "this engine does not call tools yet", hint="use a model behind another upstream")
+    if body.function_call not in (None, "none", "auto"):
+        refuse("function_call", "this engine does not call functions yet", hint="use a model behind another upstream")
+    if body.response_format is not None and body.response_format.type != "text":
+        known = body.response_format.type in ("json_object", "json_schema")
+        why = "this engine does not constrain its answers yet" if known else "one of text, json_object, json_schema"
+        refuse("response_format.type", why, hint="ask for JSON in words, or use a model behind another upstream")
+    if any(one != "text" for one in body.modalities or ()):
+        refuse("modalities", "this engine answers in text only")
+    if body.audio is not None:
+        refuse("audio", "this engine answers in text only")
 
 
-DONE = b"data: [DONE]\n\n"
+def prompts(param: str, given: str | list[str | int | list[int]], vocab: int) -> list[str | list[int]]:
+    """The texts or token lists of a field that takes one or many of either.
+
+    Raises:
+        BadInput: none, kinds mixed, or a token outside the vocabulary.
+    """
+    if isinstance(given, str):
+        return [given]
+    if not given:
+        refuse(param, "it is empty")
+    if len(given) > MAX_INPUTS and not isinstance(given[0], int):
+        refuse(param, f"at most {MAX_INPUTS:,} in one request")
+    texts = [one for one in given if isinstance(one, str)]
+    if len(texts) == len(given):
+        return list(texts)
+    numbers = [one for one in given if isinstance(one, int)]
+    if len(numbers) == len(given):
+        return [tokens(param, numbers, vocab)]
+    lists = [one for one in given if isinstance(one, list)]
+    if len(lists) != len(given):
+        refuse(param, "either texts, or tokens, or lists of tokens, not a mixture")
+    if not all(lists):
+        refuse(param, "a list of tokens is empty")
+    return [tokens(param, one, vocab) for one in lists]
+
+
+def tokens(param: str, given: list[int], vocab: int) -> list[int]:
+    """Token ids, all of them in the vocabulary.
+
+    Raises:
+        BadInput: one is not.
+    """
+    for one in given:
+        if not 0 <= one < vocab:
+            refuse(param, f"token {one} is outside the vocabulary of {vocab:,}")
+    return given
 
 
 def error_body(error: IkkanError) -> dict[str, Any]:
-    """An error as OpenAI's clients read it."""
-    kind = "invalid_request_error" if error.status < 500 else "server_error"
+    """An error as clients of the OpenAI wire read it."""
+    kind = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+    fallback = "api_error" if error.status >= 500 else "invalid_request_error"
     message = f"{error.message} ({error.hint})" if error.hint else error.message
-    return {"error": {"message": message, "type": kind, "param": error.facts.get("param"), "code": error.code}}
+    fields = {"message": message, "type": kind.get(error.status, fallback)}
+    return {"error": {**fields, "param": error.facts.get("param"), "code": error.code}}
 
 
-def embedding(vector: Float32, base64_wanted: bool) -> str | Sequence[float]:
-    """Little-endian float32 in base64, or a list."""
-    if base64_wanted:
-        return base64.b64encode(np.ascontiguousarray(vector, dtype="<f4").tobytes()).decode()
-    return [float(value) for value in vector]
+def error_headers(error: IkkanError) -> dict[str, str]:
+    """Whether asking again makes sense, and when."""
+    headers = {"x-should-retry": "true" if error.retryable else "false"}
+    if wait_s := error.facts.get("retry_after_s"):
+        headers["retry-after-ms"] = str(max(1, int(wait_s * 1000)))
+        headers["retry-after"] = str(max(1, math.ceil(wait_s)))
+    return headers
 
 
-def head(identity: str, kind: str, model: str) -> dict[str, Any]:
-    """The fields every answer begins with."""
-    return {"id": identity, "object": kind, "created": int(time.time()), "model": model}
+Number = TypeVar("Number", int, float)
+
+
+def _within(param: str, value: Number | None, least: Number, most: Number, default: Number) -> Number:
+    if value is None:
+        return default
+    if not least <= value <= most:
+        refuse(param, f"{value} is not between {least} and {most}")
+    return value
+
+
+def _bias(given: Mapping[str, float], vocab: int) -> dict[int, float]:
+    if len(given) > MAX_BIASES:
+        refuse("logit_bias", f"at most {MAX_BIASES} tokens")
+    found: dict[int, float] = {}
+    for name, value in given.items():
+        if not (name.isascii() and name.isdecimal() and len(name) < 10 and int(name) < vocab):
+            refuse("logit_bias", f"its keys are token ids below {vocab:,}")
+        found[int(name)] = _within("logit_bias", value, -100.0, 100.0, 0.0)
+    return found
+
+
+def _role(number: int, message: Message) -> str:
+    if message.role in ("tool", "function") or message.tool_calls:
+        refuse(f"messages[{number}]", "this engine does not call tools yet", hint="use a model behind another upstream")
+    if message.role not in _ROLES:
+        refuse(f"messages[{number}].role", f"one of {', '.join(_ROLES)}")
+    return _ROLES[message.role]
+
+
+def _content(number: int, message: Message) -> str:
+    if isinstance(message.content, str):
+        return message.content
+    if message.content is None:
+        refuse(f"messages[{number}].content", "a message needs a text")
+    texts: list[str] = []
+    for place, part in enumerate(message.content):
+        where = f"messages[{number}].content[{place}]"
+        if part.type != "text":
+            refuse(f"{where}.type", "this model reads text only", hint="leave out images, audio and files")
+        if part.text is None:
+            refuse(f"{where}.text", "a text part needs a text")
+        texts.append(part.text)
+    return "\n".join(texts)

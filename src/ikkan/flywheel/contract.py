@@ -85,7 +85,9 @@ class Examples:
 
     def take(self, which: Mask | NDArray[np.int64] | Sequence[int]) -> Examples:
         """These examples only: by mask, or by index (an index may come twice)."""
-        index = np.flatnonzero(which) if getattr(which, "dtype", None) == np.bool_ else np.asarray(which, dtype=np.int64)
+        index = (
+            np.flatnonzero(which) if getattr(which, "dtype", None) == np.bool_ else np.asarray(which, dtype=np.int64)
+        )
 
         def pick(values: tuple[Any, ...]) -> tuple[Any, ...]:
             return tuple(values[i] for i in index)
@@ -187,9 +189,7 @@ class Learnable(Protocol):
     """`<app>.<what>`: `assistant.answer`."""
     metric: Metric
 
-    def examples(
-        self, events: EventReader, until: datetime, background: Mapping[str, bytes] | None = None
-    ) -> Examples:
+    def examples(self, events: EventReader, until: datetime, background: Mapping[str, bytes] | None = None) -> Examples:
         """What was recorded before `until`, as examples; against `background` if a replay hands one back."""
         ...
 

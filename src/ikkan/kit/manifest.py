@@ -10,7 +10,8 @@ from fastapi import FastAPI
 from sqlalchemy import Connection
 from starlette.routing import BaseRoute
 
-from ikkan.cloud.pipeline import Pipeline
+from ikkan.cloud.assembly import Cloud
+from ikkan.cloud.upstreams import Upstream
 from ikkan.flywheel.contract import Learnable
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import Clock
@@ -32,7 +33,7 @@ class Parts:
     events: EventLog
     artifacts: ArtifactStore
     registry: Registry
-    pipeline: Pipeline
+    cloud: Cloud
     frame: Frame
 
 
@@ -68,6 +69,8 @@ class App:
     """Its API, made by `kit.api`; mounted at `/a/<name>/v1`."""
     pages: tuple[BaseRoute, ...] = ()
     """Page routes, relative to `/<name>`."""
+    upstreams: tuple[Upstream, ...] = ()
+    """What answers requests for the model of this app's name, if it offers one."""
     tools: tuple[Tool, ...] = ()
     emits: tuple[EventKind, ...] = ()
     learns: tuple[Learnable, ...] = ()

@@ -245,6 +245,11 @@ def _open_folder(path: Path) -> Checkpoint:
         raise _unknown_family(path.name, family)
     if fields.get("quantization_config") is not None:
         raise _would_be_wrong(path.name, "weights quantised in a scheme of their own")
+    if family == "bert" and (folder / "1_Pooling" / "config.json").exists():
+        pooling = _Fields(safetensors.read_json(folder / "1_Pooling" / "config.json"))
+        _require(pooling.flag("pooling_mode_mean_tokens", False), "pooling other than the mean")
+        for other in ("cls_token", "max_tokens", "mean_sqrt_len_tokens"):
+            _require(not pooling.flag(f"pooling_mode_{other}", False), "pooling other than the mean")
     config = _encoder_config(fields) if family == "bert" else _decoder_config(family, fields)
     tensors: dict[str, RawTensor] = {}
     for name, view in weights.tensors.items():

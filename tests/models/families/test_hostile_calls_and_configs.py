@@ -39,8 +39,8 @@ def decoder(tiny_decoder: Callable[[str], Decoder]) -> Decoder:
         (ints(1, 2), ints(0, 2), ints(0, 1), ints(1)),
         (ints(1, 2), ints(0, -1), ints(0, 1), ints(1)),
     ],
-    ids=["slots short", "positions short", "not a list", "int64", "row beyond", "row negative", "slot beyond", "slot < 0"],
-)  # fmt: skip
+    ids=["slots short", "positions short", "no list", "int64", "row beyond", "row < 0", "slot beyond", "slot < 0"],
+)
 def test_a_call_of_the_wrong_shape_is_our_own_mistake(
     decoder: Decoder, tokens: Any, slots: Any, positions: Any, rows: Any
 ) -> None:
@@ -101,7 +101,9 @@ def test_a_cache_says_how_much_memory_it_may_take(decoder: Decoder) -> None:
     ],
     ids=str,
 )
-def test_a_config_that_contradicts_its_weights_is_refused(tampered: Callable[..., Path], fields: dict[str, Any]) -> None:
+def test_a_config_that_contradicts_its_weights_is_refused(
+    tampered: Callable[..., Path], fields: dict[str, Any]
+) -> None:
     with pytest.raises(BadFile):
         load_decoder(open_checkpoint(tampered("qwen2-tied", **fields)), threads=THREADS)
 
@@ -120,7 +122,9 @@ def test_what_we_would_compute_wrongly_is_refused(tampered: Callable[..., Path],
         load_decoder(open_checkpoint(tampered("qwen2-tied", **fields)), threads=THREADS)
 
 
-def test_a_decoder_is_not_an_encoder_and_the_other_way_round(tampered: Callable[..., Path], tiny_bert: Sentences) -> None:
+def test_a_decoder_is_not_an_encoder_and_the_other_way_round(
+    tampered: Callable[..., Path], tiny_bert: Sentences
+) -> None:
     with pytest.raises(BadInput):
         load_encoder(open_checkpoint(tampered("qwen2-tied")))
     with pytest.raises(BadInput):

@@ -70,6 +70,8 @@ class Truth:
     """The knowledge id they named, or `NO_ANSWER`; None when they only said what is wrong."""
     wrong: str | None = None
     """The knowledge id they turned down without naming another."""
+    silent: bool = False
+    """Nobody said it: they let the answer pass."""
 
 
 NO_ANSWER = "-"

@@ -1,8 +1,8 @@
 """Upstreams: whoever computes an answer. One file a vendor, one conformance suite for all.
 
 Lives here: the `Upstream` protocol and those who keep it. May not enter: prices, keys of our clients, the database.
-Begin at `Upstream`; `openai_wire.py` speaks to our engine, to vLLM, llama.cpp and most vendors. `fakes.py` answers in
-tests. All of them pass `tests/cloud/upstream_conformance.py`.
+Begin at `Upstream`; `openai_wire.py` speaks to our engine, to vLLM, llama.cpp and most vendors; `fakes.py`
+answers in tests. All of them pass `tests/cloud/test_upstreams_keep_their_word.py`.
 """
 
 from __future__ import annotations

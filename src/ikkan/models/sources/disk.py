@@ -15,7 +15,7 @@ _CHUNK = 1 << 22
 
 def fetch(reference: Reference, into: Path, *, copy: bool, progress: Progress) -> Fetched:
     """Link or copy a file, or a folder's weights and companions."""
-    path = Path(reference.where).expanduser().absolute()
+    path = Path(reference.where)
     if not path.exists():
         raise UnknownModel(f"there is nothing at {path}", hint="check the path", path=str(path))
     if path.is_dir():

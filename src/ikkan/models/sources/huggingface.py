@@ -1,18 +1,18 @@
 """`hf:` the Hugging Face hub or a mirror of it, spoken to with its own client library.
 
-The library's `hf_hub_download` begins again after a process was killed (its partial files carry random names), so here its
-lower `http_get` goes on in a file of ours, named by the content that is promised.
+The library's `hf_hub_download` begins again after a process was killed (its partial files carry random names), so its
+lower `http_get` is used here: it goes on in a file of ours, named by the content that is promised.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from ikkan.ground.errors import ChecksumMismatch, NotAllowed, UnknownModel, UpstreamRejected, UpstreamUnreachable
 from ikkan.models.sources.reference import Fetched, FetchedFile, Progress, Reference, choose
@@ -33,7 +33,7 @@ def fetch(reference: Reference, into: Path, scratch: Path, *, endpoint: str, pro
     """Download what makes the model, each file checked against the hash that the hub states for it."""
     # The library takes a second to import and reads its own environment; only a pull pays for it.
     from huggingface_hub import HfApi, constants, hf_hub_url
-    from huggingface_hub.utils import build_hf_headers
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # public, exported lazily
 
     # A token that a person saved for the hub goes only where the library itself would send it.
     token = None if endpoint.rstrip("/") == constants.ENDPOINT.rstrip("/") else False
@@ -79,8 +79,8 @@ def _download(
         if sha256 is not None:
             return sha256
         target.unlink()
-    identity = hashlib.sha256(f"{promise.name}|{promise.sha256 or promise.git_sha1}|{promise.bytes}".encode()).hexdigest()
-    partial = scratch / f"{identity[:32]}.part"
+    content = f"{promise.name}|{promise.sha256 or promise.git_sha1}|{promise.bytes}"
+    partial = scratch / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.part"
     partial.touch()
     if partial.stat().st_size > promise.bytes:
         partial.unlink()
@@ -88,9 +88,17 @@ def _download(
     at = partial.stat().st_size
     with partial.open("r+b", buffering=0) as out:  # unbuffered: after kill -9 the file has all that was counted
         out.seek(at)
-        counted = _Counted(out, lambda here: progress(before + here, total))
+
+        def report(here: int) -> None:
+            progress(before + here, total)
+
         http_get(
-            url, counted, resume_size=at, headers=dict(headers), expected_size=promise.bytes or None, tqdm_class=_silent()
+            url,
+            cast(BinaryIO, _Counted(out, report)),  # it has the methods that are used
+            resume_size=at,
+            headers=dict(headers),
+            expected_size=promise.bytes or None,
+            tqdm_class=_silent(),
         )
         os.fsync(out.fileno())
     sha256 = _checked(partial, promise)
@@ -106,7 +114,7 @@ def _download(
 class _Counted:
     """A file that reports how much of it there is."""
 
-    def __init__(self, out: BinaryIO | Any, report: Progress | Any) -> None:
+    def __init__(self, out: Any, report: Callable[[int], None]) -> None:
         self._out = out
         self._report = report
 
@@ -161,6 +169,7 @@ def _licence(info: Any) -> str:
 
 @contextmanager
 def _translated(reference: Reference, endpoint: str) -> Iterator[None]:
+    import httpx2  # the library's own transport
     from huggingface_hub import errors
 
     try:
@@ -171,11 +180,13 @@ def _translated(reference: Reference, endpoint: str) -> Iterator[None]:
             hint="accept them on its page, then: hf auth login",
         ) from exc
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.EntryNotFoundError) as exc:
-        raise UnknownModel(f"{endpoint} has no {reference}", hint="check the name; private ones need: hf auth login") from exc
+        raise UnknownModel(
+            f"{endpoint} has no {reference}", hint="check the name; private ones need: hf auth login"
+        ) from exc
     except errors.HfHubHTTPError as exc:
         status = getattr(exc.response, "status_code", 0)
         raise UpstreamRejected(f"{endpoint} answered {status}", hint="try again later", status=status) from exc
-    except (errors.HTTPError, errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as exc:
+    except (httpx2.HTTPError, errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as exc:
         raise UpstreamUnreachable(
             f"{endpoint} does not answer: {type(exc).__name__}",
             hint="check the connection, or set HF_ENDPOINT to a mirror; the pull goes on where it stopped",

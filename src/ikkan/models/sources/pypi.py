@@ -14,7 +14,14 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from ikkan.ground.errors import BadFile, ChecksumMismatch, HostileFile, MissingPackage, UnknownModel, UpstreamUnreachable
+from ikkan.ground.errors import (
+    BadFile,
+    ChecksumMismatch,
+    HostileFile,
+    MissingPackage,
+    UnknownModel,
+    UpstreamUnreachable,
+)
 from ikkan.models.sources.reference import Fetched, FetchedFile, Progress, Reference, choose
 
 MAX_MEMBER_BYTES: Final = 64 * 2**30

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Final, Literal, TypeAlias
 
 from ikkan.ground.errors import BadInput, UnsupportedFormat
@@ -83,7 +83,7 @@ def parse(text: str) -> Reference:
     """
     scheme, colon, rest = text.partition(":")
     if scheme == "file" and rest:
-        return Reference("file", rest.removeprefix("//") if rest.startswith("///") else rest)
+        return Reference("file", _absolute(rest.removeprefix("//") if rest.startswith("///") else rest))
     if scheme == "pypi":
         package, _, file = rest.partition("#")
         name, equals, version = package.partition("==")
@@ -100,8 +100,12 @@ def parse(text: str) -> Reference:
             return Reference("hf", where, revision, file)
         raise _unreadable(text)
     if not colon and ("/" in text or text.endswith((".gguf", ".safetensors"))):
-        return Reference("file", text)
+        return Reference("file", _absolute(text))
     raise _unreadable(text)
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
 
 
 def inside(name: str) -> bool:

@@ -54,9 +54,7 @@ class AnswerLearnable:
         self._embed = embed
         self._loaded: tuple[Fitted, Answerer] | None = None
 
-    def examples(
-        self, events: EventReader, until: datetime, background: Mapping[str, bytes] | None = None
-    ) -> Examples:
+    def examples(self, events: EventReader, until: datetime, background: Mapping[str, bytes] | None = None) -> Examples:
         """Questions the assistant answered before `until`, with what people said about the answers."""
         entries = tuple(self._knowledge()) if background is None else decode_knowledge(background)
         return read_examples(events.read([SERVED, FEEDBACK], tenant_id=self._tenant_id, until=until), entries)

@@ -8,8 +8,9 @@
 | thumb up on a model's answer | no known answer: deferring was right | yes |
 | thumb down on a known answer | not that entry | yes |
 | no reaction to a known answer | that entry: silence is consent | no, it only judges |
+| no reaction to a model's answer | no known answer: silence is consent | only how readily to defer |
 
-The last line keeps the gate honest. People correct what is wrong more readily than they praise what is right; judged on
+The last two lines keep the gate honest. People correct what is wrong more readily than they praise what is right; judged on
 corrections alone, any change would look like progress. Counting silence as consent leans the other way, towards the
 model that is serving. When several reactions bind to one answer, the latest that names the right answer counts.
 """
@@ -21,11 +22,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-
 import numpy as np
 
 from ikkan.apps.assistant.rules.text import language_of, nearly_the_same, same_text
-from ikkan.apps.assistant.values import FROM_SAMPLE, MODEL, NO_ANSWER, FEEDBACK, SERVED, Knowledge, Truth
+from ikkan.apps.assistant.values import FEEDBACK, FROM_SAMPLE, MODEL, NO_ANSWER, SERVED, Knowledge, Truth
 from ikkan.flywheel.contract import Examples
 from ikkan.ground.events import Event
 
@@ -106,7 +106,7 @@ def read_examples(events: Iterable[Event], entries: Sequence[Knowledge]) -> Exam
     matcher = Matcher(entries)
     known = {entry.id for entry in entries}
     languages = {entry.lang for entry in entries}
-    rows: list[tuple[Event, list[Event], Truth, Asked, bool]] = []
+    rows: list[tuple[Event, list[Event], Truth, Asked]] = []
     for request_id, event in served.items():
         question = str(event.payload.get("question") or "").strip()[:MOST_LETTERS]
         if not question:
@@ -115,18 +115,18 @@ def read_examples(events: Iterable[Event], entries: Sequence[Knowledge]) -> Exam
         read = _truth(event, said, matcher, known)
         if read is not None:
             truth, corrected = read
-            rows.append((event, said, truth, Asked(question, _language(question, languages), corrected), bool(said)))
+            rows.append((event, said, truth, Asked(question, _language(question, languages), corrected)))
     rows.sort(key=lambda row: (row[0].occurred_at, row[0].id))
     return Examples(
         ids=tuple(str(event.payload["request_id"]) for event, *_ in rows),
         unit_ids=tuple(_unit(event) for event, *_ in rows),
         occurred_at=tuple(event.occurred_at for event, *_ in rows),
         known_at=tuple(max([event.occurred_at, *(each.occurred_at for each in said)]) for event, said, *_ in rows),
-        slices=tuple(asked.lang for *_, asked, _ in rows),
-        keys=tuple(asked.question for *_, asked, _ in rows),
-        inputs=tuple(asked for *_, asked, _ in rows),
-        truths=tuple(truth for _, _, truth, *_ in rows),
-        teaches=np.array([teaches for *_, teaches in rows], dtype=np.bool_),
+        slices=tuple(asked.lang for *_, asked in rows),
+        keys=tuple(asked.question for *_, asked in rows),
+        inputs=tuple(asked for *_, asked in rows),
+        truths=tuple(truth for _, _, truth, _ in rows),
+        teaches=np.array([_teaches(truth) for _, _, truth, _ in rows], dtype=np.bool_),
         own=np.array([_facts(event).get("origin") != FROM_SAMPLE for event, *_ in rows], dtype=np.bool_),
         evidence=tuple((event.id, *(each.id for each in said)) for event, said, *_ in rows),
         background={BACKGROUND: encode_knowledge(entries)},
@@ -138,19 +138,21 @@ def _truth(event: Event, said: Sequence[Event], matcher: Matcher, known: set[str
     shown = _facts(event).get("knowledge_id")
     from_model = _facts(event).get("source") == "model"
     if not said:
-        return (Truth(right=str(shown)), None) if shown in known else None
+        if shown in known:
+            return Truth(right=str(shown), silent=True), None
+        return (Truth(right=NO_ANSWER, silent=True), None) if from_model else None
     right: str | None = None
     wrong: str | None = None
     corrected: str | None = None
     for each in said:
         kind, payload = each.payload.get("kind"), each.payload
-        if kind == "edit" and str(payload.get("after") or "").strip():
+        if kind in ("edit", "choice") and str(payload.get("after") or "").strip():
             after = str(payload["after"]).strip()
             right, wrong = matcher.match(after), None
             corrected = after if right not in known else None
-        elif kind == "choice" and "knowledge_id" in payload:
-            chosen = payload["knowledge_id"]
-            if chosen is None or chosen in known:
+        elif kind == "choice":
+            chosen = payload.get("knowledge_id")
+            if not chosen or chosen in known:
                 right, wrong, corrected = (chosen or NO_ANSWER), None, None
         elif kind == "thumb":
             up = _is_up(payload.get("value"))
@@ -169,6 +171,10 @@ def _language(question: str, known: set[str]) -> str:
     return "ja" if lang == "zh" and "zh" not in known else lang
 
 
+def _teaches(truth: Truth) -> bool:
+    return not truth.silent or truth.right == NO_ANSWER
+
+
 def _is_up(value: object) -> bool:
     return value in ("up", True) or (isinstance(value, int | float) and value > 0)
 
@@ -181,5 +187,3 @@ def _facts(event: Event) -> Mapping[str, object]:
 def _unit(event: Event) -> str:
     # Nobody's questions of one day are taken as one person's: they may well be.
     return event.subject_id or f"someone on {event.occurred_at:%Y-%m-%d}"
-
-

@@ -7,7 +7,7 @@ the weights are those for questions never seen. Weights stay near `BASE` while t
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ikkan.apps.assistant.learn.examples import Asked, decode_knowledge
-from ikkan.apps.assistant.rules.answerer import ANCHOR, ANSWER, BASE, FEATURES, NONE, QUESTION, Answerer, Index, bag_of
+from ikkan.apps.assistant.rules.answerer import (
+    ANCHOR,
+    ANSWER,
+    BASE,
+    FEATURES,
+    NONE,
+    QUESTION,
+    Answerer,
+    Index,
+    bag_of,
+    script_of,
+)
 from ikkan.apps.assistant.values import NO_ANSWER, Embed, Knowledge, Truth
 from ikkan.flywheel.contract import Examples
 from ikkan.flywheel.split import clusters
@@ -42,7 +53,9 @@ def fit(examples: Examples, knowledge: Sequence[Knowledge] | None = None, *, emb
 
     Without examples it is the base: the knowledge alone, under the weights `BASE`.
     """
-    known = {entry.id: entry for entry in (knowledge if knowledge is not None else decode_knowledge(examples.background))}
+    known = {
+        entry.id: entry for entry in (knowledge if knowledge is not None else decode_knowledge(examples.background))
+    }
     lessons = _agreed(examples)
     for lesson in lessons:
         right = lesson.truth.right
@@ -76,9 +89,7 @@ def fit(examples: Examples, knowledge: Sequence[Knowledge] | None = None, *, emb
         vectors=vectors,
     )
     weights = _weigh(untrained, lessons[-MOST_WEIGHED:], anchored, embed)
-    return Answerer(
-        entries, untrained.index, untrained.owner, untrained.kind, weights, vectors
-    )
+    return Answerer(entries, untrained.index, untrained.owner, untrained.kind, weights, vectors)
 
 
 def _agreed(examples: Examples) -> list[_Lesson]:
@@ -87,20 +98,22 @@ def _agreed(examples: Examples) -> list[_Lesson]:
     Within near-duplicate questions the answer named by most distinct people counts; at a tie, the latest word.
     """
     taught = examples.take(examples.teaches)
-    groups = clusters(taught.keys)
+    groups = clusters(taught.keys).tolist()
     votes: dict[int, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     latest: dict[tuple[int, str], int] = {}
-    for at, (group, truth) in enumerate(zip(groups.tolist(), taught.truths, strict=True)):
-        if truth.right is not None:
+    for at, (group, truth) in enumerate(zip(groups, taught.truths, strict=True)):
+        if truth.right is not None and not truth.silent:
             votes[group][truth.right].add(taught.unit_ids[at])
             latest[group, truth.right] = at
-    chosen = {
-        group: max(named, key=lambda right: (len(named[right]), latest[group, right])) for group, named in votes.items()
-    }
+    chosen: dict[int, str] = {}
+    for group, named in votes.items():
+        chosen[group] = max(named, key=lambda right: (len(named[right]), latest[group, right]))
     lessons = []
-    for at, (group, truth) in enumerate(zip(groups.tolist(), taught.truths, strict=True)):
-        agrees = truth.right == chosen.get(group) if truth.right is not None else truth.wrong != chosen.get(group)
-        if agrees:
+    for at, (group, truth) in enumerate(zip(groups, taught.truths, strict=True)):
+        agreed = chosen.get(group)
+        # What nobody said stands only where nobody said otherwise.
+        stands = agreed is None or truth.right == agreed or (truth.right is None and truth.wrong != agreed)
+        if stands:
             lessons.append(_Lesson(taught.inputs[at], truth, group))
     return lessons
 
@@ -109,36 +122,36 @@ def _weigh(
     answerer: Answerer, lessons: Sequence[_Lesson], anchored: dict[int, list[int]], embed: Embed | None
 ) -> Floats:
     """The weights under which the right answers are most probable, never far from `BASE` for want of evidence."""
-    base = np.array(BASE)
-    size = len(base)
     vectors = None
     if embed is not None and lessons:
         vectors = np.asarray(embed([lesson.asked.question for lesson in lessons]), dtype=np.float32)
-    tables, targets, denied = [], [], []
-    for at, lesson in enumerate(lessons):
-        features = answerer.features(
-            lesson.asked.question,
-            lesson.asked.lang,
-            without=np.array(anchored.get(lesson.cluster, []), dtype=np.int64),
-            vector=None if vectors is None else vectors[at],
-        )
-        named = lesson.truth.right if lesson.truth.right is not None else lesson.truth.wrong
-        place = answerer.place.get(named or "")
-        if place is None and named != NO_ANSWER:
-            continue
-        order = np.argsort(-(features @ base[:NONE]), kind="stable")[:NEAREST]
-        if place is not None and place not in order:
-            order = np.append(order[: NEAREST - 1], place)
-        table = np.zeros((NEAREST + 1, size))
-        table[: len(order), :NONE] = features[order]
-        table[len(order) : NEAREST, :] = np.nan
-        table[NEAREST, NONE] = 1.0
-        tables.append(table)
-        targets.append(NEAREST if place is None else int(np.flatnonzero(order == place)[0]))
-        denied.append(lesson.truth.right is None)
-    if not tables:
-        return base
-    return _newton(np.stack(tables), np.array(targets), np.array(denied), base)
+    learned = []
+    for script, start in enumerate(BASE):
+        base = np.array(start)
+        tables, targets, denied = [], [], []
+        for at, lesson in enumerate(lessons):
+            named = lesson.truth.right if lesson.truth.right is not None else lesson.truth.wrong
+            place = answerer.place.get(named or "")
+            if script_of(lesson.asked.lang) != script or (place is None and named != NO_ANSWER):
+                continue
+            features = answerer.features(
+                lesson.asked.question,
+                lesson.asked.lang,
+                without=np.array(anchored.get(lesson.cluster, []), dtype=np.int64),
+                vector=None if vectors is None else vectors[at],
+            )
+            order = np.argsort(-(features @ base[:NONE]), kind="stable")[:NEAREST]
+            if place is not None and place not in order:
+                order = np.append(order[: NEAREST - 1], place)
+            table = np.zeros((NEAREST + 1, len(base)))
+            table[: len(order), :NONE] = features[order]
+            table[len(order) : NEAREST, :] = np.nan
+            table[NEAREST, NONE] = 1.0
+            tables.append(table)
+            targets.append(NEAREST if place is None else int(np.flatnonzero(order == place)[0]))
+            denied.append(lesson.truth.right is None)
+        learned.append(_newton(np.stack(tables), np.array(targets), np.array(denied), base) if tables else base)
+    return np.stack(learned)
 
 
 def _newton(tables: Floats, targets: NDArray[np.int64], denied: NDArray[np.bool_], base: Floats) -> Floats:
@@ -182,4 +195,4 @@ def _newton(tables: Floats, targets: NDArray[np.int64], denied: NDArray[np.bool_
     return np.round(weights, 4)
 
 
-assert len(BASE) == len(FEATURES) + 1
+assert all(len(row) == len(FEATURES) + 1 for row in BASE)

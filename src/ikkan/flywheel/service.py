@@ -1,0 +1,604 @@
+"""Use cases of the wheel: install, turn, roll back, explain, replay. The one place where gate, tables and files meet."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Protocol
+
+import numpy as np
+import sqlalchemy as sa
+
+from ikkan import __version__
+from ikkan.flywheel import store
+from ikkan.flywheel.contract import Budget, Examples, Fitted, Learnable, aware, parents
+from ikkan.flywheel.gate import Champion, Contest, Terms, Turn, confirm, judge, turn
+from ikkan.flywheel.split import Split
+from ikkan.flywheel.statistics import Interval
+from ikkan.flywheel.values import Decision, Explanation, Outcome, OwnCorrection, Replay, Status
+from ikkan.flywheel.words import RISKS, reasons
+from ikkan.ground.artifacts import ArtifactStore
+from ikkan.ground.clock import Clock
+from ikkan.ground.db import Database
+from ikkan.ground.errors import Conflict, NotFound, UnknownLearnable
+from ikkan.ground.events import SERVICE, EventReader, NewEvent
+from ikkan.ground.ids import ArtifactId, DecisionId, EventId, TenantId, new_id
+
+log = logging.getLogger(__name__)
+
+DECIDED = "flywheel.Decided"
+"""The event every decision leaves in the log, in the transaction of the decision itself."""
+DATASET = "flywheel-dataset"
+_OWN_SHOWN = 50
+_FEW_PEOPLE = 20
+
+Progress = Callable[[float, str], None]
+
+
+class Aliases(Protocol):
+    """What the wheel needs of `models.registry.Registry`."""
+
+    def register(
+        self, connection: sa.Connection, name: str, artifact_id: ArtifactId, facts: Mapping[str, Any]
+    ) -> Any: ...
+    def alias(self, name: str, alias: str) -> ArtifactId | None: ...
+    def promote(self, connection: sa.Connection, name: str, artifact_id: ArtifactId, reason: str) -> Any: ...
+    def rollback(self, connection: sa.Connection, name: str) -> Any: ...
+
+
+class EventBook(Protocol):
+    """What the wheel needs of `ground.eventlog.EventLog`."""
+
+    def append(self, connection: sa.Connection, *events: NewEvent) -> list[EventId]: ...
+
+
+class Flywheel:
+    """Turns the wheel for every learnable it is given.
+
+    Args:
+        events: the consent-applying reader.
+        log: where `flywheel.Decided` is recorded, in the transaction of the decision.
+        tenant_id: in whose name decisions are recorded.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        events: EventReader,
+        registry: Aliases,
+        artifacts: ArtifactStore,
+        learnables: Sequence[Learnable],
+        clock: Clock,
+        *,
+        log: EventBook | None = None,
+        tenant_id: TenantId = TenantId("local"),
+        terms: Terms | None = None,
+        budget: Budget | None = None,
+    ) -> None:
+        self._database = database
+        self._events = events
+        self._registry = registry
+        self._artifacts = artifacts
+        self._learnables = {learnable.name: learnable for learnable in learnables}
+        self._clock = clock
+        self._log = log
+        self._tenant_id = tenant_id
+        self._terms = terms or Terms()
+        self._budget = budget or Budget()
+
+    @property
+    def names(self) -> list[str]:
+        """What can be learned here."""
+        return sorted(self._learnables)
+
+    def ensure_champion(self, name: str) -> ArtifactId:
+        """The champion, which is installed first if there is none: from the base, without any examples."""
+        learnable = self._learnable(name)
+        champion = self._registry.alias(name, "champion")
+        if champion is not None:
+            return champion
+        now = self._clock.now()
+        nothing = learnable.examples(_NoEvents(), now)
+        artifact_id = self._keep(learnable, learnable.train(nothing, self._budget, 0), None, 0)
+        decision = self._decision(name, "installed", "installed", {}, until=now, candidate=artifact_id)
+        with self._database.transaction() as connection:
+            already = self._registry.alias(name, "champion")
+            if already is not None:
+                return already
+            self._promote(connection, decision, artifact_id)
+        return artifact_id
+
+    def run(
+        self,
+        name: str,
+        *,
+        seed: int = 0,
+        until: datetime | None = None,
+        shuffle: bool = False,
+        progress: Progress | None = None,
+    ) -> Decision:
+        """Turn the wheel once: events → dataset → candidate → gate → promotion, or refusal with the reason.
+
+        Args:
+            seed: for training, and for shuffling.
+            until: only events recorded before this; default: now.
+            shuffle: a drill. What people said is permuted among the questions, and the gate, which does not know,
+                judges against the model that learned from nothing. Nothing is promoted whatever it says.
+            progress: told how far it is, 0 to 1, and with what.
+
+        Raises:
+            UnknownLearnable: no app declares it.
+            LeakFound: the same question would have stood on both sides; nothing was recorded.
+        """
+        tell = progress or (lambda fraction, message: None)
+        learnable = self._learnable(name)
+        tell(0.0, "reading events")
+        champion_id = self.ensure_champion(name)
+        until = aware(until or self._clock.now())
+        examples = learnable.examples(self._events, until)
+        tell(0.2, "training and judging")
+        if shuffle:
+            examples = examples.shuffled(seed)
+            champion = Champion(learnable.train(examples.take([]), self._budget, seed))
+            attempt, digest, known_already = 1, examples.digest(), False
+        else:
+            with self._database.read() as connection:
+                known_until = store.known_until(connection, name, champion_id)
+                before = store.judgements(connection, name, champion_id)
+            champion = Champion(self._load(champion_id), known_until)
+            attempt, digest = len(before) + 1, examples.digest()
+            known_already = digest in before
+        if known_already:
+            came = Turn(False, "already_judged")
+        else:
+            came = turn(
+                learnable,
+                examples,
+                champion,
+                seed=seed,
+                terms=self._terms,
+                attempt=attempt,
+                budget=self._budget,
+            )
+        tell(0.8, "recording")
+        return self._record(learnable, champion_id, champion, examples, came, until, seed, shuffle, digest)
+
+    def rollback(self, name: str, reason: str = "") -> Decision:
+        """Put the previous champion back in one transaction; it answers the next request.
+
+        Raises:
+            Conflict: there is nobody to go back to.
+        """
+        self._learnable(name)
+        champion = self._registry.alias(name, "champion")
+        previous = self._registry.alias(name, "previous")
+        if previous is None or champion is None:
+            raise Conflict(
+                f"{name} has no previous model to go back to", hint="the first promotion makes one", learnable=name
+            )
+        because = {"because": f": {reason}" if reason else ""}
+        now = self._clock.now()
+        decision = self._decision(
+            name, "rolled_back", "rolled_back", because, until=now, champion=champion, candidate=previous
+        )
+        with self._database.transaction() as connection:
+            self._registry.rollback(connection, name)
+            store.add_decision(connection, decision)
+            self._announce(connection, decision)
+        return decision
+
+    def status(self, name: str) -> Status:
+        """Who serves, what it has learned from, and what has come in since."""
+        learnable = self._learnable(name)
+        champion = self._registry.alias(name, "champion")
+        with self._database.read() as connection:
+            known_until = store.known_until(connection, name, champion) if champion else None
+            last = next(iter(store.history(connection, name, 1)), None)
+        examples = learnable.examples(self._events, self._clock.now())
+        said = [at for at, teaches in zip(examples.known_at, examples.teaches, strict=True) if teaches]
+        return Status(
+            learnable=name,
+            champion=champion,
+            previous=self._registry.alias(name, "previous"),
+            known_until=known_until,
+            answers=len(examples),
+            corrections=len(said),
+            fresh=sum(known_until is None or at >= known_until for at in said),
+            last=last,
+        )
+
+    def history(self, name: str, limit: int = 50) -> list[Decision]:
+        """The latest decisions, newest first."""
+        self._learnable(name)
+        with self._database.read() as connection:
+            return store.history(connection, name, limit)
+
+    def decision(self, decision_id: DecisionId) -> Decision:
+        """One decision.
+
+        Raises:
+            NotFound: there is none of this id.
+        """
+        with self._database.read() as connection:
+            found = store.decision(connection, decision_id)
+        if found is None:
+            raise NotFound(f"no decision {decision_id}", hint="ikkan flywheel status LEARNABLE", decision=decision_id)
+        return found
+
+    def explain(self, decision_id: DecisionId) -> Explanation:
+        """A decision, with this house's own corrections before and after it in words, read from the log again."""
+        decision = self.decision(decision_id)
+        own: Sequence[Mapping[str, Any]] = decision.numbers.get("own_corrections", ())
+        if not own or decision.champion is None:
+            return Explanation(decision, (), 0)
+        learnable = self._learnable(decision.learnable)
+        examples = self._examples_of(decision, learnable)
+        place = {id: at for at, id in enumerate(examples.ids)}
+        readable = [line for line in own if line["example_id"] in place]
+        asked = examples.take([place[line["example_id"]] for line in readable])
+        after_id = decision.candidate if decision.decision == "promoted" else decision.champion
+        assert after_id is not None, "whoever was promoted was kept"
+        before = learnable.show(self._load(decision.champion), asked)
+        after = learnable.show(self._load(after_id), asked)
+        lines = tuple(
+            OwnCorrection(
+                example_id=line["example_id"],
+                question=then.question,
+                before=then.answer,
+                after=now.answer,
+                right=then.right,
+                before_score=line["before"],
+                after_score=line["after"],
+            )
+            for line, then, now in zip(readable, before, after, strict=True)
+        )
+        return Explanation(decision, lines, len(own) - len(readable))
+
+    def replay(self, decision_id: DecisionId) -> Replay:
+        """Compute a decision again from the stored artifacts and the event log, and compare every number.
+
+        Raises:
+            NotFound: no such decision, or one that judged nobody.
+            UnknownArtifact: an artifact it rests on was deleted.
+        """
+        decision = self.decision(decision_id)
+        if decision.dataset is None or decision.judged is None:
+            raise NotFound(f"decision {decision_id} judged nobody", hint="only a judgement can be replayed")
+        learnable = self._learnable(decision.learnable)
+        manifest = self._manifest(decision.dataset)
+        examples = self._examples_of(decision, learnable)
+        place = {id: at for at, id in enumerate(examples.ids)}
+        wanted = [*manifest["judging"], *manifest["teaching"]]
+        missing = len({id for id in wanted if id not in place})
+        judges = examples.take([place[id] for id in manifest["judging"] if id in place])
+        lessons = examples.take([place[id] for id in manifest["teaching"] if id in place])
+        terms = Terms(**manifest["terms"])
+        if decision.drill:
+            rival = learnable.train(examples.take([]), self._budget, decision.seed)
+        else:
+            assert decision.champion is not None, "a judgement is against a champion"
+            rival = self._load(decision.champion)
+        cutoff = datetime.fromisoformat(manifest["cutoff"])
+        none = np.zeros(0, dtype=np.bool_)
+        came = judge(
+            learnable,
+            judges,
+            lessons,
+            rival,
+            self._load(decision.judged),
+            Split(cutoff, none, none, 0, 0),
+            terms,
+            int(manifest["attempt"]),
+            self._budget,
+            decision.seed,
+        )
+        refit = manifest["refit"]
+        if came.promoted and refit is not None:
+            came = confirm(learnable, judges, came, self._load(ArtifactId(refit)), terms)
+        recorded = {"code": decision.code, **{key: decision.numbers.get(key) for key in _COMPARED}}
+        again = {"code": came.code, **{key: _numbers(came).get(key) for key in _COMPARED}}
+        recorded |= {"gain": decision.gain, "lower": decision.lower, "upper": decision.upper}
+        again |= _bounds(came.gain)
+        differences = {key: (recorded[key], again[key]) for key in recorded if not _same(recorded[key], again[key])}
+        return Replay(decision, not differences and not missing, differences, missing)
+
+    # ---- what the use cases are made of ------------------------------------------------------------------------------
+
+    def _learnable(self, name: str) -> Learnable:
+        if name not in self._learnables:
+            known = ", ".join(self.names) or "none"
+            raise UnknownLearnable(f"nothing called {name!r} can be learned here", hint=f"there is: {known}", name=name)
+        return self._learnables[name]
+
+    def _load(self, artifact_id: ArtifactId) -> Fitted:
+        return Fitted.read(self._artifacts.get(artifact_id))
+
+    def _keep(self, learnable: Learnable, fitted: Fitted, dataset: ArtifactId | None, seed: int) -> ArtifactId:
+        artifact = self._artifacts.put(
+            fitted.files,
+            kind=fitted.kind,
+            source=f"flywheel {learnable.name}",
+            built_from=(*parents(fitted), *([dataset] if dataset else ())),
+            facts={**fitted.facts, "seed": seed, "code_version": __version__},
+        )
+        return artifact.id
+
+    def _keep_dataset(
+        self,
+        learnable: Learnable,
+        examples: Examples,
+        came: Turn,
+        refit: ArtifactId | None,
+        until: datetime,
+        seed: int,
+        drill: bool,
+        attempt: int,
+    ) -> ArtifactId:
+        """An immutable list of which events taught and which judged. Ids and hashes only: no one's words."""
+        assert came.split is not None, "there is a dataset where there was a split"
+        teaching = [id for id, teaches in zip(examples.ids, came.split.teach, strict=True) if teaches]
+        judging = [id for id, judges in zip(examples.ids, came.split.judge, strict=True) if judges]
+        manifest = {
+            "learnable": learnable.name,
+            "metric": learnable.metric.name,
+            "until": until.isoformat(),
+            "cutoff": came.split.cutoff.isoformat(),
+            "seed": seed,
+            "shuffled": drill,
+            "attempt": attempt,
+            "code_version": __version__,
+            "digest": examples.digest(),
+            "terms": {name: getattr(self._terms, name) for name in self._terms.__slots__},
+            "teaching": teaching,
+            "judging": judging,
+            "refit": refit,
+            "events": {id: list(evidence) for id, evidence in zip(examples.ids, examples.evidence, strict=True)},
+        }
+        files = {f"background/{name}": content for name, content in sorted(examples.background.items())}
+        files["dataset.json"] = json.dumps(manifest, sort_keys=True, indent=1).encode()
+        facts = {"examples": len(examples), "teaching": len(teaching), "judging": len(judging)}
+        return self._artifacts.put(files, kind=DATASET, source=f"flywheel {learnable.name}", facts=facts).id
+
+    def _manifest(self, dataset: ArtifactId) -> dict[str, Any]:
+        with self._artifacts.open(dataset, "dataset.json") as file:
+            manifest: dict[str, Any] = json.load(file)
+        return manifest
+
+    def _examples_of(self, decision: Decision, learnable: Learnable) -> Examples:
+        """The examples a decision saw, as far as they may still be read."""
+        background: dict[str, bytes] | None = None
+        if decision.dataset is not None:
+            artifact = self._artifacts.get(decision.dataset)
+            background = {}
+            for name in artifact.manifest.files:
+                if name.startswith("background/"):
+                    with self._artifacts.open(decision.dataset, name) as file:
+                        background[name.removeprefix("background/")] = file.read()
+        examples = learnable.examples(self._events, decision.until, background)
+        return examples.shuffled(decision.seed) if decision.drill else examples
+
+    def _record(
+        self,
+        learnable: Learnable,
+        champion_id: ArtifactId,
+        champion: Champion,
+        examples: Examples,
+        came: Turn,
+        until: datetime,
+        seed: int,
+        drill: bool,
+        digest: str,
+    ) -> Decision:
+        name = learnable.name
+        attempt = int(came.details.get("attempt", 1))
+        judged = self._keep(learnable, came.candidate, None, seed) if came.candidate else None
+        refit = self._keep(learnable, came.refit, None, seed) if came.refit else None
+        dataset = None
+        if came.split is not None and came.candidate is not None:
+            dataset = self._keep_dataset(learnable, examples, came, refit, until, seed, drill, attempt)
+        numbers = _numbers(came)
+        if not drill:
+            numbers["own_corrections"] = _own(learnable, champion, examples, came)
+        bounds = _bounds(came.gain)
+        decision = replace(
+            self._decision(
+                name,
+                "promoted" if came.promoted else "refused",
+                came.code,
+                _details(came),
+                until=until,
+                champion=champion_id,
+                candidate=refit if came.promoted else judged,
+                drill=came.promoted if drill else None,
+            ),
+            judged=judged,
+            dataset=dataset,
+            seed=seed,
+            digest=digest,
+            n=came.gain.n if came.gain else int(came.details.get("n", 0)),
+            gain=bounds["gain"],
+            lower=bounds["lower"],
+            upper=bounds["upper"],
+            numbers=numbers,
+        )
+        with self._database.transaction() as connection:
+            if not drill and self._registry.alias(name, "champion") != champion_id:
+                decision = replace(
+                    decision, decision="refused", code="champion_moved", reasons=reasons("champion_moved", {})
+                )
+            if dataset is not None and came.split is not None:
+                store.add_dataset(
+                    connection,
+                    artifact_id=dataset,
+                    learnable=name,
+                    made_at=decision.decided_at,
+                    until=until,
+                    cutoff=came.split.cutoff,
+                    digest=digest,
+                    examples=len(examples),
+                    teaching=int(came.split.teach.sum()),
+                    judging=int(came.split.judge.sum()),
+                )
+            if decision.decision == "promoted" and not drill:
+                assert decision.candidate is not None, "whoever is promoted was kept"
+                self._promote(connection, decision, decision.candidate)
+            else:
+                store.add_decision(connection, decision)
+                self._announce(connection, decision)
+        return decision
+
+    def _decision(
+        self,
+        name: str,
+        outcome: Outcome,
+        code: str,
+        details: Mapping[str, Any],
+        *,
+        until: datetime,
+        champion: ArtifactId | None = None,
+        candidate: ArtifactId | None = None,
+        drill: bool | None = None,
+    ) -> Decision:
+        return Decision(
+            id=DecisionId(new_id()),
+            learnable=name,
+            decided_at=self._clock.now(),
+            decision=outcome,
+            code=code,
+            reasons=reasons(code, details, drill=drill),
+            champion=champion,
+            candidate=candidate,
+            judged=None,
+            dataset=None,
+            until=until,
+            seed=0,
+            drill=drill is not None,
+            digest="",
+            n=0,
+            gain=None,
+            lower=None,
+            upper=None,
+            numbers={},
+        )
+
+    def _promote(self, connection: sa.Connection, decision: Decision, artifact_id: ArtifactId) -> None:
+        facts = {"decision": decision.id, "until": decision.until.isoformat()}
+        self._registry.register(connection, decision.learnable, artifact_id, facts)
+        self._registry.promote(connection, decision.learnable, artifact_id, decision.reason)
+        store.add_decision(connection, decision)
+        self._announce(connection, decision)
+
+    def _announce(self, connection: sa.Connection, decision: Decision) -> None:
+        log.info("the wheel decided", extra={"learnable": decision.learnable, "decision": decision.decision})
+        if self._log is None:
+            return
+        payload = {
+            "decision_id": decision.id,
+            "learnable": decision.learnable,
+            "decision": decision.decision,
+            "code": decision.code,
+            "champion": decision.champion,
+            "candidate": decision.candidate,
+            "drill": decision.drill,
+            "n": decision.n,
+            "gain": decision.gain,
+            "lower": decision.lower,
+            "upper": decision.upper,
+        }
+        self._log.append(connection, NewEvent(DECIDED, 1, self._tenant_id, None, decision.decided_at, SERVICE, payload))
+
+
+class _NoEvents:
+    """A reader in whose world nothing has happened."""
+
+    def read(self, names: Sequence[str], **_: Any) -> Any:
+        return iter(())
+
+
+_COMPARED = ("champion_score", "candidate_score", "refit_score", "slices", "baselines")
+
+
+def _details(came: Turn) -> dict[str, Any]:
+    details = dict(came.details)
+    if came.gain is not None:
+        details |= {
+            "n": came.gain.n,
+            "people": came.gain.units,
+            "gain": came.gain.estimate,
+            "lower": came.gain.lower,
+            "upper": came.gain.upper,
+            "level": 100 * (1 - float(details.get("alpha", 0.05))),
+            "candidate_score": came.candidate_score,
+            "refit": came.refit_score,
+        }
+    return details
+
+
+def _numbers(came: Turn) -> dict[str, Any]:
+    """Everything about a turn that is kept as JSON beside the decision."""
+    if came.gain is None or came.split is None:
+        return {key: value for key, value in came.details.items() if isinstance(value, int | float | str)}
+    risks = ["selected_by_feedback"]
+    if came.refit is not None:
+        risks.append("refit_unjudged")
+    if int(came.details.get("attempt", 1)) > 1:
+        risks.append("many_attempts")
+    if came.gain.units < _FEW_PEOPLE:
+        risks.append("few_people")
+    return {
+        "people": came.gain.units,
+        "level": 1 - float(came.details["alpha"]),
+        "attempt": int(came.details["attempt"]),
+        "champion_score": came.champion_score,
+        "candidate_score": came.candidate_score,
+        "refit_score": came.refit_score,
+        "slices": {contest.name: _contest(contest) for contest in came.slices},
+        "baselines": {contest.name: _contest(contest) for contest in came.baselines},
+        "teaching": int(came.split.teach.sum()),
+        "judging": int(came.split.judge.sum()),
+        "too_similar": came.split.too_similar,
+        "in_between": came.split.in_between,
+        "cutoff": came.split.cutoff.isoformat(),
+        "risks": [
+            {lang: text.format(**came.details) for lang, text in RISKS[risk].items()} | {"code": risk} for risk in risks
+        ],
+    }
+
+
+def _contest(contest: Contest) -> dict[str, Any]:
+    gain = contest.gain
+    return {"score": contest.score, "n": gain.n, "people": gain.units, **_bounds(gain)}
+
+
+def _bounds(gain: Interval | None) -> dict[str, float | None]:
+    if gain is None:
+        return {"gain": None, "lower": None, "upper": None}
+    return {"gain": gain.estimate, "lower": gain.lower, "upper": gain.upper}
+
+
+def _own(learnable: Learnable, champion: Champion, examples: Examples, came: Turn) -> list[dict[str, Any]]:
+    """This house's own corrections that the champion had not seen: how it does on them, and how its successor does."""
+    fresh = np.array(
+        [champion.known_until is None or at >= champion.known_until for at in examples.known_at], dtype=np.bool_
+    )
+    mine = examples.take(np.flatnonzero(examples.own & examples.teaches & fresh)[-_OWN_SHOWN:])
+    if not len(mine):
+        return []
+    before = learnable.score(champion.fitted, mine)
+    after = learnable.score(came.refit, mine) if came.promoted and came.refit else before
+    return [
+        {"example_id": id, "before": float(then), "after": float(now)}
+        for id, then, now in zip(mine.ids, before, after, strict=True)
+    ]
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
+    return bool(one == other)

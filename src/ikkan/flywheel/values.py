@@ -1,0 +1,149 @@
+"""What a turn of the wheel leaves behind: decisions that explain themselves and can be computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from ikkan.ground.ids import ArtifactId, DecisionId
+
+Outcome = Literal["promoted", "refused", "installed", "rolled_back"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One decision about a learnable, with the numbers it rests on."""
+
+    id: DecisionId
+    learnable: str
+    decided_at: datetime
+    decision: Outcome
+    code: str
+    """The reason as one word that is never renamed."""
+    reasons: Mapping[str, str]
+    """The reason in words, by language (`en`, `ja`)."""
+    champion: ArtifactId | None
+    """Who served when it was decided."""
+    candidate: ArtifactId | None
+    """Who serves if it was promoted, installed or brought back; else who was judged, if anyone was."""
+    judged: ArtifactId | None
+    """Who was judged: the candidate before its refit."""
+    dataset: ArtifactId | None
+    until: datetime
+    """Events recorded before this were read."""
+    seed: int
+    drill: bool
+    """Shuffled corrections: a test of the gate. Nothing is ever promoted by a drill."""
+    digest: str
+    """Over the examples; the same digest is the same evidence."""
+    n: int
+    """Judging examples."""
+    gain: float | None
+    lower: float | None
+    upper: float | None
+    numbers: Mapping[str, Any]
+    """Everything else: slices, baselines, scores, split, terms, risks, own corrections."""
+
+    @property
+    def reason(self) -> str:
+        """The reason in English."""
+        return self.reasons["en"]
+
+    def as_json(self) -> dict[str, Any]:
+        """The decision as the command line prints it."""
+        return {
+            "decision": self.decision,
+            "reason": self.reasons["en"],
+            "reason_ja": self.reasons["ja"],
+            "code": self.code,
+            "champion": self.champion,
+            "candidate": self.candidate,
+            "n": self.n,
+            "gain": self.gain,
+            "lower": self.lower,
+            "upper": self.upper,
+            "id": self.id,
+            "learnable": self.learnable,
+            "decided_at": self.decided_at.isoformat(),
+            "judged": self.judged,
+            "dataset": self.dataset,
+            "until": self.until.isoformat(),
+            "seed": self.seed,
+            "drill": self.drill,
+            **self.numbers,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCorrection:
+    """A correction made in this house, before and after, in words: read from the log, not stored."""
+
+    example_id: str
+    question: str
+    before: str | None
+    """What the champion of that time says; None for "I don't know"."""
+    after: str | None
+    right: str | None
+    before_score: float
+    after_score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A decision with what may only be read while its people agree."""
+
+    decision: Decision
+    own: tuple[OwnCorrection, ...]
+    unreadable: int
+    """Own corrections that were erased or whose person has refused since."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A decision computed again from the stored artifacts and the event log."""
+
+    decision: Decision
+    same: bool
+    differences: Mapping[str, tuple[Any, Any]]
+    """Number → (recorded, computed now)."""
+    missing: int
+    """Examples that can no longer be read: their people were erased or have refused since."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where a learnable stands."""
+
+    learnable: str
+    champion: ArtifactId | None
+    previous: ArtifactId | None
+    known_until: datetime | None
+    """The champion learned from what was recorded before this; None: from no examples."""
+    answers: int
+    """Examples there are by now."""
+    corrections: int
+    """Those on which a person said something."""
+    fresh: int
+    """Those the champion has not learned from."""
+    last: Decision | None
+
+    @property
+    def can_roll_back(self) -> bool:
+        """Whether there is someone to go back to."""
+        return self.previous is not None
+
+    def as_json(self) -> dict[str, Any]:
+        """The status as the command line prints it."""
+        return {
+            "learnable": self.learnable,
+            "champion": self.champion,
+            "previous": self.previous,
+            "can_roll_back": self.can_roll_back,
+            "known_until": self.known_until.isoformat() if self.known_until else None,
+            "answers": self.answers,
+            "corrections": self.corrections,
+            "fresh": self.fresh,
+            "last": self.last.as_json() if self.last else None,
+        }

@@ -1,0 +1,126 @@
+"""Why, in words: every reason of a decision in Japanese and English."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_REASONS: dict[str, dict[str, str]] = {
+    "better": {
+        "en": "better on {n} later questions from {people} people it had never seen: {gain:+.3f} per person,"
+        " {level:.4g} % interval [{lower:+.3f}, {upper:+.3f}]; also better than every trivial method",
+        "ja": "学習に使っていない後日の質問 {n} 件（{people} 人）で現行より良い結果でした。1人あたり {gain:+.3f}、"
+        "{level:.4g}% 区間 [{lower:+.3f}, {upper:+.3f}]。どの単純な方法にも勝っています",
+    },
+    "worse": {
+        "en": "worse on {n} later questions: {gain:+.3f} per person, {level:.4g} % interval [{lower:+.3f}, {upper:+.3f}]",
+        "ja": "後日の質問 {n} 件で現行より悪い結果でした。1人あたり {gain:+.3f}、{level:.4g}% 区間 [{lower:+.3f}, {upper:+.3f}]",
+    },
+    "not_shown_better": {
+        "en": "not shown to be better: {gain:+.3f} per person on {n} later questions from {people} people, and the"
+        " {level:.4g} % interval [{lower:+.3f}, {upper:+.3f}] includes no gain at all",
+        "ja": "良くなったとは言えません。後日の質問 {n} 件（{people} 人）で1人あたり {gain:+.3f}、"
+        "{level:.4g}% 区間 [{lower:+.3f}, {upper:+.3f}] に「差なし」が含まれます",
+    },
+    "slice_worse": {
+        "en": "better on the whole ({gain:+.3f}), but shown to be worse for {slice}: nobody is to pay for the others",
+        "ja": "全体では良くなりました（{gain:+.3f}）が、{slice} では悪くなりました。一部の人に損をさせる昇格はしません",
+    },
+    "trivial_is_as_good": {
+        "en": "better than the champion by {gain:+.3f}, but not shown to be better than the trivial method"
+        " “{baseline_en}”: it learned to avoid questions, not to answer them",
+        "ja": "現行より {gain:+.3f} 良いものの、単純な方法「{baseline_ja}」より良いとは言えません。"
+        "答え方ではなく、避け方を覚えただけです",
+    },
+    "refit_worse": {
+        "en": "the candidate passed, but refitted on everything known now it scores lower ({refit:.3f} after"
+        " {candidate_score:.3f}) on the same questions: the latest corrections contradict the earlier ones",
+        "ja": "候補は合格しましたが、現在までの全データで学習し直すと同じ質問での点数が下がりました"
+        "（{candidate_score:.3f} → {refit:.3f}）。最近の訂正が以前の訂正と食い違っています",
+    },
+    "too_few_judges": {
+        "en": "too little evidence: {n} new questions from {people} people can judge; it takes {need} from {need_people}",
+        "ja": "証拠が足りません。判定に使える新しい質問は {n} 件（{people} 人）です。{need} 件（{need_people} 人）が必要です",
+    },
+    "nothing_new": {
+        "en": "nothing new: every question was asked before the champion learned, so nothing can judge a successor fairly",
+        "ja": "新しい証拠がありません。質問はすべて現行モデルの学習より前のもので、後継を公平に判定できません",
+    },
+    "already_judged": {
+        "en": "nothing new since this very evidence was judged against this champion; correct or confirm some answers first",
+        "ja": "同じ証拠で、この現行モデルに対する判定はもう済んでいます。まず回答を訂正するか、正しいと伝えてください",
+    },
+    "nothing_said": {
+        "en": "nobody has said anything about an answer yet",
+        "ja": "回答について、まだ誰も何も伝えていません",
+    },
+    "nothing_to_learn": {
+        "en": "nothing to learn: before the cut-off nobody corrected or confirmed an answer",
+        "ja": "学ぶものがありません。区切りの時点より前に、訂正や確認がありませんでした",
+    },
+    "champion_moved": {
+        "en": "the champion changed while this was being judged; run again",
+        "ja": "判定の途中で現行モデルが替わりました。もう一度実行してください",
+    },
+    "installed": {
+        "en": "the first model, from what the company knows and nothing else",
+        "ja": "最初のモデルです。会社の知識だけから作りました",
+    },
+    "rolled_back": {
+        "en": "taken back by a person{because}",
+        "ja": "人が元に戻しました{because}",
+    },
+}
+
+_DRILL = {
+    "en": {
+        False: "drill with shuffled corrections: refused, as it should be: ",
+        True: "drill with shuffled corrections: THE GATE LET IT THROUGH; nothing was changed, but do not trust it: ",
+    },
+    "ja": {
+        False: "でたらめな訂正での試験: 期待どおり却下しました。",
+        True: "でたらめな訂正での試験: 関門が通してしまいました。何も替えていませんが、関門を信用しないでください。",
+    },
+}
+
+BASELINES: dict[str, dict[str, str]] = {
+    "majority": {"en": "always the most frequent answer", "ja": "いつも一番多い答え"},
+    "never": {"en": "always “I don't know”", "ja": "いつも「わかりません」"},
+    "by_heart": {"en": "only what was asked word for word", "ja": "一字一句同じ質問だけ答える"},
+}
+"""Names of the usual trivial methods; one that is not here goes by its own name."""
+
+RISKS: dict[str, dict[str, str]] = {
+    "refit_unjudged": {
+        "en": "what serves was refitted on everything known; the interval is of the same recipe one cut-off earlier",
+        "ja": "実際に使うのは全データで学習し直したもので、区間は一つ前の区切りで学習した同じ作り方のものです",
+    },
+    "selected_by_feedback": {
+        "en": "only questions somebody reacted to, or let pass, can judge; silence is counted for the model that served",
+        "ja": "判定できるのは、誰かが反応した質問か、そのまま受け入れた質問だけです。沈黙は現行モデルの得点とします",
+    },
+    "many_attempts": {
+        "en": "this champion was challenged {attempt} times; the interval was widened so that trying often does not help",
+        "ja": "この現行モデルへの挑戦は {attempt} 回目です。何度も試すだけで通ることのないよう、区間を広げています",
+    },
+    "few_people": {
+        "en": "fewer than 20 people judged; one more could change much",
+        "ja": "判定したのは20人未満です。1人増えるだけで結果が大きく変わることがあります",
+    },
+}
+
+
+def reasons(code: str, details: Mapping[str, Any], *, drill: bool | None = None) -> dict[str, str]:
+    """The reason in each language. `drill`: None for an ordinary decision, else whether the gate let a drill through.
+
+    >>> reasons("nothing_said", {})["en"]
+    'nobody has said anything about an answer yet'
+    >>> reasons("slice_worse", {"gain": 0.1, "slice": "ja"}, drill=False)["en"][:44]
+    'drill with shuffled corrections: refused, as'
+    """
+    said = {}
+    for lang, template in _REASONS[code].items():
+        name = str(details.get("baseline", ""))
+        words = {**details, f"baseline_{lang}": BASELINES.get(name, {}).get(lang, name)}
+        said[lang] = ("" if drill is None else _DRILL[lang][drill]) + template.format(**words)
+    return said

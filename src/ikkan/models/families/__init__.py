@@ -1,0 +1,58 @@
+"""Families: the forward pass of each kind of network, one file a family.
+
+Lives here: the block that llama and qwen2 share, BERT, the KV cache, and the kernels they run on.
+May not enter: sampling, batching, HTTP, torch. (Contracts "Rooms are stacked" and "Tensors stay below the cloud".)
+Importing this room loads numba; the gateway never does. (Contract "The gateway never loads kernels".)
+Begin at `block.py`; the arithmetic is `stack.py`, the processor's words are in `tiles.py`.
+"""
+
+from __future__ import annotations
+
+from ikkan.ground.errors import UnsupportedFormat
+from ikkan.models.checkpoint import Checkpoint
+from ikkan.models.families import llama, qwen
+from ikkan.models.families.bert import BertEncoder
+from ikkan.models.values import Decoder, DecoderConfig, Encoder, EncoderConfig
+
+__all__ = ["load_decoder", "load_encoder"]
+
+_DECODERS = {"llama": llama.load, "qwen2": qwen.load}
+
+
+def load_decoder(checkpoint: Checkpoint, *, threads: int, path: str | None = None) -> Decoder:
+    """A network that continues text, packed and ready. It keeps nothing of the checkpoint: close that afterwards.
+
+    Args:
+        threads: cores to run on.
+        path: kernel path (`avx512vnni`, `avx2`, `plain`); the fastest this processor can run when not given.
+
+    Raises:
+        UnsupportedFormat: the checkpoint is no decoder, or of a family or format that is not computed here.
+        HostileFile: its tensors do not fit its config.
+        NotFinite: a weight is NaN or infinite.
+        UnknownSetting: there is no such path, or this processor lacks it.
+    """
+    config = checkpoint.config
+    if not isinstance(config, DecoderConfig) or config.family not in _DECODERS:
+        raise UnsupportedFormat(
+            f"a {config.family} model does not continue text",
+            hint=f"families that do: {', '.join(_DECODERS)}",
+            family=config.family,
+        )
+    return _DECODERS[config.family](checkpoint, config, threads=threads, path=path)
+
+
+def load_encoder(checkpoint: Checkpoint) -> Encoder:
+    """A network that turns texts into vectors, in float32. It keeps nothing of the checkpoint.
+
+    Raises:
+        UnsupportedFormat: the checkpoint is no encoder.
+        HostileFile: its tensors do not fit its config.
+        NotFinite: a weight is NaN or infinite.
+    """
+    config = checkpoint.config
+    if not isinstance(config, EncoderConfig) or config.family != "bert":
+        raise UnsupportedFormat(
+            f"a {config.family} model does not embed texts", hint="families that do: bert", family=config.family
+        )
+    return BertEncoder(checkpoint, config)

@@ -1,0 +1,113 @@
+"""The decoder that llama and qwen2 share: a stack of one kind of block, with a bias or without, tied or untied.
+
+The arithmetic of a block is written once, in `stack.py`; here a checkpoint becomes a stack, and calls are checked.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ikkan.ground.errors import BadInput, HostileFile, PromptTooLong
+from ikkan.models.families.stack import Block, Cache, Shape, Stack
+from ikkan.models.families.tiles import best_path
+from ikkan.models.families.weights import HasTensors, Weights
+from ikkan.models.values import DecoderConfig, Float32, Int32, KVCache
+
+
+class BlockDecoder:
+    """A `Decoder` (see `models/values.py`). Calls may come from several threads; they run one after the other."""
+
+    def __init__(self, config: DecoderConfig, stack: Stack) -> None:
+        self.config = config
+        self._stack = stack
+
+    def new_cache(self, slots: int, context_tokens: int) -> Cache:
+        """Room for `slots` conversations; memory is taken only where tokens are written.
+
+        Raises:
+            PromptTooLong: `context_tokens` exceeds what the model was trained for.
+        """
+        assert slots > 0 and context_tokens > 0
+        if context_tokens > self.config.context:
+            raise PromptTooLong(
+                f"the model was trained for {self.config.context:,} tokens, {context_tokens:,} were asked for",
+                hint="ask for a shorter context",
+                limit=self.config.context,
+            )
+        return self._stack.new_cache(slots, context_tokens)
+
+    def forward(self, tokens: Int32, slots: Int32, positions: Int32, cache: KVCache, logit_rows: Int32) -> Float32:
+        """Read tokens into their slots; see `Decoder.forward`."""
+        config, stack = self.config, self._stack
+        n = len(tokens)
+        for given in (tokens, slots, positions, logit_rows):
+            assert given.ndim == 1 and given.dtype == np.int32, f"want int32 vectors, not {given.dtype} {given.shape}"
+        assert len(slots) == n and len(positions) == n, (n, len(slots), len(positions))
+        assert isinstance(cache, Cache)
+        layers, _, kv_heads, _, dim = cache.keys.shape
+        assert (layers, kv_heads) == (stack.layers, config.kv_heads), "the cache of another model"
+        assert dim - 16 < config.head_dim <= dim, "the cache of another model"
+        if n == 0:
+            assert len(logit_rows) == 0
+            return np.empty((0, config.vocab), np.float32)
+        assert slots.min() >= 0 and slots.max() < cache.slots, f"slots outside 0..{cache.slots - 1}"
+        assert positions.min() >= 0
+        if len(logit_rows):
+            assert logit_rows.min() >= 0 and logit_rows.max() < n, f"logit_rows outside 0..{n - 1}"
+        if tokens.min() < 0 or tokens.max() >= config.vocab:
+            raise BadInput(f"a token is outside the vocabulary of {config.vocab:,}", vocab=config.vocab)
+        if positions.max() >= cache.context_tokens:
+            raise PromptTooLong(
+                f"position {positions.max():,} does not fit a context of {cache.context_tokens:,} tokens",
+                hint="shorten the prompt or ask for fewer tokens",
+                limit=cache.context_tokens,
+            )
+        tokens, slots, positions = (np.ascontiguousarray(given) for given in (tokens, slots, positions))
+        return stack.forward(tokens, slots, positions, cache, logit_rows)
+
+
+def load(checkpoint: HasTensors, config: DecoderConfig, *, threads: int, path: str | None) -> BlockDecoder:
+    """Check, pack and stack all blocks of a checkpoint.
+
+    Raises:
+        HostileFile: a tensor is missing, or its shape or the config's own numbers do not fit together.
+        UnsupportedFormat: a tensor is of a format that no kernel reads.
+        NotFinite: a weight is NaN or infinite.
+        UnknownSetting: there is no such kernel path, or this processor lacks it.
+    """
+    c = config
+    if min(c.layers, c.hidden, c.heads, c.kv_heads, c.head_dim, c.intermediate, c.vocab, c.context) < 1:
+        raise HostileFile("the model's config has a size below 1")
+    if c.heads % c.kv_heads or c.head_dim % 2:
+        raise HostileFile(f"{c.heads} heads of {c.head_dim} cannot share {c.kv_heads} heads of keys")
+    weights = Weights(checkpoint, c.rope_style)
+    # The last block first: a config that promises too many layers is refused before the others are packed.
+    blocks = [_block(weights, c, f"blk.{number}.") for number in reversed(range(c.layers))][::-1]
+    embedding = weights.matrix("token_embd.weight", c.vocab, c.hidden)
+    output = embedding if c.tied_embeddings else weights.matrix("output.weight", c.vocab, c.hidden)
+    shape = Shape(c.hidden, c.heads, c.kv_heads, c.head_dim, c.intermediate, c.rms_eps, c.rope_theta)
+    final_norm = weights.vector("output_norm.weight", c.hidden)
+    return BlockDecoder(
+        c, Stack(shape, blocks, embedding, final_norm, output, threads=threads, path=best_path(path))
+    )
+
+
+def _block(weights: Weights, c: DecoderConfig, at: str) -> Block:
+    wide, narrow = c.heads * c.head_dim, c.kv_heads * c.head_dim
+    bias = None
+    if c.qkv_bias:
+        q = weights.vector(f"{at}attn_q.bias", wide, rotated_heads=c.heads)
+        k = weights.vector(f"{at}attn_k.bias", narrow, rotated_heads=c.kv_heads)
+        bias = np.concatenate([q, k, weights.vector(f"{at}attn_v.bias", narrow)])
+    return Block(
+        attention_norm=weights.vector(f"{at}attn_norm.weight", c.hidden),
+        q=weights.matrix(f"{at}attn_q.weight", wide, c.hidden, rotated_heads=c.heads),
+        k=weights.matrix(f"{at}attn_k.weight", narrow, c.hidden, rotated_heads=c.kv_heads),
+        v=weights.matrix(f"{at}attn_v.weight", narrow, c.hidden),
+        qkv_bias=bias,
+        out=weights.matrix(f"{at}attn_output.weight", c.hidden, wide),
+        ffn_norm=weights.vector(f"{at}ffn_norm.weight", c.hidden),
+        gate=weights.matrix(f"{at}ffn_gate.weight", c.intermediate, c.hidden),
+        up=weights.matrix(f"{at}ffn_up.weight", c.intermediate, c.hidden),
+        down=weights.matrix(f"{at}ffn_down.weight", c.hidden, c.intermediate),
+    )

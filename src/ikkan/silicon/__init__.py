@@ -1,0 +1,1 @@
+"""Silicon (being built). Begin at kernels."""

@@ -1,0 +1,60 @@
+"""Kernels: the arithmetic of language models, in Python that compiles to this processor's own instructions.
+
+Lives here: packed weights and their multiplication, attention over a cache, norms and activations; and, for whoever
+writes a whole forward pass as one parallel region, the phases it is made of (`phases`, `team`).
+May not enter: names of tensors, families of models, files.
+Begin at `formats.py` (how weights lie in memory), then `tiles.py` (the inner loop), then `phases.py`.
+
+One compute thread at a time: `team.LOCK` guards every parallel region. Importing this package imports numba (about 0.4 s)
+and compiles nothing; the first call compiles (seconds) or loads what an earlier run compiled.
+"""
+
+from ikkan.silicon.kernels import phases, team
+from ikkan.silicon.kernels.attention import (
+    KeyValues,
+    RopeStyle,
+    attention,
+    new_cache,
+    rope,
+    rope_tables,
+    store_keys_values,
+)
+from ikkan.silicon.kernels.elementwise import gelu, layer_norm, rms_norm, softmax, swiglu
+from ikkan.silicon.kernels.formats import FORMATS, Format
+from ikkan.silicon.kernels.matmul import get_path, matmul, path_code, set_path
+from ikkan.silicon.kernels.pack import PackedMatrix, aligned, dequantize, pack, pack_f32, rows
+from ikkan.silicon.kernels.team import get_threads, set_threads
+from ikkan.silicon.kernels.tiles import PATHS, available_paths
+
+__all__ = [
+    "FORMATS",
+    "PATHS",
+    "Format",
+    "KeyValues",
+    "PackedMatrix",
+    "RopeStyle",
+    "aligned",
+    "attention",
+    "available_paths",
+    "dequantize",
+    "gelu",
+    "get_path",
+    "get_threads",
+    "layer_norm",
+    "matmul",
+    "new_cache",
+    "pack",
+    "pack_f32",
+    "path_code",
+    "phases",
+    "rms_norm",
+    "rope",
+    "rope_tables",
+    "rows",
+    "set_path",
+    "set_threads",
+    "softmax",
+    "store_keys_values",
+    "swiglu",
+    "team",
+]

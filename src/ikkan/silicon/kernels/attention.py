@@ -1,0 +1,208 @@
+"""The cache of keys and values, rotation by position, and attention, each on its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numba import prange
+from numpy.typing import NDArray
+
+from ikkan.silicon.kernels import phases, team
+from ikkan.silicon.kernels.compiled import compiled, parallel
+from ikkan.silicon.kernels.pack import Float32, aligned
+
+BLOCK = 16
+"""Positions whose keys stand side by side."""
+
+RopeStyle = Literal["half", "interleaved"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeyValues:
+    """Keys and values of one layer, for some slots of equal length. Pages cost memory once they are written."""
+
+    keys: Float32
+    """(slots, kv_heads, context / 16, head_dim, 16): 16 positions side by side, so that a score needs no sum across."""
+    values: Float32
+    """(slots, kv_heads, context, head_dim)"""
+
+    @property
+    def context(self) -> int:
+        """Positions a slot has room for, a multiple of 16."""
+        return int(self.values.shape[2])
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes when every position is written."""
+        return int(self.keys.nbytes + self.values.nbytes)
+
+
+def new_cache(slots: int, kv_heads: int, context: int, head_dim: int) -> KeyValues:
+    """An empty cache; `context` is rounded up to whole blocks of 16 positions."""
+    assert min(slots, kv_heads, context, head_dim) >= 1
+    blocks = -(-context // BLOCK)
+    count = slots * kv_heads * blocks * BLOCK * head_dim
+    return KeyValues(
+        keys=aligned(count, np.float32, zero=True).reshape(slots, kv_heads, blocks, head_dim, BLOCK),
+        values=aligned(count, np.float32, zero=True).reshape(slots, kv_heads, blocks * BLOCK, head_dim),
+    )
+
+
+@compiled
+def _store(
+    k: int,
+    v: int,
+    n: int,
+    kv_heads: int,
+    head_dim: int,
+    keys: int,
+    values: int,
+    context: int,
+    slots: Any,
+    positions: Any,
+) -> None:
+    width = 4 * head_dim
+    for row in range(n):
+        for head in range(kv_heads):
+            here = (row * kv_heads + head) * width
+            there = (np.int64(slots[row]) * kv_heads + head) * context * width
+            phases.store_key(k + here, head_dim, keys + there, np.int64(positions[row]))
+            phases.store_value(v + here, head_dim, values + there, np.int64(positions[row]))
+
+
+def store_keys_values(
+    k: Float32, v: Float32, cache: KeyValues, slots: NDArray[np.int32], positions: NDArray[np.int32]
+) -> None:
+    """Put keys and values `(n, kv_heads, head_dim)` at (slot, position)."""
+    n, kv_heads, head_dim = k.shape
+    slots, positions = _checked(cache, slots, positions, n)
+    assert v.shape == k.shape and cache.values.shape[1] == kv_heads and cache.values.shape[3] == head_dim
+    k, v = (np.ascontiguousarray(one, dtype=np.float32) for one in (k, v))
+    _store(
+        k.ctypes.data,
+        v.ctypes.data,
+        n,
+        kv_heads,
+        head_dim,
+        cache.keys.ctypes.data,
+        cache.values.ctypes.data,
+        cache.context,
+        slots,
+        positions,
+    )
+
+
+@parallel
+def _attention(
+    threads: int,
+    n: int,
+    q: int,
+    heads: int,
+    kv_heads: int,
+    head_dim: int,
+    keys: int,
+    values: int,
+    context: int,
+    slots: Any,
+    positions: Any,
+    scale: np.float32,
+    scratch: int,
+    out: int,
+) -> None:
+    for thread in prange(threads):
+        stride = 4 * heads * head_dim
+        phases.attend(
+            thread,
+            threads,
+            n,
+            q,
+            stride,
+            heads,
+            kv_heads,
+            head_dim,
+            keys,
+            values,
+            context,
+            slots,
+            positions,
+            scale,
+            scratch,
+            out,
+            stride,
+            0,
+            0,
+        )
+
+
+def attention(
+    q: Float32, cache: KeyValues, slots: NDArray[np.int32], positions: NDArray[np.int32], scale: float
+) -> Float32:
+    """Each query `(n, heads, head_dim)` attends to positions 0..its own of its slot.
+
+    `heads` is a multiple of the cache's heads; neighbours share. A row's result depends, bit for bit, on that row and
+    its slot only.
+    """
+    n, heads, head_dim = q.shape
+    slots, positions = _checked(cache, slots, positions, n)
+    kv_heads = int(cache.values.shape[1])
+    assert heads % kv_heads == 0 and cache.values.shape[3] == head_dim and head_dim % 2 == 0
+    q = np.ascontiguousarray(q, dtype=np.float32)
+    out = np.empty_like(q)
+    with team.LOCK, team.of(team.get_threads()) as threads:
+        scratch = aligned(threads * phases.scratch_bytes(cache.context))
+        _attention(
+            threads,
+            n,
+            q.ctypes.data,
+            heads,
+            kv_heads,
+            head_dim,
+            cache.keys.ctypes.data,
+            cache.values.ctypes.data,
+            cache.context,
+            slots,
+            positions,
+            np.float32(scale),
+            scratch.ctypes.data,
+            out.ctypes.data,
+        )
+    return out
+
+
+def _checked(
+    cache: KeyValues, slots: NDArray[np.int32], positions: NDArray[np.int32], n: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    slots, positions = (np.ascontiguousarray(one, dtype=np.int32) for one in (slots, positions))
+    assert slots.shape == positions.shape == (n,)
+    assert n == 0 or (slots.min() >= 0 and slots.max() < cache.values.shape[0])
+    assert n == 0 or (positions.min() >= 0 and positions.max() < cache.context)
+    return slots, positions
+
+
+def rope(x: Float32, positions: NDArray[np.int32], freqs: Float32, style: RopeStyle = "half") -> Float32:
+    """Turn each pair of entries of `x (n, heads, head_dim)` by position x frequency; returns a new array.
+
+    Args:
+        positions: (n,)
+        freqs: (head_dim / 2,) radians per position.
+        style: "half": entry i and i + head_dim / 2 are partners (Qwen, Hugging Face); "interleaved": 2i and 2i + 1
+            (llama weights in GGUF files).
+
+    >>> rope(np.float32([[[1, 0]]]), np.int32([0]), np.float32([1])).tolist()
+    [[[1.0, 0.0]]]
+    """
+    assert x.ndim == 3 and x.shape[2] == 2 * len(freqs) and len(positions) == x.shape[0]
+    cos, sin = rope_tables(positions, freqs)
+    cos, sin = cos[:, None], sin[:, None]
+    pairs = (x[..., : len(freqs)], x[..., len(freqs) :]) if style == "half" else (x[..., 0::2], x[..., 1::2])
+    turned = (pairs[0] * cos - pairs[1] * sin, pairs[1] * cos + pairs[0] * sin)
+    joined = np.concatenate(turned, axis=-1) if style == "half" else np.stack(turned, axis=-1).reshape(x.shape)
+    return joined.astype(np.float32, copy=False)
+
+
+def rope_tables(positions: NDArray[np.int32], freqs: Float32) -> tuple[Float32, Float32]:
+    """cos and sin of position x frequency, each `(positions, head_dim / 2)`, worked out in float64."""
+    angles = np.outer(np.asarray(positions, dtype=np.float64), np.asarray(freqs, dtype=np.float64))
+    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)

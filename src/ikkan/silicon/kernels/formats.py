@@ -1,0 +1,76 @@
+"""How weights lie in memory: the numbers that packing and the tiles agree on.
+
+A tile is 16 output rows; rows are padded with zeros to whole tiles. Inputs come in groups of 32 (quantised) or are
+padded to a multiple of 16 (floats). Inside a tile, group follows group, each one `bytes_per_step` long, so a
+multiplication reads memory once, forwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+TILE_ROWS: Final = 16
+GROUP: Final = 32
+RECORD_BYTES: Final = 80
+"""One group of rounded activations: 32 high bytes, 32 low bytes, scale, scale x sum, 8 x sum, 128 x sum."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One way to store weights."""
+
+    name: str
+    code: int
+    """How compiled code knows it."""
+    block_bytes: int
+    """Bytes of one block of `block` weights in a GGUF file."""
+    block: int
+    step: int
+    """Inputs per step of a tile: 32 for a quantised group, 1 for floats."""
+    bytes_per_step: int
+    """Bytes of one step of a packed tile."""
+
+    @property
+    def quantized(self) -> bool:
+        """Its activations are rounded; a float format's are not."""
+        return self.step == GROUP
+
+    def padded_cols(self, cols: int) -> int:
+        """Inputs including the padding: what a row of activations must have."""
+        return cols if self.quantized else -(-cols // 16) * 16
+
+    def tile_bytes(self, cols: int) -> int:
+        """Bytes of 16 packed rows.
+
+        >>> FORMATS["Q4_1"].tile_bytes(64), FORMATS["F32"].tile_bytes(1)
+        (640, 1024)
+        """
+        return self.padded_cols(cols) // self.step * self.bytes_per_step
+
+    def packed_bytes(self, rows: int, cols: int) -> int:
+        """Bytes of a whole packed matrix."""
+        return -(-rows // TILE_ROWS) * self.tile_bytes(cols)
+
+    def raw_bytes(self, rows: int, cols: int) -> int:
+        """Bytes of the same matrix in a GGUF file."""
+        return rows * cols // self.block * self.block_bytes
+
+    def activation_bytes(self, cols: int) -> int:
+        """Bytes of one row of activations in the form this format multiplies with."""
+        return cols // GROUP * RECORD_BYTES if self.quantized else self.padded_cols(cols) * 4
+
+
+Q4_0, Q4_1, Q8_0, F16, F32 = range(5)
+
+FORMATS: Final = {
+    one.name: one
+    for one in (
+        Format("Q4_0", Q4_0, block_bytes=18, block=32, step=GROUP, bytes_per_step=288),
+        Format("Q4_1", Q4_1, block_bytes=20, block=32, step=GROUP, bytes_per_step=320),
+        Format("Q8_0", Q8_0, block_bytes=34, block=32, step=GROUP, bytes_per_step=544),
+        Format("F16", F16, block_bytes=2, block=1, step=1, bytes_per_step=32),
+        Format("F32", F32, block_bytes=4, block=1, step=1, bytes_per_step=64),
+    )
+}
+"""Every format the kernels multiply with, by its GGUF name."""

@@ -1,0 +1,337 @@
+"""Sixteen floats as one value that numba code can add, multiply and store: `Lanes`.
+
+Numba alone leaves vectorising to LLVM's guesses; here the code says which vector it means, and the order of every sum is
+the one that is written. The IR is generic (`<16 x float>`), so LLVM makes one AVX-512 register of it, two AVX2 ones or
+four of NEON, with the same results.
+
+Addresses are plain integers (`array.ctypes.data`); nothing here checks a bound.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import models, register_model
+
+from ikkan.silicon.kernels.compiled import compiled, emitted, inlined
+
+WIDTH: Final = 16
+
+I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+F32, F16 = ir.FloatType(), ir.HalfType()
+F32X16, F16X16, I32X16, I8X16 = (ir.VectorType(kind, WIDTH) for kind in (F32, F16, I32, I8))
+
+
+class Lanes:
+    """What a type checker sees of a vector; it exists in machine registers only."""
+
+
+class LanesType(types.Type):  # type: ignore[misc]
+    """Numba's name for sixteen float32 lanes."""
+
+    def __init__(self) -> None:
+        super().__init__(name="Lanes(float32 x 16)")
+
+
+LANES: Final = LanesType()
+
+
+@register_model(LanesType)  # type: ignore[misc]
+class LanesModel(models.PrimitiveModel):  # type: ignore[misc]
+    """Lanes are an LLVM vector and nothing else."""
+
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, F32X16)
+
+
+# Building blocks for IR, used by the tiles as well.
+
+
+def constant(kind: ir.VectorType, value: float) -> ir.Constant:
+    """The same number in every lane."""
+    return ir.Constant(kind, [value] * kind.count)
+
+
+def spread(builder: ir.IRBuilder, scalar: ir.Value, kind: ir.VectorType) -> ir.Value:
+    """A scalar in every lane."""
+    nothing = ir.Constant(kind, ir.Undefined)
+    one = builder.insert_element(nothing, scalar, ir.Constant(I32, 0))
+    return builder.shuffle_vector(one, nothing, constant(ir.VectorType(I32, kind.count), 0))
+
+
+def load_from(builder: ir.IRBuilder, address: ir.Value, offset: int, kind: ir.Type, align: int) -> ir.Value:
+    """What stands `offset` bytes after an integer address."""
+    there = builder.add(address, ir.Constant(I64, offset)) if offset else address
+    return builder.load(builder.inttoptr(there, kind.as_pointer()), align=align)
+
+
+def store_to(builder: ir.IRBuilder, value: ir.Value, address: ir.Value, offset: int, align: int) -> None:
+    """Put a value `offset` bytes after an integer address."""
+    there = builder.add(address, ir.Constant(I64, offset)) if offset else address
+    builder.store(value, builder.inttoptr(there, value.type.as_pointer()), align=align)
+
+
+def call_llvm(builder: ir.IRBuilder, name: str, result: ir.Type, *operands: ir.Value) -> ir.Value:
+    """Call an LLVM intrinsic by its full name."""
+    kind = ir.FunctionType(result, [operand.type for operand in operands])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), list(operands))
+
+
+def fold(builder: ir.IRBuilder, value: ir.Value, combine: Any) -> ir.Value:
+    """Halve a vector until one number is left: lane i with lane i + 8, then + 4, + 2, + 1."""
+    count = value.type.count
+    while count > 1:
+        count //= 2
+        low = ir.Constant(ir.VectorType(I32, count), list(range(count)))
+        high = ir.Constant(ir.VectorType(I32, count), list(range(count, 2 * count)))
+        nothing = ir.Constant(value.type, ir.Undefined)
+        value = combine(builder.shuffle_vector(value, nothing, low), builder.shuffle_vector(value, nothing, high))
+    return builder.extract_element(value, ir.Constant(I32, 0))
+
+
+def larger(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
+    """The larger of two, lane by lane."""
+    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+
+def _first(builder: ir.IRBuilder, count: ir.Value) -> ir.Value:
+    numbers = ir.Constant(I32X16, list(range(WIDTH)))
+    narrow = builder.trunc(count, I32)
+    return builder.icmp_signed("<", numbers, spread(builder, narrow, I32X16))
+
+
+def operation(result: Any, *operands: Any) -> Any:
+    """Turn `emit(builder, *values) -> value` into a function that compiled code can call."""
+
+    def made(emit: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            value = emit(builder, *values)
+            return context.get_dummy_value() if value is None else value
+
+        # Numba looks at the number of parameters, so there is one function for each.
+        answer = (result(*operands), generate)
+        shapes: tuple[Any, ...] = (
+            lambda typing_context: answer,
+            lambda typing_context, a: answer,
+            lambda typing_context, a, b: answer,
+            lambda typing_context, a, b, c: answer,
+            lambda typing_context, a, b, c, d: answer,
+            lambda typing_context, a, b, c, d, e: answer,
+        )
+        shape = shapes[len(operands)]
+        shape.__name__, shape.__doc__ = emit.__name__, emit.__doc__
+        return emitted(shape)
+
+    return made
+
+
+_ADDRESS, _NUMBER, _COUNT, _NONE = types.int64, types.float32, types.int64, types.void
+
+
+@operation(LANES, _ADDRESS)
+def load(builder: Any, address: Any) -> Any:
+    """Sixteen floats from any multiple of four."""
+    return load_from(builder, address, 0, F32X16, 4)
+
+
+@operation(LANES, _ADDRESS)
+def load_halves(builder: Any, address: Any) -> Any:
+    """Sixteen halves, widened."""
+    return builder.fpext(load_from(builder, address, 0, F16X16, 2), F32X16)
+
+
+@operation(LANES, _ADDRESS, _COUNT)
+def load_first(builder: Any, address: Any, count: Any) -> Any:
+    """The first `count` floats; the other lanes are zero and their memory is not touched."""
+    pointer = builder.inttoptr(address, F32X16.as_pointer())
+    mask, rest = _first(builder, count), constant(F32X16, 0.0)
+    return call_llvm(builder, "llvm.masked.load.v16f32.p0", F32X16, pointer, ir.Constant(I32, 4), mask, rest)
+
+
+@operation(_NONE, _ADDRESS, LANES)
+def store(builder: Any, address: Any, value: Any) -> None:
+    """Sixteen floats to any multiple of four."""
+    store_to(builder, value, address, 0, 4)
+
+
+@operation(_NONE, _ADDRESS, LANES, _COUNT)
+def store_first(builder: Any, address: Any, value: Any, count: Any) -> None:
+    """The first `count` lanes; memory behind them is not touched."""
+    pointer = builder.inttoptr(address, F32X16.as_pointer())
+    kind = ir.VoidType()
+    call_llvm(
+        builder, "llvm.masked.store.v16f32.p0", kind, value, pointer, ir.Constant(I32, 4), _first(builder, count)
+    )
+
+
+@operation(LANES, _NUMBER)
+def splat(builder: Any, number: Any) -> Any:
+    """One number in every lane."""
+    return spread(builder, number, F32X16)
+
+
+@operation(LANES, _ADDRESS)
+def splat_at(builder: Any, address: Any) -> Any:
+    """The one float at an address, in every lane."""
+    return spread(builder, load_from(builder, address, 0, F32, 4), F32X16)
+
+
+@operation(LANES, LANES, LANES)
+def add(builder: Any, a: Any, b: Any) -> Any:
+    """a + b."""
+    return builder.fadd(a, b)
+
+
+@operation(LANES, LANES, LANES)
+def sub(builder: Any, a: Any, b: Any) -> Any:
+    """a - b."""
+    return builder.fsub(a, b)
+
+
+@operation(LANES, LANES, LANES)
+def mul(builder: Any, a: Any, b: Any) -> Any:
+    """a * b."""
+    return builder.fmul(a, b)
+
+
+@operation(LANES, LANES, LANES)
+def div(builder: Any, a: Any, b: Any) -> Any:
+    """a / b."""
+    return builder.fdiv(a, b)
+
+
+@operation(LANES, LANES, LANES, LANES)
+def fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """a * b + c, rounded once."""
+    return call_llvm(builder, "llvm.fma.v16f32", F32X16, a, b, c)
+
+
+@operation(LANES, LANES, LANES)
+def maximum(builder: Any, a: Any, b: Any) -> Any:
+    """The larger, lane by lane."""
+    return larger(builder, a, b)
+
+
+@operation(LANES, LANES, LANES)
+def minimum(builder: Any, a: Any, b: Any) -> Any:
+    """The smaller, lane by lane."""
+    return builder.select(builder.fcmp_ordered("<", a, b), a, b)
+
+
+@operation(LANES, LANES)
+def absolute(builder: Any, a: Any) -> Any:
+    """Without the sign."""
+    return call_llvm(builder, "llvm.fabs.v16f32", F32X16, a)
+
+
+@operation(LANES, LANES)
+def rounded(builder: Any, a: Any) -> Any:
+    """The nearest whole number, ties to even."""
+    return call_llvm(builder, "llvm.rint.v16f32", F32X16, a)
+
+
+@operation(LANES, LANES)
+def power_of_two(builder: Any, a: Any) -> Any:
+    """2 to the power of a whole number between -126 and 127, made from the exponent's bits."""
+    whole = builder.fptosi(a, I32X16)
+    biased = builder.add(whole, constant(I32X16, 127))
+    return builder.bitcast(builder.shl(biased, constant(I32X16, 23)), F32X16)
+
+
+@operation(LANES, LANES, LANES, _COUNT)
+def first(builder: Any, a: Any, b: Any, count: Any) -> Any:
+    """`a` in the first `count` lanes (none, if negative), `b` in the others."""
+    return builder.select(_first(builder, count), a, b)
+
+
+@operation(_NUMBER, LANES)
+def total(builder: Any, a: Any) -> Any:
+    """The sum of the lanes, as a tree."""
+    return fold(builder, a, builder.fadd)
+
+
+@operation(_NUMBER, LANES)
+def highest(builder: Any, a: Any) -> Any:
+    """The largest lane."""
+    return fold(builder, a, lambda x, y: larger(builder, x, y))
+
+
+@operation(_NUMBER, _ADDRESS)
+def read(builder: Any, address: Any) -> Any:
+    """One float."""
+    return load_from(builder, address, 0, F32, 4)
+
+
+@operation(_NONE, _ADDRESS, _NUMBER)
+def write(builder: Any, address: Any, number: Any) -> None:
+    """Put one float."""
+    store_to(builder, number, address, 0, 4)
+
+
+@operation(_ADDRESS)
+def scratch_tile(builder: Any) -> Any:
+    """The address of 8 x 16 floats on the stack of whoever calls."""
+    return builder.ptrtoint(cgutils.alloca_once(builder, ir.ArrayType(F32X16, 8)), I64)
+
+
+@operation(_NONE, _ADDRESS, _ADDRESS)
+def quantize_group(builder: Any, source: Any, target: Any) -> None:
+    """Round 32 floats to 15 bits and write one record of 80 bytes.
+
+    32 high parts, 32 low parts (`q = 128 * high + low`, both signed bytes), then the scale, scale x sum(q), and, as
+    int32, 8 x sum(q) and 128 x sum(q), which undo the offsets of Q4_0 and Q8_0.
+    """
+    halves = [load_from(builder, source, offset, F32X16, 4) for offset in (0, 64)]
+    sizes = [call_llvm(builder, "llvm.fabs.v16f32", F32X16, half) for half in halves]
+    largest = fold(builder, larger(builder, *sizes), lambda x, y: larger(builder, x, y))
+    # Below 1e-30 the inverse would overflow; such a group is zero for every purpose.
+    present = builder.fcmp_unordered(">", largest, ir.Constant(F32, float(np.float32(1e-30))))
+    inverse = builder.select(present, builder.fdiv(ir.Constant(F32, 16256.0), largest), ir.Constant(F32, 0.0))
+    scale = builder.select(present, builder.fdiv(largest, ir.Constant(F32, 16256.0)), ir.Constant(F32, 0.0))
+    whole = []
+    for position, half in enumerate(halves):
+        exact = builder.fmul(half, spread(builder, inverse, F32X16))
+        q = builder.fptosi(call_llvm(builder, "llvm.rint.v16f32", F32X16, exact), I32X16)
+        high = builder.ashr(builder.add(q, constant(I32X16, 64)), constant(I32X16, 7))
+        low = builder.sub(q, builder.shl(high, constant(I32X16, 7)))
+        store_to(builder, builder.trunc(high, I8X16), target, 16 * position, 1)
+        store_to(builder, builder.trunc(low, I8X16), target, 32 + 16 * position, 1)
+        whole.append(q)
+    count = fold(builder, builder.add(*whole), builder.add)
+    store_to(builder, scale, target, 64, 4)
+    store_to(builder, builder.fmul(scale, builder.sitofp(count, F32)), target, 68, 4)
+    store_to(builder, builder.shl(count, ir.Constant(I32, 3)), target, 72, 4)
+    store_to(builder, builder.shl(count, ir.Constant(I32, 7)), target, 76, 4)
+
+
+_LOG2E, _LN2_HIGH, _LN2_LOW = np.float32(1.44269504088896341), np.float32(0.693359375), np.float32(-2.12194440e-4)
+_LOWEST, _HIGHEST = np.float32(-87.0), np.float32(88.0)
+_ONE = np.float32(1.0)
+
+
+@inlined
+def exp(x: Lanes) -> Lanes:
+    """e to the x within 2 units in the last place; held between e^-87 and e^88. Source: Cephes `expf`."""
+    held = minimum(splat(_HIGHEST), maximum(splat(_LOWEST), x))  # in this order a NaN stays one
+    k = rounded(mul(held, splat(_LOG2E)))
+    r = fma(k, splat(-_LN2_HIGH), held)
+    r = fma(k, splat(-_LN2_LOW), r)
+    p = splat(np.float32(1.9875691500e-4))
+    p = fma(p, r, splat(np.float32(1.3981999507e-3)))
+    p = fma(p, r, splat(np.float32(8.3334519073e-3)))
+    p = fma(p, r, splat(np.float32(4.1665795894e-2)))
+    p = fma(p, r, splat(np.float32(1.6666665459e-1)))
+    p = fma(p, r, splat(np.float32(5.0000001201e-1)))
+    p = add(fma(mul(p, r), r, r), splat(_ONE))
+    return mul(p, power_of_two(k))
+
+
+@compiled
+def exp_rows(source: int, target: int, count: int) -> None:
+    """e to the x for `count` floats: how the twin's test reaches `exp`."""
+    for i in range(0, count, WIDTH):
+        store_first(target + 4 * i, exp(load_first(source + 4 * i, count - i)), count - i)

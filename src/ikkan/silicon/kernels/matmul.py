@@ -1,0 +1,93 @@
+"""`x @ W.T` for packed weights, on its own: one parallel region, activations rounded inside it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import prange
+
+from ikkan.silicon.kernels import phases, team
+from ikkan.silicon.kernels.compiled import parallel
+from ikkan.silicon.kernels.formats import Q4_0
+from ikkan.silicon.kernels.pack import Float32, PackedMatrix, aligned
+from ikkan.silicon.kernels.tiles import PATHS, available_paths
+
+_chosen = [PATHS.index(available_paths()[0])]
+
+
+def set_path(path: str | None) -> None:
+    """Use one instruction set from now on; `None` means the best this processor has. Every path gives the same bits."""
+    found = available_paths()
+    assert path is None or path in found, f"this processor has {found}, not {path}"
+    _chosen[0] = PATHS.index(path or found[0])
+
+
+def get_path() -> str:
+    """The instruction set in use."""
+    return PATHS[_chosen[0]]
+
+
+def path_code() -> int:
+    """The same as compiled code knows it."""
+    return _chosen[0]
+
+
+@parallel
+def _matmul(
+    threads: int,
+    path: int,
+    code: int,
+    data: int,
+    rows: int,
+    cols: int,
+    n: int,
+    x: int,
+    x_stride: int,
+    ready: int,
+    ready_stride: int,
+    out: int,
+    counter: int,
+) -> None:
+    for thread in prange(threads):
+        phases.quantize(thread, threads, n, cols, x, x_stride, ready, ready_stride, code > Q4_0 + 2)
+        team.barrier(counter, 0, threads)
+        phases.matmul(path, thread, threads, code, data, rows, cols, n, ready, ready_stride, out, 4 * rows, 0, 0)
+
+
+def matmul(x: Float32, w: PackedMatrix, out: Float32 | None = None) -> Float32:
+    """Multiply rows of activations with a packed matrix: `x (n, cols) @ W.T -> (n, rows)`.
+
+    Each result row depends on its own row of `x` only, bit for bit, whatever `n`, the path or the threads. With
+    quantised weights the activations are rounded to 15 bits per 32 inputs; with F16 and F32 nothing is rounded.
+
+    >>> from ikkan.silicon.kernels.pack import pack_f32
+    >>> matmul(np.float32([[1, 2]]), pack_f32(np.float32([[3, 4], [5, 6], [7, 8]]))).tolist()
+    [[11.0, 17.0, 23.0]]
+    """
+    assert x.ndim == 2 and x.shape[1] == w.cols, (x.shape, w.cols)
+    n = x.shape[0]
+    x = np.ascontiguousarray(x, dtype=np.float32)
+    if out is None:
+        out = np.empty((n, w.rows), dtype=np.float32)
+    assert out.shape == (n, w.rows) and out.dtype == np.float32 and out.flags.c_contiguous
+    if n == 0:
+        return out
+    stride = w.kind.activation_bytes(w.cols)
+    ready = aligned(n * stride)
+    counter = aligned(8, np.int64, zero=True)
+    with team.LOCK, team.of(team.get_threads()) as threads:
+        _matmul(
+            threads,
+            path_code(),
+            w.code,
+            w.address,
+            w.rows,
+            w.cols,
+            n,
+            x.ctypes.data,
+            4 * w.cols,
+            ready.ctypes.data,
+            stride,
+            out.ctypes.data,
+            counter.ctypes.data,
+        )
+    return out

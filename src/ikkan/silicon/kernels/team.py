@@ -1,0 +1,99 @@
+"""A few threads that work in step: one parallel region, spin barriers inside.
+
+Numba's parallel loops cost microseconds each; a forward pass has hundreds of steps. So a whole pass is one `prange` over
+thread numbers, and between steps the threads wait for each other at an atomic counter. They spin only while computing.
+
+This needs every thread number on a thread of its own. Numba's `workqueue` layer does exactly that; `tbb` may run two on
+one thread (and wait for ever), so the layer is chosen here, before the first region. `workqueue` ends the process when
+two Python threads enter regions at once: hold `LOCK` around every call.
+"""
+
+from __future__ import annotations
+
+import platform
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import numba
+from llvmlite import ir
+from numba import types
+
+from ikkan.silicon.device import cores_allowed
+from ikkan.silicon.kernels.compiled import compiled
+from ikkan.silicon.kernels.lanes import I64, call_llvm, operation
+
+numba.config.THREADING_LAYER = "workqueue"
+
+LOCK: Final = threading.RLock()
+"""Hold it while a parallel region runs."""
+
+MOST_THREADS: Final = int(numba.config.NUMBA_NUM_THREADS)
+_SPINS: Final = 20_000
+_X86: Final = platform.machine().lower() in {"x86_64", "amd64"}
+
+_yield: Any = types.ExternalFunction("sched_yield", types.int32())
+
+
+@operation(types.int64, types.int64, types.int64)
+def atomic_add(builder: Any, address: Any, amount: Any) -> Any:
+    """Add to a shared int64; returns what it was before."""
+    return builder.atomic_rmw("add", builder.inttoptr(address, I64.as_pointer()), amount, "seq_cst")
+
+
+@operation(types.int64, types.int64)
+def atomic_read(builder: Any, address: Any) -> Any:
+    """A shared int64, and everything its writer wrote before it."""
+    return builder.load_atomic(builder.inttoptr(address, I64.as_pointer()), "acquire", 8)
+
+
+@operation(types.void)
+def pause(builder: Any) -> None:
+    """A spinning thread's courtesy to its neighbour; nothing on processors without the instruction."""
+    if _X86:
+        call_llvm(builder, "llvm.x86.sse2.pause", ir.VoidType())
+
+
+@compiled
+def barrier(counter: int, goal: int, threads: int) -> int:
+    """Wait until every thread of the team has come this far; returns the next goal.
+
+    `counter` is the address of an int64 that was 0 before the region; the first `goal` is 0. After some 100 us of
+    spinning the processor is offered to others, so that a disturbed team does not burn what its late member needs.
+    """
+    goal += threads
+    atomic_add(counter, 1)
+    spins = 0
+    while atomic_read(counter) < goal:
+        spins += 1
+        if spins > _SPINS:
+            _yield()
+        else:
+            pause()
+    return goal
+
+
+_threads = [0]
+
+
+def set_threads(threads: int) -> None:
+    """How many threads kernels use from now on; at most as many as numba started with."""
+    assert threads >= 1
+    _threads[0] = min(threads, MOST_THREADS)
+
+
+def get_threads() -> int:
+    """How many threads kernels use: what was set, else every core this process may use."""
+    return _threads[0] or min(cores_allowed(), MOST_THREADS)
+
+
+@contextmanager
+def of(threads: int) -> Iterator[int]:
+    """A region of exactly this many threads: yields their number. Hold `LOCK` around it."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(threads)
+    try:
+        yield threads
+    finally:
+        numba.set_num_threads(before)
