@@ -62,9 +62,7 @@ def reference(model: Path, *, cache: Path = CACHE) -> Reference:
         subprocess.run([sys.executable, __file__, str(model), "--write-reference", str(path)], check=True)
     with np.load(path) as kept:
         names = sorted(name.removeprefix("ids_") for name in kept if name.startswith("ids_"))
-        return Reference(
-            tuple(kept[f"ids_{name}"] for name in names), tuple(kept[f"logits_{name}"] for name in names)
-        )
+        return Reference(tuple(kept[f"ids_{name}"] for name in names), tuple(kept[f"logits_{name}"] for name in names))
 
 
 def write_reference(model: Path, path: Path) -> None:

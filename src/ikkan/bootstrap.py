@@ -29,7 +29,7 @@ from ikkan import __version__, console
 from ikkan.cloud.assembly import Cloud, assemble
 from ikkan.cloud.door import is_at_this_machine
 from ikkan.cloud.values import ADMIN, LOCAL_TENANT, USER
-from ikkan.console.desk import Desk
+from ikkan.console.desk import Desk, Measurements
 from ikkan.console.words import WORDS
 from ikkan.flywheel.service import Flywheel
 from ikkan.ground import log as ground_log
@@ -285,6 +285,7 @@ def serve_engine(
         embedder_names=_names(store, embedder) if embedder else (),
         context_tokens=context or settings.context_tokens,
         max_batch=max_batch or settings.max_batch,
+        kv_bytes=settings.kv_bytes,
         lease=DeviceLease(settings.run_dir / "device.lease"),
     )
 
@@ -405,7 +406,16 @@ def _desk(platform: Platform) -> Desk:
         flywheel=platform.flywheel,
         sign_in=lambda secret: sign_in(platform.cloud, platform.frame.keeper, secret),
         use_model=lambda name: use_model(platform.settings, name),
+        look_at_machine=lambda: _measurements(platform.settings),
+        engine=ENGINE,
     )
+
+
+def _measurements(settings: Settings) -> Measurements | None:
+    from ikkan.silicon import device
+
+    profile = device.load(settings.home / "device.json")
+    return None if profile is None else Measurements(profile, device.roofline(profile))
 
 
 def _admission(settings: Settings, joined: Cloud, keeper: SessionKeeper) -> Callable[..., Session | None]:

@@ -149,8 +149,8 @@ async def test_usage_is_believed_only_where_it_can_be(
 
 async def test_usage_that_counts_up_in_every_piece_is_not_summed(vendor: Any, wire: OpenAIWire) -> None:
     counting = [
-        b'data: {"choices":[{"index":0,"delta":{"content":"x"}}],"usage":{"prompt_tokens":5,"completion_tokens":%d}}\n\n'
-        % n
+        b'data: {"choices":[{"index":0,"delta":{"content":"x"}}],'
+        b'"usage":{"prompt_tokens":5,"completion_tokens":%d}}\n\n' % n
         for n in (1, 2, 3)
     ]
     vendor.raw = b"".join(counting) + END + DONE
@@ -257,3 +257,28 @@ async def test_vectors_in_base64_are_read(vendor: Any, http: HttpPool) -> None:
     wire = OpenAIWire("vendor", vendor.url, http, quirks=Quirks(base64_embeddings=True))
     assert list((await wire.embed(EmbedRequest("m", ["a"]))).vectors[0]) == [1.0, -2.0]
     assert vendor.bodies[0]["encoding_format"] == "base64"
+
+
+async def test_a_kept_connection_that_was_closed_meanwhile_is_no_error(http: HttpPool) -> None:
+    reply = b'{"choices":[{"index":0,"message":{"content":"Hi"},"finish_reason":"stop"}]}'
+    asked: list[int] = []
+
+    async def one_answer_a_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(0)
+        for answered in (b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s", b""):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+            await reader.readexactly(length)
+            asked[-1] += 1
+            writer.write(answered and answered % (len(reply), reply))
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(one_answer_a_connection, "127.0.0.1", 0)
+    wire = OpenAIWire("vendor", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", http)
+    for _ in range(2):
+        chunks = [chunk async for chunk in wire.chat(ChatRequest("m", MESSAGES))]
+        assert chunks[0].text == "Hi"
+    assert asked == [2, 1]
+    await http.close()
+    server.close()

@@ -34,7 +34,7 @@ def smollm_path() -> Path:
 
 @pytest.fixture(scope="session")
 def minilm_path() -> Path:
-    return find("model.safetensors").parent
+    return find("sentence_bert_config.json").parent
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +55,12 @@ def tiny_gguf(arch: str = "llama", **changes: Any) -> Gguf:
     """A complete model of one layer whose parts a test may spoil before writing it."""
     tokens = [*ALPHABET, "he", "ll", *SPECIAL]
     vocab, hidden, inner = len(tokens), 32, 64
-    sizes = {"attn_q": (hidden, hidden), "attn_k": (16, hidden), "attn_v": (16, hidden), "attn_output": (hidden, hidden)}
+    sizes = {
+        "attn_q": (hidden, hidden),
+        "attn_k": (16, hidden),
+        "attn_v": (16, hidden),
+        "attn_output": (hidden, hidden),
+    }
     sizes |= {"ffn_gate": (inner, hidden), "ffn_up": (inner, hidden), "ffn_down": (hidden, inner)}
     entries: dict[str, Entry] = {
         "general.architecture": ("string", arch),
@@ -82,7 +87,10 @@ def tiny_gguf(arch: str = "llama", **changes: Any) -> Gguf:
         Raw("token_embd.weight", "F32", random.normal(size=(vocab, hidden)).astype(np.float32)),
         Raw("output_norm.weight", "F32", np.ones(hidden, np.float32)),
         *(Raw(f"blk.0.{norm}.weight", "F32", np.ones(hidden, np.float32)) for norm in ("attn_norm", "ffn_norm")),
-        *(Raw(f"blk.0.{name}.weight", "F32", random.normal(size=size).astype(np.float32)) for name, size in sizes.items()),
+        *(
+            Raw(f"blk.0.{name}.weight", "F32", random.normal(size=size).astype(np.float32))
+            for name, size in sizes.items()
+        ),
     ]
     return Gguf({key: entry for key, entry in entries.items() if entry is not None}, tensors)
 
@@ -118,10 +126,10 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
         made = tmp_path / "tiny-qwen2"
         made.mkdir(exist_ok=True)
         config = {
-            "model_type": "qwen2", "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "vocab_size": 288,
-            "num_key_value_heads": 2, "intermediate_size": 64, "max_position_embeddings": 128, "rms_norm_eps": 1e-6,
-            "hidden_act": "silu", "tie_word_embeddings": True, "rope_theta": 1_000_000.0, "eos_token_id": 258,
-            **changes,
+            "model_type": "qwen2", "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4,
+            "vocab_size": 288, "num_key_value_heads": 2, "intermediate_size": 64, "max_position_embeddings": 128,
+            "rms_norm_eps": 1e-6, "hidden_act": "silu", "tie_word_embeddings": True, "rope_theta": 1_000_000.0,
+            "eos_token_id": 258, **changes,
         }  # fmt: skip
         (made / "config.json").write_text(json.dumps(config))
         tiny_tokenizer().save(str(made / "tokenizer.json"))
@@ -131,11 +139,20 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
         layer = "model.layers.0"
         sizes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (288, 32), "model.norm.weight": (32,)}
         sizes |= {f"{layer}.{norm}_layernorm.weight": (32,) for norm in ("input", "post_attention")}
-        sizes |= {f"{layer}.self_attn.{one}_proj.weight": (rows, 32) for one, rows in {"q": 32, "k": 16, "v": 16, "o": 32}.items()}
+        sizes |= {
+            f"{layer}.self_attn.{one}_proj.weight": (rows, 32)
+            for one, rows in {"q": 32, "k": 16, "v": 16, "o": 32}.items()
+        }
         sizes |= {f"{layer}.self_attn.{one}_proj.bias": (rows,) for one, rows in {"q": 32, "k": 16, "v": 16}.items()}
-        sizes |= {f"{layer}.mlp.{one}_proj.weight": size for one, size in {"gate": (64, 32), "up": (64, 32), "down": (32, 64)}.items()}
+        sizes |= {
+            f"{layer}.mlp.{one}_proj.weight": size
+            for one, size in {"gate": (64, 32), "up": (64, 32), "down": (32, 64)}.items()
+        }
         random = np.random.default_rng(2)
-        save_file({name: random.normal(size=size).astype(np.float32) for name, size in sizes.items()}, made / "model.safetensors")
+        save_file(
+            {name: random.normal(size=size).astype(np.float32) for name, size in sizes.items()},
+            made / "model.safetensors",
+        )
         return made
 
     return make

@@ -36,8 +36,14 @@ LIES = {
     "a huge count of tensors": (Gguf(tensor_count=HUGE), HostileFile),
     "more entries than there are": (Gguf(entry_count=3), TruncatedFile),
     "more tensors than there are": (Gguf(tensor_count=9), TruncatedFile),
-    "a key longer than the file": (Gguf(extra_entries=string("k", claims=HUGE) + b"\0" * 64, extra_entry_count=1), HostileFile),
-    "a key a little too long": (Gguf(extra_entries=string("k", claims=500) + b"\0" * 64, extra_entry_count=1), TruncatedFile),
+    "a key longer than the file": (
+        Gguf(extra_entries=string("k", claims=HUGE) + b"\0" * 64, extra_entry_count=1),
+        HostileFile,
+    ),
+    "a key a little too long": (
+        Gguf(extra_entries=string("k", claims=500) + b"\0" * 64, extra_entry_count=1),
+        TruncatedFile,
+    ),
     "a text longer than the file": (Gguf(**entry("k", struct.pack("<I", 8), string("x", claims=2**63))), HostileFile),
     "an endless array": (Gguf(**entry("k", struct.pack("<IIQ", 9, 4, HUGE))), HostileFile),
     "an endless array of texts": (Gguf(**entry("k", struct.pack("<IIQ", 9, 8, 2**61))), HostileFile),
@@ -46,7 +52,10 @@ LIES = {
     "an array of something unknown": (Gguf(**entry("k", struct.pack("<IIQ", 9, 77, 1))), UnsupportedFormat),
     "a value of something unknown": (Gguf(**entry("k", struct.pack("<I", 13))), UnsupportedFormat),
     "a key twice": (Gguf({"k": ("uint8", 1)}, **entry("k", struct.pack("<IB", 0, 2))), HostileFile),
-    "a key that is not UTF-8": (Gguf(extra_entries=string(b"\xff\xfe") + struct.pack("<IB", 0, 2), extra_entry_count=1), HostileFile),
+    "a key that is not UTF-8": (
+        Gguf(extra_entries=string(b"\xff\xfe") + struct.pack("<IB", 0, 2), extra_entry_count=1),
+        HostileFile,
+    ),
     "an alignment of zero": (Gguf({"general.alignment": ("uint32", 0)}), HostileFile),
     "an alignment that is no power of two": (Gguf({"general.alignment": ("uint32", 33)}), HostileFile),
     "an absurd alignment": (Gguf({"general.alignment": ("uint32", 2**31)}), HostileFile),
@@ -80,7 +89,12 @@ def test_a_lying_gguf_is_refused(lie: str, written: Written) -> None:
 
 @pytest.mark.parametrize(
     ("content", "error"),
-    [(b"", TruncatedFile), (b"GGUF", TruncatedFile), (b"GG", UnsupportedFormat), (b"\x80\x04pickle", UnsupportedFormat)],
+    [
+        (b"", TruncatedFile),
+        (b"GGUF", TruncatedFile),
+        (b"GG", UnsupportedFormat),
+        (b"\x80\x04pickle", UnsupportedFormat),
+    ],
 )
 def test_what_is_no_gguf_is_refused(content: bytes, error: type[BadFile], written: Written) -> None:
     with pytest.raises(error):

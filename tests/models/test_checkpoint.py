@@ -55,7 +55,10 @@ def test_gguf_and_folder_use_the_same_names(written: Written, folder: Folder) ->
     with open_checkpoint(written(tiny_gguf().content())) as one, open_checkpoint(folder()) as other:
         assert one.names == DECODER_NAMES
         assert other.names == DECODER_NAMES | BIASES
-        shapes = {name: (one.tensor(name).shape, other.tensor(name).shape) for name in ("blk.0.ffn_down.weight", "blk.0.attn_k.weight")}
+        shapes = {
+            name: (one.tensor(name).shape, other.tensor(name).shape)
+            for name in ("blk.0.ffn_down.weight", "blk.0.attn_k.weight")
+        }
         assert all(mine == theirs for mine, theirs in shapes.values())
 
 

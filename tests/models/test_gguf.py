@@ -27,7 +27,12 @@ def test_the_default_model_reads_as_the_reference_reads_it(smollm_path: Path) ->
         for tensor in theirs.tensors:
             mine = ours.tensors[tensor.name]
             found = (mine.shape, mine.format, mine.offset, mine.nbytes)
-            assert found == (tuple(reversed(tensor.shape.tolist())), tensor.tensor_type.name, tensor.data_offset, tensor.n_bytes)
+            assert found == (
+                tuple(reversed(tensor.shape.tolist())),
+                tensor.tensor_type.name,
+                tensor.data_offset,
+                tensor.n_bytes,
+            )
         for key in ("general.name", "llama.block_count", "llama.rope.freq_base", "tokenizer.ggml.add_bos_token"):
             assert ours.metadata[key] == theirs.fields[key].contents()
         assert list(ours.texts("tokenizer.ggml.tokens")) == theirs.fields["tokenizer.ggml.tokens"].contents()
@@ -40,11 +45,22 @@ def test_the_default_model_reads_as_the_reference_reads_it(smollm_path: Path) ->
 @pytest.mark.parametrize(
     ("kind", "content"),
     [
-        ("uint8", 255), ("int8", -128), ("uint16", 65_535), ("int16", -32_768), ("uint32", 2**32 - 1), ("int32", -1),
-        ("float32", 0.5), ("bool", True), ("bool", False), ("string", "日本語 🙂"), ("string", ""),
-        ("uint64", 2**64 - 1), ("int64", -(2**63)), ("float64", 1e300),
+        ("uint8", 255),
+        ("int8", -128),
+        ("uint16", 65_535),
+        ("int16", -32_768),
+        ("uint32", 2**32 - 1),
+        ("int32", -1),
+        ("float32", 0.5),
+        ("bool", True),
+        ("bool", False),
+        ("string", "日本語 🙂"),
+        ("string", ""),
+        ("uint64", 2**64 - 1),
+        ("int64", -(2**63)),
+        ("float64", 1e300),
     ],
-)  # fmt: skip
+)
 def test_every_kind_of_metadata_comes_back(version: int, kind: str, content: Any, written: Written) -> None:
     path = written(Gguf({"a.b": (kind, content)}, version=version).content())
     with gguf.read(path) as file:
@@ -70,7 +86,9 @@ def test_arrays_of_texts_come_back(written: Written) -> None:
 def test_tensors_lie_where_the_alignment_puts_them(alignment: int, written: Written) -> None:
     first, second = np.arange(5, dtype=np.float32), np.arange(6, dtype=np.float32).reshape(2, 3)
     made = Gguf(
-        {"general.alignment": ("uint32", alignment)}, [Raw("a", "F32", first), Raw("b", "F32", second)], alignment=alignment
+        {"general.alignment": ("uint32", alignment)},
+        [Raw("a", "F32", first), Raw("b", "F32", second)],
+        alignment=alignment,
     )
     with gguf.read(written(made.content())) as file:
         assert file.tensors["b"].shape == (2, 3)
@@ -116,9 +134,15 @@ def test_metadata_asked_for_as_another_type_is_refused(written: Written) -> None
     with gguf.read(written(Gguf(entries).content())) as file:
         assert (file.integer("list"), file.number("n"), file.integer("missing", 4)) == (7, 3.0, 4)
         for ask in (
-            lambda: file.integer("text"), lambda: file.integer("yes"), lambda: file.text("n"), lambda: file.number("text"),
-            lambda: file.flag("n", True), lambda: file.texts("n"), lambda: file.integers("text"), lambda: file.text("missing"),
-        ):  # fmt: skip
+            lambda: file.integer("text"),
+            lambda: file.integer("yes"),
+            lambda: file.text("n"),
+            lambda: file.number("text"),
+            lambda: file.flag("n", True),
+            lambda: file.texts("n"),
+            lambda: file.integers("text"),
+            lambda: file.text("missing"),
+        ):
             with pytest.raises(HostileFile):
                 ask()
 

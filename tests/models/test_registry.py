@@ -83,9 +83,7 @@ def test_an_unregistered_artifact_cannot_be_promoted(database: Database, registr
         registry.promote(connection, "never.heard.of", A, "")
 
 
-def test_a_change_and_what_belongs_to_it_happen_together_or_not_at_all(
-    database: Database, registry: Registry
-) -> None:
+def test_a_change_and_what_belongs_to_it_happen_together_or_not_at_all(database: Database, registry: Registry) -> None:
     promote(database, registry, A)
     with pytest.raises(ZeroDivisionError), database.transaction() as connection:
         registry.promote(connection, NAME, B, "")

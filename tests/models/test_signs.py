@@ -15,7 +15,9 @@ print(sorted(heavy & {{name.split(".")[0] for name in sys.modules}}), threading.
 """
 
 
-@pytest.mark.parametrize("module", ["ikkan.models", "ikkan.models.store", "ikkan.models.registry", "ikkan.models.checkpoint"])
+@pytest.mark.parametrize(
+    "module", ["ikkan.models", "ikkan.models.store", "ikkan.models.registry", "ikkan.models.checkpoint"]
+)
 def test_importing_the_room_loads_no_kernel_and_starts_no_thread(module: str) -> None:
     command = [sys.executable, "-c", _WHAT_WAS_LOADED.format(module=module)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -24,13 +24,28 @@ from .conftest import ALPHABET, SPECIAL, tiny_gguf, tiny_tokenizer
 Written = Callable[..., Path]
 
 TEXTS = [
-    "Hello, world! It's 2026-06-01, isn't it?", "don't DON'T we'LL I'm", "  leading and   many   spaces   ", "", " ", "\n",
-    "日本語の文章です。カタカナ、ひらがな、漢字が混ざります。", "東京都千代田区１−１　全角　空白", "你好，世界！今天是2026年。",
-    "안녕하세요, 세계!", "def f(x: int) -> int:\n    return x ** 2  # ok\n\n\n\tif (a && b) { c[0] += 1; }",
-    "<html><body class=\"x\">&amp;</body></html>", "🙂👨‍👩‍👧‍👦🇯🇵 naïve café ﬁ", "e\u0301 は\u3099 Å",
-    "12345678901234 3.14159 1,000,000", "١٢٣ Ⅷ ½ x²", "\r\n\r\n x \n", "a\u00a0b\u3000c\u200bd\ufeff", "\x00\x01\x7f", "𝒳𝔘 𠮷野家",
+    "Hello, world! It's 2026-06-01, isn't it?",
+    "don't DON'T we'LL I'm",
+    "  leading and   many   spaces   ",
+    "",
+    " ",
+    "\n",
+    "日本語の文章です。カタカナ、ひらがな、漢字が混ざります。",
+    "東京都千代田区１−１　全角　空白",
+    "你好，世界！今天是2026年。",
+    "안녕하세요, 세계!",
+    "def f(x: int) -> int:\n    return x ** 2  # ok\n\n\n\tif (a && b) { c[0] += 1; }",
+    '<html><body class="x">&amp;</body></html>',
+    "🙂👨‍👩‍👧‍👦🇯🇵 naïve café ﬁ",
+    "e\u0301 は\u3099 Å",
+    "12345678901234 3.14159 1,000,000",
+    "١٢٣ Ⅷ ½ x²",
+    "\r\n\r\n x \n",
+    "a\u00a0b\u3000c\u200bd\ufeff",
+    "\x00\x01\x7f",
+    "𝒳𝔘 𠮷野家",
     "The quick brown fox が 42 回 jumped 飛んだ 🙂 over `code()`.",
-]  # fmt: skip
+]
 
 
 def smollm_twin(tokens: list[str], merges: list[str]) -> Theirs:
@@ -38,7 +53,10 @@ def smollm_twin(tokens: list[str], merges: list[str]) -> Theirs:
     vocab = {token: number for number, token in enumerate(tokens)}
     twin = Theirs(models.BPE(vocab=vocab, merges=[tuple(merge.split(" ")) for merge in merges]))
     twin.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)]
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        ]
     )
     twin.decoder = decoders.ByteLevel()
     return twin
@@ -60,8 +78,10 @@ def test_the_default_model_reads_text_as_its_makers_do(text: str, smollm: Checkp
 
 @pytest.mark.weights
 @settings(max_examples=200, deadline=None, derandomize=True)
-@given(text=st.text(max_size=80))
-def test_any_text_comes_back(text: str, smollm: Checkpoint, twin: Theirs) -> None:
+@given(text=st.text(st.characters(exclude_categories=["Cs", "Cc"], max_codepoint=0x3FFFF), max_size=80))
+def test_any_assigned_text_comes_back(text: str, smollm: Checkpoint, twin: Theirs) -> None:
+    # This vocabulary has no tokens for some control characters and for the bytes that begin planes 4 to 16: its makers'
+    # tokenizer drops them, and so do we.
     ids = smollm.tokenizer.encode(text)
     assert ids == twin.encode(text, add_special_tokens=False).ids
     assert smollm.tokenizer.decode(ids) == text
@@ -93,7 +113,7 @@ def test_a_long_text_is_cut_between_its_brackets(minilm_path: Path) -> None:
     assert (len(ids), ids[0], ids[-1]) == (16, 101, 102)
 
 
-# --- the cuts of other families, against the library's own definitions -------------------------------------------------
+# --- the cuts of other families, against the library's own definitions ------------------------------------------------
 
 
 def trained(pre_tokenizer: Any, normalizer: Any = None) -> Theirs:
@@ -102,7 +122,9 @@ def trained(pre_tokenizer: Any, normalizer: Any = None) -> Theirs:
     theirs.normalizer = normalizer
     theirs.pre_tokenizer = pre_tokenizer
     theirs.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=700, initial_alphabet=ALPHABET, special_tokens=SPECIAL, show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=700, initial_alphabet=ALPHABET, special_tokens=SPECIAL, show_progress=False
+    )
     theirs.train_from_iterator(TEXTS * 3, trainer)
     theirs.encode_special_tokens = True
     return theirs
@@ -114,11 +136,14 @@ def as_gguf(theirs: Theirs, pre: str) -> bytes:
     merges = [" ".join(merge) for merge in shape["merges"]]
     types = [3] * len(SPECIAL) + [1] * (len(tokens) - len(SPECIAL))
     entries = {
-        "general.architecture": ("string", "llama"), "tokenizer.ggml.model": ("string", "gpt2"),
-        "tokenizer.ggml.pre": ("string", pre), "tokenizer.ggml.tokens": ("[string]", tokens),
-        "tokenizer.ggml.token_type": ("[int32]", types), "tokenizer.ggml.merges": ("[string]", merges),
+        "general.architecture": ("string", "llama"),
+        "tokenizer.ggml.model": ("string", "gpt2"),
+        "tokenizer.ggml.pre": ("string", pre),
+        "tokenizer.ggml.tokens": ("[string]", tokens),
+        "tokenizer.ggml.token_type": ("[int32]", types),
+        "tokenizer.ggml.merges": ("[string]", merges),
         "tokenizer.ggml.add_bos_token": ("bool", False),
-    }  # fmt: skip
+    }
     made = tiny_gguf()
     made.entries = entries
     return made.content()
@@ -282,7 +307,9 @@ def test_end_tokens_outside_the_vocabulary_are_ignored(written: Written) -> None
         assert checkpoint.tokenizer.eos_ids == {258, 260}
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"model": {"type": "BPE"}}', "[" * 100_000], ids=lambda text: text[:20])
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[]", '{"model": {"type": "BPE"}}', "[" * 100_000], ids=lambda text: text[:20]
+)
 def test_a_damaged_tokenizer_file_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text(content)
     with pytest.raises(HostileFile):

@@ -24,6 +24,8 @@ from ikkan.ground.ids import new_id
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 8 << 20
+MOST_READ_BYTES = 64 << 20
+"""Of a body that is too large anyway."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -66,24 +68,31 @@ class Exchange:
         """The whole body.
 
         Raises:
-            RequestTooLarge: more than 8 MiB, announced or sent.
+            RequestTooLarge: more than 8 MiB. The rest is read and dropped, within reason: a client that is still
+                sending would otherwise see a broken connection instead of this answer.
             BadInput: compressed, or broken off.
         """
         if self.headers.get("content-encoding", "identity") != "identity":
             raise BadInput("a compressed body is not read here", hint="send it as it is")
-        announced = self.headers.get("content-length", "")
-        if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
-            raise _too_large()
         held = bytearray()
+        size = 0
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise BadInput("the request broke off", hint="send it again")
-            held += message.get("body", b"")
-            if len(held) > MAX_BODY_BYTES:
-                raise _too_large()
+            piece = message.get("body", b"")
+            size += len(piece)
+            if size <= MAX_BODY_BYTES:
+                held += piece
+            elif held:
+                held = bytearray()
             if not message.get("more_body", False):
-                return bytes(held)
+                break
+            if size > MOST_READ_BYTES:
+                raise _too_large()
+        if size > MAX_BODY_BYTES:
+            raise _too_large()
+        return bytes(held)
 
     async def reply(self, data: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         """Send a JSON object."""

@@ -194,8 +194,8 @@ class Ledger:
             },
         )
         if hold.amount_micros:
-            payer = _payer(hold.tenant_id, hold.key_id)
-            self._move(connection, hold, "hold", f"held:{payer}", "clearing", hold.amount_micros, hold.currency, now)
+            held = _Move("hold", f"held:{_payer(hold.tenant_id, hold.key_id)}", "clearing", hold.amount_micros)
+            _write(connection, hold.request_id, hold.attempt, hold.currency, now, [held])
         return limited
 
     def settle(self, connection: sa.Connection, request_id: RequestId, attempt: int, bill: Bill) -> bool:
@@ -315,14 +315,13 @@ class Ledger:
         ).one_or_none()
         if row is None:
             return False
-        move = Hold(request_id, attempt, row.tenant_id, row.key_id, None, "", "", row.upstream, "", row.reserved_micros)
         payer = _payer(row.tenant_id, row.key_id)
+        moves = []
         if row.reserved_micros:
-            held = f"held:{payer}"
-            self._move(connection, move, "release", held, "clearing", -row.reserved_micros, row.currency, now)
+            moves.append(_Move("release", f"held:{payer}", "clearing", -row.reserved_micros))
         if state == SETTLED:
-            earned = f"earned:{row.upstream}"
-            self._move(connection, move, "charge", f"spent:{payer}", earned, bill.cost_micros, row.currency, now)
+            moves.append(_Move("charge", f"spent:{payer}", f"earned:{row.upstream}", bill.cost_micros))
+        _write(connection, request_id, attempt, row.currency, now, moves)
         if row.reserved_micros or bill.cost_micros:
             for owner in _owners(row.tenant_id, row.key_id):
                 values = {"owner_": owner, "held": row.reserved_micros, "cost": bill.cost_micros}
@@ -330,28 +329,43 @@ class Ledger:
                 assert changed.rowcount == 1, "whoever pays has a budget row"
         return True
 
-    def _move(
-        self,
-        connection: sa.Connection,
-        hold: Hold,
-        kind: str,
-        debit: str,
-        credit: str,
-        amount_micros: int,
-        currency: str,
-        now: datetime,
-    ) -> None:
-        common = {
-            "request_id": hold.request_id,
-            "attempt": hold.attempt,
-            "kind": kind,
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    kind: str
+    debit: str
+    credit: str
+    amount_micros: int
+
+
+def _write(
+    connection: sa.Connection,
+    request_id: RequestId,
+    attempt: int,
+    currency: str,
+    now: datetime,
+    moves: Sequence[_Move],
+) -> None:
+    """Both rows of each move, in one statement."""
+    rows = [
+        {
+            "id": new_id(),
+            "request_id": request_id,
+            "attempt": attempt,
+            "kind": move.kind,
+            "side": side,
+            "account": account,
+            "amount_micros": amount_micros,
             "currency": currency,
             "at": now,
         }
-        rows = [
-            {**common, "id": new_id(), "side": "debit", "account": debit, "amount_micros": amount_micros},
-            {**common, "id": new_id(), "side": "credit", "account": credit, "amount_micros": -amount_micros},
-        ]
+        for move in moves
+        for side, account, amount_micros in (
+            ("debit", move.debit, move.amount_micros),
+            ("credit", move.credit, -move.amount_micros),
+        )
+    ]
+    if rows:
         connection.execute(ledger.insert(), rows)
 
 

@@ -51,6 +51,10 @@ from ikkan.ground.money import FREE, Micros, Price, format_micros
 
 log = logging.getLogger(__name__)
 
+DELEGATED_TO = "delegated_to"
+"""A fact: the request that an upstream of this process made through this pipeline to get its answer. Its tokens are on
+that request's bill; here they are shown and not counted again. `spent_micros` beside it says what it cost."""
+
 DEFAULT_OUTPUT_TOKENS = 4_096
 """Reserved for an answer whose length nobody limited; where a budget has a limit, the answer is limited to it."""
 
@@ -312,22 +316,25 @@ class Pipeline:
         """What was held back, with what is known now that the bill is written."""
         assert run.bill is not None, "whoever says goodbye has settled"
         request, bill = run.request, run.bill
+        elsewhere = run.facts.get("spent_micros") if DELEGATED_TO in run.facts else None
+        in_all = bill.cost_micros + (elsewhere if isinstance(elsewhere, int) else 0)
+        usage = run.usage or bill.usage if DELEGATED_TO in run.facts else bill.usage
         about = {
             **run.facts,
             "upstream": run.target.upstream_name,
             "upstream_model": run.upstream_model or run.target.model,
             "cost_micros": bill.cost_micros,
             "currency": CURRENCY,
-            "cost": format_micros(bill.cost_micros, CURRENCY),
+            "cost": format_micros(in_all, CURRENCY),
             "priced": run.target.price is not None,
-            "usage_estimated": bill.usage.estimated,
+            "usage_estimated": usage.estimated,
             "latency_ms": round(run.trace.latency_ms, 1),
         }
         if run.trace.first_at is not None:
             about["first_token_ms"] = round((run.trace.first_at - run.trace.began) * 1e3, 1)
         if isinstance(request, EmbedRequest):
             (made,) = run.held
-            return [replace(made, usage=bill.usage, facts=about)]
+            return [replace(made, usage=usage, facts=about)]
         held = [piece for piece in run.held if isinstance(piece, ChatChunk)]
         if not held:
             # An upstream that never said why it ended.
@@ -335,11 +342,11 @@ class Pipeline:
         last = held[-1]
         data = {**last.data, "ikkan": about}
         if not request.stream:
-            data["usage"] = openai_usage(bill.usage)
-        held[-1] = replace(last, data=data, usage=bill.usage, facts=about)
+            data["usage"] = openai_usage(usage)
+        held[-1] = replace(last, data=data, usage=usage, facts=about)
         if request.stream and request.include_usage:
-            ending = _frame(request, []) | {"usage": openai_usage(bill.usage)}
-            held.append(ChatChunk(ending, usage=bill.usage))
+            ending = _frame(request, []) | {"usage": openai_usage(usage)}
+            held.append(ChatChunk(ending, usage=usage))
         return held
 
     def _body(self, run: _Run) -> Mapping[str, Any]:
@@ -405,6 +412,8 @@ class Pipeline:
         first_ms = None if run.trace.first_at is None else round((run.trace.first_at - run.trace.began) * 1e3, 3)
         if not delivered:
             return Bill(run.outcome, upstream_model=run.upstream_model, latency_ms=latency_ms, first_token_ms=first_ms)
+        if DELEGATED_TO in run.facts:
+            return Bill(run.outcome, Usage(), 0, run.upstream_model, latency_ms, first_ms)
         usage = run.usage or self._estimated(run)
         cost = run.price.of(
             input_tokens=usage.input_tokens, cached_tokens=usage.cached_tokens, output_tokens=usage.output_tokens

@@ -19,13 +19,19 @@ from ikkan.cloud.tables import keys as keys_table
 from ikkan.cloud.tables import meter
 from ikkan.cloud.tenants import Tenant
 from ikkan.cloud.upstreams.openai_wire import base_url
-from ikkan.cloud.values import LOCAL_TENANT, USER
+from ikkan.cloud.values import LOCAL_TENANT, USER, Principal
 from ikkan.ground.clock import Clock
 from ikkan.ground.db import Database
-from ikkan.ground.errors import BadInput
+from ikkan.ground.errors import BadInput, NotAuthenticated
 from ikkan.ground.eventlog import Keys
 from ikkan.ground.ids import KeyId, SubjectId, TenantId
 from ikkan.ground.money import Price, format_micros
+
+OUR_ENGINE: Mapping[str, Any] = {
+    "base64_embeddings": True,
+    "extra_stream_options": {"continuous_usage_stats": True},
+}
+"""What our own engine can do beyond the plain wire: exact counts also for a stream that is left early."""
 
 By = Literal["day", "model", "key", "upstream", "endpoint"]
 
@@ -92,7 +98,7 @@ class CloudService:
         """Make what every installation needs and does not have yet: the local tenant, and upstreams and aliases given.
 
         Args:
-            upstreams: name to address. An address that changed (another engine port) is updated.
+            upstreams: name to address of our own engines. An address that changed (another port) is updated.
             aliases: name to targets, set only where the name is not taken.
             free: upstreams whose models cost nothing unless somebody set a price: our own engine.
         """
@@ -102,7 +108,7 @@ class CloudService:
             known = {record.name: record for record in directory.list_upstreams(connection)}
             for name, url in (upstreams or {}).items():
                 if name not in known:
-                    directory.add_upstream(connection, now, name=name, url=url)
+                    directory.add_upstream(connection, now, name=name, url=url, quirks=OUR_ENGINE)
                 elif known[name].url != base_url(url):
                     directory.move_upstream(connection, name, url)
             taken = {alias.name for alias in directory.list_aliases(connection)}
@@ -170,6 +176,18 @@ class CloudService:
             revoked = keys.revoke_key(connection, key_id, self._clock.now())
         self._on_change()
         return revoked
+
+    def authenticate(self, secret: str) -> Principal:
+        """Who a key is, read afresh: for signing in. Requests go through `Door`.
+
+        Raises:
+            NotAuthenticated: no such key, or revoked.
+        """
+        key_id = keys.public_id_of(secret)
+        if key_id is None:
+            raise NotAuthenticated("this is not one of our keys", hint="they begin with sk-ik-; ikkan key create")
+        with self._database.read() as connection:
+            return keys.check(self._hasher, secret, keys.find_kept(connection, key_id))
 
     def set_key_budget(self, key_id: KeyId, limit_micros: int | None) -> None:
         """Change how much a key may spend in all; None lifts the limit."""

@@ -9,16 +9,20 @@ from starlette.routing import BaseRoute, Route
 from ikkan.console.desk import Desk, local_time
 from ikkan.ground.ids import TenantId
 
+SHOWN = 100
+
 
 def routes(desk: Desk) -> list[BaseRoute]:
+    """The page."""
+
     async def show(request: Request) -> Response:
         session = desk.frame.require(request, admin=True)
 
         def look() -> tuple[list[dict[str, object]], list[dict[str, object]]]:
-            tail = desk.events.tail(100, tenant_id=TenantId(session.tenant_id))
+            tail = desk.events.tail(SHOWN, tenant_id=TenantId(session.tenant_id))
             names = sorted({event.name for event in tail})
-            counts = [{"name": name, "n": f"{desk.events.count(name):,}"} for name in names]
-            rows = [
+            counts: list[dict[str, object]] = [{"name": name, "n": f"{desk.events.count(name):,}"} for name in names]
+            rows: list[dict[str, object]] = [
                 {
                     "when": local_time(event.recorded_at),
                     "name": event.name,

@@ -2,56 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from ikkan.console.desk import Desk, form_of, local_time, money
-from ikkan.ground.errors import BadInput
+from ikkan.cloud.values import ADMIN, USER
+from ikkan.console.desk import Desk, form_of, local_time, money, visible_tenant
+from ikkan.ground.errors import BadInput, NotFound
+from ikkan.ground.ids import KeyId, TenantId
+from ikkan.kit.session import Session
 
 
 def routes(desk: Desk) -> list[BaseRoute]:
+    """The page and its two forms."""
+
     async def show(request: Request) -> Response:
-        desk.frame.require(request, admin=True)
-        return await _page(request)
+        return await page(request, desk.frame.require(request, admin=True))
 
     async def create(request: Request) -> Response:
         session = await desk.frame.require_post(request, admin=True)
         form = await form_of(request)
-        made = await desk.database.run(
-            desk.cloud.create_key,
-            tenant_id=session.tenant_id,
-            name=form.get("name", ""),
-            scopes=("user", "admin") if form.get("scope") == "admin" else ("user",),
-            budget_micros=micros_of(form.get("budget", "")),
-        )
-        desk.forget_keys()
-        return await _page(request, made=made.secret)
+        try:
+            made = await desk.database.run(
+                desk.cloud.service.create_key,
+                form.get("name", ""),
+                tenant_id=TenantId(session.tenant_id),
+                scopes=(USER, ADMIN) if form.get("scope") == ADMIN else (USER,),
+                budget_micros=micros_of(form.get("budget", "")),
+            )
+        except BadInput as error:
+            return await page(request, session, failed=f"{error.message} {error.hint}", form=form, status=400)
+        return await page(request, session, made=made.secret)
 
     async def revoke(request: Request) -> Response:
-        await desk.frame.require_post(request, admin=True)
-        await desk.database.run(desk.cloud.revoke_key, request.path_params["key_id"])
-        desk.forget_keys()
-        return RedirectResponse("/keys", status_code=303)
+        session = await desk.frame.require_post(request, admin=True)
+        key_id, tenant_id = KeyId(request.path_params["key_id"]), visible_tenant(session)
 
-    async def _page(request: Request, made: str = "") -> Response:
-        keys = await desk.database.run(desk.cloud.list_keys)
+        def end() -> None:
+            if tenant_id is not None and desk.cloud.service.key(key_id).tenant_id != tenant_id:
+                raise NotFound(f"there is no key {key_id!r}", hint="/keys lists them")
+            desk.cloud.service.revoke_key(key_id)
+
+        await desk.database.run(end)
+        return desk.frame.go("/keys")
+
+    async def page(
+        request: Request,
+        session: Session,
+        *,
+        made: str = "",
+        failed: str = "",
+        form: Mapping[str, str] | None = None,
+        status: int = 200,
+    ) -> Response:
+        keys = await desk.database.run(desk.cloud.service.keys, visible_tenant(session))
         rows = [
             {
                 "id": key.id,
-                "public_id": key.id,
                 "name": key.name,
-                "scope": " ".join(sorted(key.scopes)),
+                "scope": "keys.admin" if ADMIN in key.scopes else "keys.user",
                 "created": local_time(key.created_at),
                 "spent": money(key.spent_micros, key.currency),
                 "budget": money(key.limit_micros, key.currency) if key.limit_micros is not None else "",
                 "revoked": key.is_revoked,
+                "mine": key.id == session.key_id,
             }
             for key in keys
         ]
-        return desk.frame.render(request, "console/keys.html", keys=rows, made=made)
+        return desk.frame.render(
+            request, "console/keys.html", status=status, keys=rows, made=made, failed=failed, form=form or {}
+        )
 
     return [
         Route("/keys", show),

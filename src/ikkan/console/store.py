@@ -8,6 +8,9 @@ import sqlalchemy as sa
 
 from ikkan.ground.db import UtcDateTime
 
+THINKING = "thinking"
+"""The choice of the first page: `upstream/model`. Not there until somebody chose."""
+
 metadata = sa.MetaData()
 
 choices = sa.Table(

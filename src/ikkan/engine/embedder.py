@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -60,14 +61,15 @@ class Embedder:
         vectors = np.empty((len(ids), self.dimensions), dtype=np.float32)
         while order:
             turn = [order.pop()]
-            while order and len(ids[order[-1]]) * 0 + len(ids[turn[0]]) * (len(turn) + 1) <= TURN_TOKENS:
+            # The first is the longest: texts of one turn are padded to it.
+            while order and len(ids[turn[0]]) * (len(turn) + 1) <= TURN_TOKENS:
                 turn.append(order.pop())
             chosen = [ids[number] for number in turn]
-            vectors[turn] = await asyncio.wrap_future(engine.call(lambda chosen=chosen: self._encoder.embed(chosen)))
+            vectors[turn] = await asyncio.wrap_future(engine.call(partial(self._encoder.embed, chosen)))
         return vectors
 
     def warm_up(self, engine: Engine) -> None:
         """Embed a little, so that the first text need not wait for kernels to compile."""
         for text in ("warm", "warm up " * 40):
             ids = self.tokenizer.encode_for_embedding(text, self.context_tokens)
-            engine.call(lambda ids=ids: self._encoder.embed([ids])).result()
+            engine.call(partial(self._encoder.embed, [ids])).result()

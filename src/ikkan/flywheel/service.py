@@ -45,9 +45,11 @@ class Aliases(Protocol):
     def register(
         self, connection: sa.Connection, name: str, artifact_id: ArtifactId, facts: Mapping[str, Any]
     ) -> Any: ...
-    def alias(self, name: str, alias: str) -> ArtifactId | None: ...
+    def alias(
+        self, name: str, alias: Any = "champion", *, connection: sa.Connection | None = None
+    ) -> ArtifactId | None: ...
     def promote(self, connection: sa.Connection, name: str, artifact_id: ArtifactId, reason: str) -> Any: ...
-    def rollback(self, connection: sa.Connection, name: str) -> Any: ...
+    def rollback(self, connection: sa.Connection, name: str, reason: str = "") -> Any: ...
 
 
 class EventBook(Protocol):
@@ -95,22 +97,39 @@ class Flywheel:
         """What can be learned here."""
         return sorted(self._learnables)
 
-    def ensure_champion(self, name: str) -> ArtifactId:
-        """The champion, which is installed first if there is none: from the base, without any examples."""
+    def ensure_champion(self, name: str, *, refresh: bool = False) -> ArtifactId:
+        """The champion, which is installed first if there is none: from the base, without any examples.
+
+        Args:
+            refresh: install again if the champion has not learned from any example and what it would be built from
+                has changed, because the company came to know more.
+        """
         learnable = self._learnable(name)
         champion = self._registry.alias(name, "champion")
         if champion is not None:
-            return champion
+            with self._database.read() as connection:
+                has_learned = store.known_until(connection, name, champion) is not None
+            if has_learned or not refresh:
+                return champion
         now = self._clock.now()
         nothing = learnable.examples(_NoEvents(), now)
         artifact_id = self._keep(learnable, learnable.train(nothing, self._budget, 0), None, 0)
-        decision = self._decision(name, "installed", "installed", {}, until=now, candidate=artifact_id)
+        if artifact_id == champion:
+            return champion
+        decision = self._decision(
+            name, "installed", "installed", {}, until=now, champion=champion, candidate=artifact_id
+        )
         with self._database.transaction() as connection:
-            already = self._registry.alias(name, "champion")
-            if already is not None:
+            already = self._registry.alias(name, "champion", connection=connection)
+            if already != champion:
+                assert already is not None, "a champion is never taken away"
                 return already
             self._promote(connection, decision, artifact_id)
         return artifact_id
+
+    def champion(self, name: str) -> Fitted:
+        """What serves now; installed first if nothing does."""
+        return self._load(self.ensure_champion(name))
 
     def run(
         self,
@@ -186,7 +205,7 @@ class Flywheel:
             name, "rolled_back", "rolled_back", because, until=now, champion=champion, candidate=previous
         )
         with self._database.transaction() as connection:
-            self._registry.rollback(connection, name)
+            self._registry.rollback(connection, name, reason)
             store.add_decision(connection, decision)
             self._announce(connection, decision)
         return decision
@@ -426,7 +445,7 @@ class Flywheel:
             numbers=numbers,
         )
         with self._database.transaction() as connection:
-            if not drill and self._registry.alias(name, "champion") != champion_id:
+            if not drill and self._registry.alias(name, "champion", connection=connection) != champion_id:
                 decision = replace(
                     decision, decision="refused", code="champion_moved", reasons=reasons("champion_moved", {})
                 )

@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 
 _GRID = 2_000
 _REFINEMENTS = 3
+_PAIRED_VARIANCE = 0.02
+"""Paired gains per person gather around zero: a standard deviation of about 0.3 of the metric's range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ def paired_gain(
     if not len(gains):
         return Interval(0.0, -span, span, 0, 0)
     assert float(np.abs(gains).max()) <= span * (1 + 1e-9), "a score is outside the metric's range"
-    lower, upper = betting(np.clip((gains / span + 1) / 2, 0.0, 1.0), alpha)
+    lower, upper = betting(np.clip((gains / span + 1) / 2, 0.0, 1.0), alpha, expected_variance=_PAIRED_VARIANCE)
     return Interval(
         estimate=float(gains.mean()),
         lower=(2 * lower - 1) * span,
@@ -90,7 +92,9 @@ def paired_gain(
     )
 
 
-def betting(values: Floats, alpha: float = 0.05, *, plan: int | None = None) -> tuple[float, float]:
+def betting(
+    values: Floats, alpha: float = 0.05, *, plan: int | None = None, expected_variance: float = 0.25
+) -> tuple[float, float]:
     """An interval for the mean of values in [0, 1]: the means on which no gambler would have grown rich.
 
     For each possible mean m, one gambler bets that the truth is more and one that it is less, with stakes that only
@@ -102,6 +106,7 @@ def betting(values: Floats, alpha: float = 0.05, *, plan: int | None = None) -> 
         alpha: chance of missing the mean, at any time.
         plan: for how many values the stakes are tuned; default: as many as there are. Any plan is valid, as long as
             it was not chosen by looking at the values.
+        expected_variance: what the stakes assume before the first value; any guess is valid, a good one is narrower.
 
     Returns:
         Lower and upper end, rounded outwards.
@@ -114,7 +119,7 @@ def betting(values: Floats, alpha: float = 0.05, *, plan: int | None = None) -> 
     if n == 0:
         return 0.0, 1.0
     assert float(values.min()) >= 0.0 and float(values.max()) <= 1.0, "values are in [0, 1]"
-    _, variance = _past(values)
+    _, variance = _past(values, expected_variance)
     stakes = np.sqrt(2 * np.log(2 / alpha) / (variance * (plan or n)))
     # The set of means not ruled out is an interval (Theorem 3), so each end is found by narrowing a grid.
     lower = _edge(values, stakes, alpha)
@@ -156,13 +161,13 @@ def asymptotic(values: Floats, alpha: float = 0.05, *, tightest_at: int = 100) -
     return mean - margin, mean + margin
 
 
-def _past(values: Floats) -> tuple[Floats, Floats]:
-    """Mean and variance of what came before each value, each with half an observation of prior in the middle."""
+def _past(values: Floats, expected_variance: float = 0.25) -> tuple[Floats, Floats]:
+    """Mean and variance of what came before each value, with one imagined value in the middle."""
     t = np.arange(1, len(values) + 1)
     now = (0.5 + np.cumsum(values)) / (t + 1)
-    spread = (0.25 + np.cumsum((values - now) ** 2)) / (t + 1)
+    spread = (expected_variance + np.cumsum((values - now) ** 2)) / (t + 1)
     before = np.concatenate([[0.5], now[:-1]])
-    return before, np.concatenate([[0.25], spread[:-1]])
+    return before, np.concatenate([[expected_variance], spread[:-1]])
 
 
 def _edge(values: Floats, stakes: Floats, alpha: float) -> float:

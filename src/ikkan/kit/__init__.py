@@ -6,9 +6,27 @@ Begin at `manifest.py`; `frame.py` is what a page talks to.
 """
 
 from ikkan.kit.api import api
-from ikkan.kit.frame import Frame, Place
+from ikkan.kit.errors import error_reply, page_error
+from ikkan.kit.frame import Frame, Place, own_path
 from ikkan.kit.language import Words, negotiate
 from ikkan.kit.manifest import App, EventKind, Parts, Tool
 from ikkan.kit.session import Session, SessionKeeper
+from ikkan.kit.stream import AnswerStream
 
-__all__ = ["App", "EventKind", "Frame", "Parts", "Place", "Session", "SessionKeeper", "Tool", "Words", "api", "negotiate"]
+__all__ = [
+    "AnswerStream",
+    "App",
+    "EventKind",
+    "Frame",
+    "Parts",
+    "Place",
+    "Session",
+    "SessionKeeper",
+    "Tool",
+    "Words",
+    "api",
+    "error_reply",
+    "negotiate",
+    "own_path",
+    "page_error",
+]

@@ -7,14 +7,20 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from ikkan.ground.errors import BadInput, IkkanError
-from ikkan.kit.frame import Frame
+from ikkan.kit.errors import error_reply
+from ikkan.kit.frame import UNSAFE_METHODS, Frame
+
+__all__ = ["api", "error_reply"]
 
 
 def api(name: str, frame: Frame) -> FastAPI:
-    """An app's API. Who is calling is decided before what they sent is looked at."""
+    """An app's API. Nobody is served unknown, and what changes something carries our CSRF token if a browser sent it."""
 
-    def known_caller(request: Request) -> None:
-        frame.require(request)
+    async def known_caller(request: Request) -> None:
+        if request.method in UNSAFE_METHODS:
+            await frame.require_post(request)
+        else:
+            frame.require(request)
 
     door = FastAPI(title=f"ikkan {name}", docs_url=None, redoc_url=None, dependencies=[Depends(known_caller)])
 
@@ -29,9 +35,3 @@ def api(name: str, frame: Frame) -> FastAPI:
         return error_reply(BadInput(f"{place or 'the body'}: {first['msg']}", hint="see openapi.json", param=place))
 
     return door
-
-
-def error_reply(error: IkkanError) -> JSONResponse:
-    """Our error in the shape every client of ours knows."""
-    body = {"error": {"message": error.message, "code": error.code, "hint": error.hint, "type": error.code, "param": None}}
-    return JSONResponse(body, status_code=error.status)

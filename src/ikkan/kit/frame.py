@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import jinja2
 from markupsafe import Markup, escape
@@ -34,6 +34,7 @@ SECURITY_HEADERS = {
     "cache-control": "no-store",
 }
 UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_SEEN = "ikkan.session"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,11 @@ class Frame:
         self._places.append(place)
 
     def session(self, request: Request) -> Session | None:
-        """Who is looking, or None."""
-        cookie = request.cookies.get(COOKIE)
-        return self._admit(request, self.keeper.read(cookie) if cookie else None)
+        """Who is looking, or None. Decided once a request: guard and page must not disagree."""
+        if _SEEN not in request.scope:
+            request.scope[_SEEN] = self._admit(request, self._kept(request))
+        session: Session | None = request.scope[_SEEN]
+        return session
 
     def require(self, request: Request, *, admin: bool = False) -> Session:
         """The signed-in person; raises `NotAuthenticated` for nobody and `NotAllowed` for a person without the scope."""
@@ -102,6 +105,7 @@ class Frame:
         session = self.require(request, admin=admin)
         if not _from_a_browser(request):
             return session
+        self.require_same_origin(request)
         token = request.headers.get("x-csrf-token", "")
         if not token and "form" in request.headers.get("content-type", ""):
             token = str((await request.form()).get("csrf", ""))
@@ -109,7 +113,15 @@ class Frame:
             raise NotAllowed("this form is stale or came from another site", hint="reload the page and try again")
         return session
 
+    def require_same_origin(self, request: Request) -> None:
+        """Refuse a form that another site's page sends. The only guard where nobody has a session yet."""
+        origin, host = request.headers.get("origin"), request.headers.get("host", "")
+        foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+        if foreign or request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+            raise NotAllowed("this form came from another site", hint="open the page here and try again")
+
     def language(self, request: Request) -> str:
+        """The language this person reads."""
         return negotiate(request, self._language)
 
     def render(self, request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
@@ -127,9 +139,14 @@ class Frame:
             **values,
         )
         response = HTMLResponse(html, status_code=status, headers=SECURITY_HEADERS)
-        if session and COOKIE not in request.cookies:
+        # Also when the browser sent another cookie, stale or of another home: its forms carry this session's token.
+        if session and session != self._kept(request) and _from_a_page(request):
             self.remember(response, session)
         return response
+
+    def go(self, path: str) -> Response:
+        """After a form was taken: on to `path`, by GET."""
+        return RedirectResponse(path, status_code=303, headers=SECURITY_HEADERS)
 
     def remember(self, response: Response, session: Session) -> None:
         """Set the session cookie: not readable by scripts, not sent from other sites."""
@@ -142,7 +159,16 @@ class Frame:
 
     def to_sign_in(self, request: Request) -> Response:
         """Send the person to sign in and back here afterwards."""
-        return RedirectResponse(f"/sign-in?next={quote(request.url.path)}", status_code=303, headers=SECURITY_HEADERS)
+        here = request.url.path
+        if request.method not in {"GET", "HEAD"}:
+            here = "/"  # a form's address is no page
+        elif request.url.query:
+            here += f"?{request.url.query}"
+        return self.go(f"/sign-in?next={quote(here)}")
+
+    def _kept(self, request: Request) -> Session | None:
+        cookie = request.cookies.get(COOKIE)
+        return self.keeper.read(cookie) if cookie else None
 
     def _environment(self) -> jinja2.Environment:
         environment = jinja2.Environment(
@@ -154,6 +180,22 @@ class Frame:
         )
         environment.filters["json_attribute"] = _json_attribute
         return environment
+
+
+def own_path(wanted: str) -> str:
+    """Where to go next, if it is a place of ours; else the first page. Nobody is sent to another site from here.
+
+    >>> own_path("/wheel?learnable=x"), own_path("//evil.example"), own_path("https://evil.example"), own_path(r"/\\evil")
+    ('/wheel?learnable=x', '/', '/', '/')
+    """
+    parts = urlsplit(wanted) if wanted.isprintable() and len(wanted) <= 2_000 else None
+    if parts is None or parts.scheme or parts.netloc or not wanted.startswith("/"):
+        return "/"
+    return "/" if "\\" in wanted or wanted.startswith("//") else wanted
+
+
+def _from_a_page(request: Request) -> bool:
+    return not request.headers.get("authorization")
 
 
 def _from_a_browser(request: Request) -> bool:

@@ -29,6 +29,9 @@ class Words:
             assert key not in self._texts or self._texts[key] == texts, f"string {key!r} is defined twice"
             self._texts[key] = texts
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._texts
+
     def say(self, language: str) -> Callable[..., str]:
         def translate(key: str, **values: object) -> str:
             text = self._texts[key][language]

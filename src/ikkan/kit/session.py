@@ -15,7 +15,9 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from ikkan.cloud.values import ADMIN, Principal
 from ikkan.ground.clock import Clock
+from ikkan.ground.ids import KeyId, SubjectId, TenantId
 
 COOKIE = "ikkan_session"
 LIFETIME = timedelta(hours=12)
@@ -35,7 +37,17 @@ class Session:
 
     @property
     def is_admin(self) -> bool:
-        return "admin" in self.scopes
+        return ADMIN in self.scopes
+
+    @property
+    def principal(self) -> Principal:
+        """Who this is to the cloud: what a person does on a page is billed and recorded like any other request."""
+        return Principal(
+            TenantId(self.tenant_id),
+            KeyId(self.key_id) if self.key_id is not None else None,
+            SubjectId(self.subject_id) if self.subject_id is not None else None,
+            frozenset(self.scopes),
+        )
 
 
 class SessionKeeper:

@@ -354,9 +354,7 @@ class _Header:
         )
 
     def _hostile(self, what: str) -> HostileFile:
-        return HostileFile(
-            f"{self._name} {what}", hint="get the file from its original source again", file=self._name
-        )
+        return HostileFile(f"{self._name} {what}", hint="get the file from its original source again", file=self._name)
 
 
 _ALIGNMENTS: Final = frozenset(2**n for n in range(3, 17))

@@ -182,9 +182,7 @@ class ModelStore:
             files.mkdir(parents=True, exist_ok=True)
             report = progress or (lambda done, total: None)
             try:
-                fetched = sources.fetch(
-                    wanted, files, work, hf_endpoint=self._hf_endpoint, copy=copy, progress=report
-                )
+                fetched = sources.fetch(wanted, files, work, hf_endpoint=self._hf_endpoint, copy=copy, progress=report)
                 _write_manifest(files, _manifest(chosen, wanted, entry, fetched, files))
             except BadFile:
                 shutil.rmtree(work)  # never to be gone on from
@@ -375,9 +373,7 @@ def _check_name(name: str) -> None:
         )
 
 
-def _manifest(
-    name: str, wanted: Reference, entry: CatalogueEntry | None, fetched: Fetched, files: Path
-) -> _Manifest:
+def _manifest(name: str, wanted: Reference, entry: CatalogueEntry | None, fetched: Fetched, files: Path) -> _Manifest:
     weights = [one for one in fetched.files if one.name.endswith((".gguf", ".safetensors"))] or [*fetched.files[:1]]
     single = len(weights) == 1
     listed = "".join(f"{one.sha256}  {one.name}\n" for one in sorted(weights, key=lambda one: one.name))

@@ -21,6 +21,7 @@ from typing import Any, Final, Protocol
 import jinja2
 from jinja2 import nodes
 from jinja2.compiler import CodeGenerator, Frame
+from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.filters import FILTERS
 from jinja2.parser import Parser
@@ -37,7 +38,7 @@ MAX_CHARS: Final = 2**24
 MAX_NODES: Final = 100_000
 """In one value: lists, dicts and leaves, counted as often as they would be printed."""
 MAX_SECONDS: Final = 5.0
-"""A rendering takes milliseconds; this much is a loop that does not end."""
+"""Of processor time. A rendering takes milliseconds; this much is a loop that does not end."""
 MAX_COPIED_CHARS: Final = 2**28
 """Of the template's own words, repeated in loops."""
 
@@ -87,9 +88,7 @@ class ChatTemplate:
         longest = max((_words(output) for output in tree.find_all(nodes.Output)), default=0)
         self._max_steps = max(10_000, MAX_COPIED_CHARS // max(longest, 256))
 
-    def render(
-        self, messages: Sequence[Mapping[str, Any]], add_generation_prompt: bool = True, **kwargs: Any
-    ) -> str:
+    def render(self, messages: Sequence[Mapping[str, Any]], add_generation_prompt: bool = True, **kwargs: Any) -> str:
         """The conversation as the model was taught to read it.
 
         Args:
@@ -367,6 +366,15 @@ class _Environment(ImmutableSandboxedEnvironment):
             return False
         return super().is_safe_attribute(obj, attr, value)
 
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, dict) and attribute not in _METHODS[dict]:
+            # Jinja would find dict's own `copy` or `update` before a field of that name.
+            return obj[attribute] if attribute in obj else self.undefined(obj=obj, name=attribute)
+        return super().getattr(obj, attribute)
+
+    def unsafe_undefined(self, obj: Any, attribute: str) -> Undefined:
+        raise SecurityError(f"it asks for {attribute!r} of a {type(obj).__name__}")
+
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
         return None  # `format` is not among the methods
 
@@ -503,13 +511,13 @@ def _bounded_steps(max_steps: int) -> Iterator[None]:
     Python's trace hook is the one means that stops a loop in this thread without a second process; it looks at the
     template's own lines only, and whoever traced before (a debugger, a coverage tool) traces again afterwards.
     """
-    deadline = time.monotonic() + MAX_SECONDS
+    deadline = time.thread_time() + MAX_SECONDS
     steps = 0
 
     def on_line(frame: FrameType, event: str, argument: Any) -> Any:
         nonlocal steps
         steps += 1
-        if steps > max_steps or (steps % 64 == 0 and time.monotonic() > deadline):
+        if steps > max_steps or (steps % 64 == 0 and time.thread_time() > deadline):
             raise _StepsEnded
         return on_line
 

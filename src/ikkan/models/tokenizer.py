@@ -87,7 +87,7 @@ class Tokenizer:
         self._lock = threading.Lock()
         inner.no_truncation()
         inner.no_padding()
-        # Setting it per call would race between threads: plain is the resting state, `special` borrows the lock.
+        # Whether control tokens are read is a switch on the library's object, so whoever encodes holds the lock.
         inner.encode_special_tokens = True
         self._added = inner.get_added_tokens_decoder()
         self._special_ids = frozenset(number for number, token in self._added.items() if token.special)
@@ -105,7 +105,7 @@ class Tokenizer:
         self._spelling = _spelling(inner)
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
-        """The ids of a text.
+        """The ids of a text. Bytes for which the vocabulary has no token at all are left out, as the library does.
 
         Args:
             special: read control tokens written in the text as such, and add those the model puts around a text
@@ -117,9 +117,9 @@ class Tokenizer:
         (True, [104, 105, 256])
         """
         clean = _clean(text)
-        if not special:
-            return list(self._inner.encode(clean, add_special_tokens=False).ids)
         with self._lock:
+            if not special:
+                return list(self._inner.encode(clean, add_special_tokens=False).ids)
             self._inner.encode_special_tokens = False
             try:
                 ids = list(self._inner.encode(clean, add_special_tokens=True).ids)
@@ -135,7 +135,8 @@ class Tokenizer:
     def encode_for_embedding(self, text: str, limit: int) -> list[int]:
         """The ids an encoder reads: cut to `limit`, special tokens included, and none of them from the text itself."""
         assert limit > self._inner.num_special_tokens_to_add(False), "no room for a single token"
-        encoding = self._inner.encode(_clean(text), add_special_tokens=False)
+        with self._lock:
+            encoding = self._inner.encode(_clean(text), add_special_tokens=False)
         encoding.truncate(limit - self._inner.num_special_tokens_to_add(False))
         return list(self._inner.post_process(encoding, add_special_tokens=True).ids)
 
@@ -159,9 +160,7 @@ class Tokenizer:
         if spelled is None:
             return b""
         if self._spelling == "bytes":
-            return b"".join(
-                bytes((_BYTES[letter],)) if letter in _BYTES else letter.encode() for letter in spelled
-            )
+            return b"".join(bytes((_BYTES[letter],)) if letter in _BYTES else letter.encode() for letter in spelled)
         if self._spelling == "spaces":
             byte = _BYTE_TOKEN.fullmatch(spelled)
             return bytes((int(byte[1], 16),)) if byte else spelled.replace("\u2581", " ").encode()

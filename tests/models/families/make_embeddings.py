@@ -1,7 +1,7 @@
 """Write what `transformers` says a BERT encoder's sentence embeddings are. Run as a script, in a process of its own.
 
-    python make_embeddings.py MODEL_FOLDER OUT.npz          the weights in the folder
-    python make_embeddings.py --tiny FOLDER OUT.npz         a random network, written to FOLDER first
+`make_embeddings.py MODEL_FOLDER OUT.npz` uses the weights in the folder, `make_embeddings.py --tiny FOLDER OUT.npz` a
+random network that it writes to the folder first.
 """
 
 from __future__ import annotations

@@ -95,8 +95,8 @@ def interleave(weight: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]
     return weight.reshape(heads, 2, -1, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape)
 
 
-def save_gguf(model: Any, folder: Path, kind: gguf.GGMLQuantizationType) -> None:
-    """One GGUF file; the reference answers with the weights rounded as the file has them."""
+def save_gguf(model: Any, folder: Path, *kinds: gguf.GGMLQuantizationType) -> None:
+    """One GGUF file, kinds dealt out in turn; the reference answers with the weights rounded as the file has them."""
     folder.mkdir(parents=True, exist_ok=True)
     config, arch = model.config, model.config.model_type
     writer = gguf.GGUFWriter(folder / f"{folder.name}.gguf", arch)
@@ -106,6 +106,8 @@ def save_gguf(model: Any, folder: Path, kind: gguf.GGMLQuantizationType) -> None
     writer.add_feed_forward_length(config.intermediate_size)
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_key_length(config.hidden_size // config.num_attention_heads)
+    writer.add_value_length(config.hidden_size // config.num_attention_heads)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
     writer.add_tokenizer_model("gpt2")
@@ -117,7 +119,8 @@ def save_gguf(model: Any, folder: Path, kind: gguf.GGMLQuantizationType) -> None
     writer.add_chat_template(TEMPLATE)
     tied = config.tie_word_embeddings
     rounded: dict[str, torch.Tensor] = {}
-    for name, weight in model.state_dict().items():
+    for number, (name, weight) in enumerate(model.state_dict().items()):
+        kind = kinds[number % len(kinds)]
         if name == "lm_head.weight" and tied:
             continue
         values = weight.numpy()
@@ -162,6 +165,12 @@ def main(out: Path) -> None:
     save_gguf(build("llama", 10, tie_word_embeddings=False), out / "llama-q8_0", kinds.Q8_0)
     save_gguf(build("llama", 11, tie_word_embeddings=True), out / "llama-q4_0", kinds.Q4_0)
     save_gguf(build("qwen2", 12, tie_word_embeddings=True), out / "qwen2-q4_1", kinds.Q4_1)
+    odd = {"hidden_size": 72, "intermediate_size": 100, "vocab_size": VOCAB + 3}
+    save_folder(build("qwen2", 15, tie_word_embeddings=True, **odd), out / "qwen2-odd-sizes")
+    wide = {"hidden_size": 192, "num_hidden_layers": 2}
+    save_gguf(build("llama", 16, tie_word_embeddings=True, **wide), out / "llama-q4_1-wide", kinds.Q4_1)
+    mixture = (kinds.Q8_0, kinds.F16, kinds.Q4_0, kinds.F32, kinds.Q4_1)
+    save_gguf(build("llama", 17, tie_word_embeddings=False, **wide), out / "llama-mixed", *mixture)
 
 
 if __name__ == "__main__":

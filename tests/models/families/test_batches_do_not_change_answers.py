@@ -12,7 +12,7 @@ from ikkan.models.values import Decoder, KVCache
 
 from .conftest import Tiny
 
-NAMES = ["qwen2-tied", "qwen2-f16", "llama-q8_0", "llama-q4_0", "qwen2-q4_1"]
+NAMES = ["qwen2-tied", "qwen2-f16", "llama-q8_0", "llama-q4_0", "qwen2-q4_1", "llama-q4_1-wide", "qwen2-odd-sizes"]
 
 
 def step(
@@ -67,9 +67,7 @@ def test_strangers_in_the_batch_change_nothing(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_greedy_answers_repeat(
-    name: str, tiny: Callable[[str], Tiny], tiny_decoder: Callable[[str], Decoder]
-) -> None:
+def test_greedy_answers_repeat(name: str, tiny: Callable[[str], Tiny], tiny_decoder: Callable[[str], Decoder]) -> None:
     prompt = tiny(name).ids[:13].tolist()
     assert greedy(tiny_decoder(name), prompt, 20) == greedy(tiny_decoder(name), prompt, 20)
 

@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from ikkan.apps.assistant.service import KnowledgeService
+from ikkan.cloud.router import Router
+from ikkan.ground.errors import IkkanError
+from ikkan.kit import Parts
+
 WORDS: dict[str, dict[str, str]] = {
     "assistant.chat": {"ja": "チャット", "en": "Chat"},
     "assistant.lead": {
@@ -40,12 +53,80 @@ CHAT_WORDS: dict[str, dict[str, str]] = {
         "ja": "入力 {input}・出力 {output} トークン、{seconds} 秒、{cost}",
         "en": "{input} in, {output} out, {seconds} s, {cost}",
     },
+    "nobody": {"ja": "答えなし", "en": "no answer"},
     "stopped": {"ja": "途中で止めました", "en": "stopped"},
     "thanks": {"ja": "ありがとうございます。記録しました。", "en": "Thank you. Recorded."},
     "recorded": {
         "ja": "記録しました。「ループ」を回すと、次から使われます。",
         "en": "Recorded. Turn the wheel, and it is used from then on.",
     },
-    "none": {"ja": "近いものが見つかりません。「直す」で書いてください。", "en": "Nothing similar. Use Correct to write it."},
+    "none": {
+        "ja": "近いものが見つかりません。「直す」で書いてください。",
+        "en": "Nothing similar. Use Correct to write it.",
+    },
 }
 """What the page's own script says."""
+
+STARTERS: dict[str, tuple[str, ...]] = {
+    "ja": ("パスワードを忘れて入れません。再発行してもらえますか", "出張で泊まるホテル代はいくらまで出ますか"),
+    "en": ("I forgot my password, how do I get a new one?", "How much may a hotel cost on a trip in Japan?"),
+}
+"""Questions to begin with, in nobody's official wording. Those in the person's own language come first."""
+
+HEALTH_TOLD_FOR_S = 5.0
+HEALTH_WITHIN_S = 1.0
+
+
+def pages(parts: Parts, knowledge: KnowledgeService) -> tuple[BaseRoute, ...]:
+    """The one page there is."""
+    model = ModelWatch(parts.cloud.router)
+
+    async def chat(request: Request) -> Response:
+        parts.frame.require(request)
+        language = parts.frame.language(request)
+        count, ready = await asyncio.gather(parts.database.run(knowledge.count), model.ready())
+        return parts.frame.render(
+            request,
+            "assistant/chat.html",
+            knowledge_count=f"{count:,}",
+            model_ready=ready,
+            starters=starters(language) if count else [],
+            chat_words={name: texts[language] for name, texts in CHAT_WORDS.items()},
+        )
+
+    return (Route("/", chat),)
+
+
+def starters(language: str) -> list[dict[str, str]]:
+    """The questions to begin with, the person's own language first.
+
+    >>> [question["lang"] for question in starters("en")]
+    ['en', 'en', 'ja', 'ja']
+    """
+    order = sorted(STARTERS, key=lambda lang: lang != language)
+    return [{"lang": lang, "text": text} for lang in order for text in STARTERS[lang]]
+
+
+@dataclass
+class ModelWatch:
+    """Whether the model behind `default` answers; asked every few seconds at most, and never waited for long."""
+
+    router: Router
+    told: bool = True
+    asked_at: float = field(default=float("-inf"))
+
+    async def ready(self) -> bool:
+        """True when it answers now, as far as was heard lately."""
+        now = time.monotonic()
+        if now - self.asked_at >= HEALTH_TOLD_FOR_S:
+            self.asked_at = now
+            self.told = await self._ask()
+        return self.told
+
+    async def _ask(self) -> bool:
+        try:
+            async with asyncio.timeout(HEALTH_WITHIN_S):
+                targets = await self.router.resolve("default")
+                return (await targets[0].upstream.health()).ok
+        except (IkkanError, TimeoutError):
+            return False

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import io
 import sys
 from array import array
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -288,13 +289,7 @@ class OpenAIWire:
         async with self._translated():
             try:
                 async with asyncio.timeout(patience_s):
-                    response = await self._http.session().post(
-                        self.url + path,
-                        data=msgspec.json.encode(body),
-                        headers=headers,
-                        allow_redirects=False,
-                        timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect_s),
-                    )
+                    response = await self._send(self.url + path, msgspec.json.encode(body), headers)
             except aiohttp.ServerTimeoutError:
                 raise
             except TimeoutError as exc:
@@ -309,6 +304,22 @@ class OpenAIWire:
                     response.release()
                 else:
                     response.close()
+
+    async def _send(self, url: str, body: bytes, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+        for last in (False, True):
+            try:
+                return await self._http.session().post(
+                    url,
+                    data=_sendable(body),
+                    headers=headers,
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect_s),
+                )
+            except (aiohttp.ServerDisconnectedError, ConnectionResetError):
+                # A kept connection that the server closed while it was idle; nothing was answered on it.
+                if last:
+                    raise
+        raise AssertionError("the second try returns or raises")
 
     async def _whole(self, response: aiohttp.ClientResponse, patience_s: float) -> Any:
         held = bytearray()
@@ -423,6 +434,11 @@ class OpenAIWire:
             hint=f"does {_place(self.url)} point at an OpenAI-compatible base? ikkan upstream list",
             upstream=self.name,
         )
+
+
+def _sendable(body: bytes) -> bytes | io.BytesIO:
+    # aiohttp sends a large file piece by piece, and a large string in one go that would hold up everyone else.
+    return body if len(body) < 1 << 18 else io.BytesIO(body)
 
 
 def base_url(url: str) -> str:

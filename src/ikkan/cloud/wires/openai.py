@@ -24,6 +24,8 @@ Pseudonym = Callable[[str], SubjectId]
 
 DONE = b"data: [DONE]\n\n"
 _Tokens = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
+_Texts = str | list[str | int | list[int]]
+"""One text or several, as text or as token ids; `_texts` sees to it that they are all of a kind."""
 _Choices = Annotated[int, msgspec.Meta(ge=1, le=128)]
 _OURS = frozenset({"model", "messages", "prompt", "input", "stream", "stream_options", "user", "safety_identifier"})
 """Fields that are read here; all others go on to the upstream as they came."""
@@ -57,12 +59,12 @@ class _Chat(_Generating, kw_only=True):
 
 
 class _Completion(_Generating, kw_only=True):
-    prompt: str | list[str] | list[int] | list[list[int]] = ""
+    prompt: _Texts = ""
     best_of: _Choices | None = None
 
 
 class _Embed(_Common, kw_only=True):
-    input: str | list[str] | list[int] | list[list[int]]
+    input: _Texts
     encoding_format: str | None = None
     dimensions: _Tokens | None = None
 
@@ -107,7 +109,7 @@ def read_completion(
     principal, rest = _who(body, read, principal, pseudonym)
     return CompletionRequest(
         model=read.model,
-        prompt=read.prompt,
+        prompt=_texts(read.prompt, "prompt"),
         principal=principal,
         body=rest,
         stream=bool(read.stream),
@@ -226,12 +228,16 @@ def _who(
     return principal, rest
 
 
-def _inputs(found: str | list[str] | list[int] | list[list[int]]) -> Sequence[str] | Sequence[Sequence[int]]:
-    if isinstance(found, str):
-        return [found]
-    if found and isinstance(found[0], int):
-        return [[item for item in found if isinstance(item, int)]]
-    return found  # type: ignore[return-value]
+def _texts(found: _Texts, param: str) -> str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]]:
+    if isinstance(found, list) and len({type(item) for item in found}) > 1:
+        raise BadInput(f"{param} mixes texts and token ids", hint="send one kind", param=param)
+    return found  # type: ignore[return-value]  # all of one type, as was just seen
+
+
+def _inputs(found: _Texts) -> Sequence[str] | Sequence[Sequence[int]]:
+    texts = _texts(found, "input")
+    one_text = isinstance(texts, str) or bool(texts and isinstance(texts[0], int))
+    return [texts] if one_text else texts  # type: ignore[return-value]  # as was just seen
 
 
 def _join_choice(whole_choice: dict[str, Any], piece: Mapping[str, Any]) -> None:

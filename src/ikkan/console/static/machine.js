@@ -13,7 +13,7 @@ document.addEventListener("DOMContentLoaded", () => {
     height: 340,
     scales: { x: { time: false, distr: 3 }, y: { distr: 3 } },
     axes: [axis(place.dataset.x), axis(place.dataset.y)],
-    series: [{}, { label: "", stroke: colour("--seal"), width: 2.5, points: { show: false } },
+    series: [{}, { label: roofline.roof_name, stroke: colour("--seal"), width: 2.5, points: { show: false } },
       ...roofline.points.map((point) => ({ label: point.name, stroke: colour("--good"), width: 0, points: { show: true, size: 9, fill: colour("--good") } }))],
     legend: { show: roofline.points.length > 0 },
   }, [roofline.x, roofline.roof, ...roofline.points.map((point) => roofline.x.map((x) => (x === point.x ? point.y : null)))], place);

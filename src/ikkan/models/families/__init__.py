@@ -1,9 +1,9 @@
 """Families: the forward pass of each kind of network, one file a family.
 
-Lives here: the block that llama and qwen2 share, BERT, the KV cache, and the kernels they run on.
+Lives here: the block that llama and qwen2 share, BERT, the KV cache.
 May not enter: sampling, batching, HTTP, torch. (Contracts "Rooms are stacked" and "Tensors stay below the cloud".)
 Importing this room loads numba; the gateway never does. (Contract "The gateway never loads kernels".)
-Begin at `block.py`; the arithmetic is `stack.py`, the processor's words are in `tiles.py`.
+Begin at `block.py`; one pass through all blocks is `stack.py`, its steps are silicon's `kernels.phases`.
 """
 
 from __future__ import annotations
@@ -19,18 +19,16 @@ __all__ = ["load_decoder", "load_encoder"]
 _DECODERS = {"llama": llama.load, "qwen2": qwen.load}
 
 
-def load_decoder(checkpoint: Checkpoint, *, threads: int, path: str | None = None) -> Decoder:
+def load_decoder(checkpoint: Checkpoint, *, threads: int) -> Decoder:
     """A network that continues text, packed and ready. It keeps nothing of the checkpoint: close that afterwards.
 
     Args:
         threads: cores to run on.
-        path: kernel path (`avx512vnni`, `avx2`, `plain`); the fastest this processor can run when not given.
 
     Raises:
         UnsupportedFormat: the checkpoint is no decoder, or of a family or format that is not computed here.
         HostileFile: its tensors do not fit its config.
         NotFinite: a weight is NaN or infinite.
-        UnknownSetting: there is no such path, or this processor lacks it.
     """
     config = checkpoint.config
     if not isinstance(config, DecoderConfig) or config.family not in _DECODERS:
@@ -39,7 +37,7 @@ def load_decoder(checkpoint: Checkpoint, *, threads: int, path: str | None = Non
             hint=f"families that do: {', '.join(_DECODERS)}",
             family=config.family,
         )
-    return _DECODERS[config.family](checkpoint, config, threads=threads, path=path)
+    return _DECODERS[config.family](checkpoint, config, threads=threads)
 
 
 def load_encoder(checkpoint: Checkpoint) -> Encoder:

@@ -9,7 +9,6 @@ import numpy as np
 
 from ikkan.ground.errors import BadInput, HostileFile, PromptTooLong
 from ikkan.models.families.stack import Block, Cache, Shape, Stack
-from ikkan.models.families.tiles import best_path
 from ikkan.models.families.weights import HasTensors, Weights
 from ikkan.models.values import DecoderConfig, Float32, Int32, KVCache
 
@@ -44,9 +43,8 @@ class BlockDecoder:
             assert given.ndim == 1 and given.dtype == np.int32, f"want int32 vectors, not {given.dtype} {given.shape}"
         assert len(slots) == n and len(positions) == n, (n, len(slots), len(positions))
         assert isinstance(cache, Cache)
-        layers, _, kv_heads, _, dim = cache.keys.shape
-        assert (layers, kv_heads) == (stack.layers, config.kv_heads), "the cache of another model"
-        assert dim - 16 < config.head_dim <= dim, "the cache of another model"
+        layers, _, kv_heads, _, dim = cache.shape
+        assert (layers, kv_heads, dim) == (stack.layers, config.kv_heads, config.head_dim), "the cache of another model"
         if n == 0:
             assert len(logit_rows) == 0
             return np.empty((0, config.vocab), np.float32)
@@ -66,14 +64,13 @@ class BlockDecoder:
         return stack.forward(tokens, slots, positions, cache, logit_rows)
 
 
-def load(checkpoint: HasTensors, config: DecoderConfig, *, threads: int, path: str | None) -> BlockDecoder:
+def load(checkpoint: HasTensors, config: DecoderConfig, *, threads: int) -> BlockDecoder:
     """Check, pack and stack all blocks of a checkpoint.
 
     Raises:
         HostileFile: a tensor is missing, or its shape or the config's own numbers do not fit together.
         UnsupportedFormat: a tensor is of a format that no kernel reads.
         NotFinite: a weight is NaN or infinite.
-        UnknownSetting: there is no such kernel path, or this processor lacks it.
     """
     c = config
     if min(c.layers, c.hidden, c.heads, c.kv_heads, c.head_dim, c.intermediate, c.vocab, c.context) < 1:
@@ -87,9 +84,7 @@ def load(checkpoint: HasTensors, config: DecoderConfig, *, threads: int, path: s
     output = embedding if c.tied_embeddings else weights.matrix("output.weight", c.vocab, c.hidden)
     shape = Shape(c.hidden, c.heads, c.kv_heads, c.head_dim, c.intermediate, c.rms_eps, c.rope_theta)
     final_norm = weights.vector("output_norm.weight", c.hidden)
-    return BlockDecoder(
-        c, Stack(shape, blocks, embedding, final_norm, output, threads=threads, path=best_path(path))
-    )
+    return BlockDecoder(c, Stack(shape, blocks, embedding, final_norm, output, threads=threads))
 
 
 def _block(weights: Weights, c: DecoderConfig, at: str) -> Block:

@@ -11,8 +11,8 @@ from ikkan.models.families.weights import HasTensors
 from ikkan.models.values import Decoder, DecoderConfig
 
 
-def load(checkpoint: HasTensors, config: DecoderConfig, *, threads: int, path: str | None = None) -> Decoder:
+def load(checkpoint: HasTensors, config: DecoderConfig, *, threads: int) -> Decoder:
     """A llama decoder; raises what `block.load` raises."""
     if config.qkv_bias:
         raise UnsupportedFormat("a llama with biases in its attention is not computed here")
-    return block.load(checkpoint, config, threads=threads, path=path)
+    return block.load(checkpoint, config, threads=threads)

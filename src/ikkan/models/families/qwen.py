@@ -8,8 +8,8 @@ from ikkan.models.families.weights import HasTensors
 from ikkan.models.values import Decoder, DecoderConfig
 
 
-def load(checkpoint: HasTensors, config: DecoderConfig, *, threads: int, path: str | None = None) -> Decoder:
+def load(checkpoint: HasTensors, config: DecoderConfig, *, threads: int) -> Decoder:
     """A qwen2 decoder; raises what `block.load` raises."""
     if config.rope_style != "half_split":
         raise UnsupportedFormat("a qwen2 with interleaved rotations is not computed here")
-    return block.load(checkpoint, config, threads=threads, path=path)
+    return block.load(checkpoint, config, threads=threads)

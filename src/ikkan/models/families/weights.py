@@ -1,4 +1,4 @@
-"""From a checkpoint's tensors to tiles: every shape is compared with the config before anything is packed."""
+"""From a checkpoint's tensors to packed matrices: every shape is compared with the config before anything is packed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ikkan.ground.errors import HostileFile, NotFinite, UnsupportedFormat
-from ikkan.models.families.tiles import CODES, GROUP, TiledMatrix, pack
 from ikkan.models.safetensors import widen
 from ikkan.models.values import Float32, RawTensor, RopeStyle
+from ikkan.silicon.kernels import FORMATS, PackedMatrix, pack
 
 _WIDENED: Final = {"BF16": "F32"}
 """Formats turned into another one that holds every value of theirs exactly."""
@@ -59,7 +59,7 @@ class Weights:
             raise NotFinite(f"{name} holds numbers that are not finite", hint="get the model again", tensor=name)
         return found
 
-    def matrix(self, name: str, rows: int, cols: int, *, rotated_heads: int = 0) -> TiledMatrix:
+    def matrix(self, name: str, rows: int, cols: int, *, rotated_heads: int = 0) -> PackedMatrix:
         """One matrix, packed in its own format (bfloat16 as float32).
 
         Args:
@@ -74,14 +74,14 @@ class Weights:
         kind, raw = found.format, found.raw
         if kind in _WIDENED:
             kind, raw = _WIDENED[kind], widen(raw, kind).view(np.uint8)
-        if kind not in CODES:
+        if kind not in FORMATS:
             raise UnsupportedFormat(
-                f"{name} is stored as {found.format}; what is multiplied here is {', '.join(CODES)}",
+                f"{name} is stored as {found.format}; what is multiplied here is {', '.join(FORMATS)}",
                 hint="choose a file quantised to Q4_0, Q4_1 or Q8_0",
                 tensor=name,
             )
-        if kind.startswith("Q") and cols % GROUP:
-            raise HostileFile(f"{name} has rows of {cols}, not whole groups of {GROUP}", tensor=name)
+        if cols % FORMATS[kind].block:
+            raise HostileFile(f"{name} has rows of {cols}, not whole blocks of {FORMATS[kind].block}", tensor=name)
         if rotated_heads and self.rope_style == "interleaved":
             raw = half_split(raw.reshape(rows, -1), rotated_heads).reshape(-1)
         try:

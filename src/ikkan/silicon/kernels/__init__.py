@@ -3,14 +3,14 @@
 Lives here: packed weights and their multiplication, attention over a cache, norms and activations; and, for whoever
 writes a whole forward pass as one parallel region, the phases it is made of (`phases`, `team`).
 May not enter: names of tensors, families of models, files.
-Begin at `formats.py` (how weights lie in memory), then `tiles.py` (the inner loop), then `phases.py`.
+Begin at `formats.py` (how weights lie in memory), then `tiles.py` (the inner loop), then `steps.py`.
 
 One compute thread at a time: `team.LOCK` guards every parallel region. Importing this package imports numba (about 0.4 s)
 and compiles nothing; the first call compiles (seconds) or loads what an earlier run compiled.
 """
 
-from ikkan.silicon.kernels import phases, team
-from ikkan.silicon.kernels.attention import (
+from ikkan.silicon.kernels import phases, steps, team
+from ikkan.silicon.kernels.cache import (
     KeyValues,
     RopeStyle,
     attention,
@@ -21,8 +21,8 @@ from ikkan.silicon.kernels.attention import (
 )
 from ikkan.silicon.kernels.elementwise import gelu, layer_norm, rms_norm, softmax, swiglu
 from ikkan.silicon.kernels.formats import FORMATS, Format
-from ikkan.silicon.kernels.matmul import get_path, matmul, path_code, set_path
-from ikkan.silicon.kernels.pack import PackedMatrix, aligned, dequantize, pack, pack_f32, rows
+from ikkan.silicon.kernels.multiply import get_path, matmul, path_code, set_path
+from ikkan.silicon.kernels.packed import PackedMatrix, aligned, dequantize, pack, pack_f32, rows
 from ikkan.silicon.kernels.team import get_threads, set_threads
 from ikkan.silicon.kernels.tiles import PATHS, available_paths
 
@@ -47,6 +47,7 @@ __all__ = [
     "pack_f32",
     "path_code",
     "phases",
+    "steps",
     "rms_norm",
     "rope",
     "rope_tables",

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ikkan.silicon.kernels import lanes, phases
+from ikkan.silicon.kernels import lanes, steps
 from ikkan.silicon.kernels.compiled import compiled
-from ikkan.silicon.kernels.pack import Float32
+from ikkan.silicon.kernels.packed import Float32
 
 
 @compiled
 def _rms_norm(x: int, weight: int, n: int, cols: int, eps: np.float32, out: int) -> None:
     for row in range(n):
         here = 4 * row * cols
-        factor = lanes.splat(phases.inverse_rms(x + here, cols, eps))
+        factor = lanes.splat(steps.inverse_rms(x + here, cols, eps))
         for i in range(0, cols, 16):
             v = lanes.mul(lanes.load_first(x + here + 4 * i, cols - i), factor)
             lanes.store_first(out + here + 4 * i, lanes.mul(v, lanes.load_first(weight + 4 * i, cols - i)), cols - i)
@@ -69,7 +69,7 @@ def layer_norm(x: Float32, weight: Float32, bias: Float32, eps: float) -> Float3
 def _swiglu(gate: int, up: int, count: int, out: int) -> None:
     for i in range(0, count, 16):
         left = count - i
-        v = phases.silu_times(lanes.load_first(gate + 4 * i, left), lanes.load_first(up + 4 * i, left))
+        v = steps.silu_times(lanes.load_first(gate + 4 * i, left), lanes.load_first(up + 4 * i, left))
         lanes.store_first(out + 4 * i, v, left)
 
 

@@ -272,6 +272,24 @@ def write(builder: Any, address: Any, number: Any) -> None:
     store_to(builder, number, address, 0, 4)
 
 
+@operation(_NUMBER, _ADDRESS)
+def read_half(builder: Any, address: Any) -> Any:
+    """One half, widened."""
+    return builder.fpext(load_from(builder, address, 0, F16, 2), F32)
+
+
+@operation(types.int64, _ADDRESS)
+def read_byte(builder: Any, address: Any) -> Any:
+    """One unsigned byte."""
+    return builder.zext(load_from(builder, address, 0, I8, 1), I64)
+
+
+@operation(_ADDRESS)
+def scratch_wide(builder: Any) -> Any:
+    """The address of 8 x 32 floats on the stack of whoever calls."""
+    return builder.ptrtoint(cgutils.alloca_once(builder, ir.ArrayType(F32X16, 16)), I64)
+
+
 @operation(_ADDRESS)
 def scratch_tile(builder: Any) -> Any:
     """The address of 8 x 16 floats on the stack of whoever calls."""

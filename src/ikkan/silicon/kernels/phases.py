@@ -1,563 +1,90 @@
-"""The steps a forward pass is made of, as one thread of a team does its share of them.
-
-Every function starts with `(thread, threads, ...)`; addresses and strides are in bytes. Nothing here waits: put a
-`team.barrier` where a step reads what another thread wrote. How the work is cut never changes a result: each row, and
-in attention each head of each row, is computed in one order that depends on nothing but itself.
-
-Activations leave a step in the form that the next matrix multiplies with: `floats=0` writes rounded records
-(`lanes.quantize_group`), `floats=1` writes float32 rows, zero-padded to a multiple of 16.
-"""
+"""`steps` with an equal share for each thread: the older way to cut them, kept until its last caller has moved."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any
 
 import numpy as np
 
-from ikkan.silicon.kernels import lanes
-from ikkan.silicon.kernels.compiled import compiled, inlined
-from ikkan.silicon.kernels.formats import F16, GROUP, RECORD_BYTES, TILE_ROWS
-from ikkan.silicon.kernels.formats import F32 as _F32
-from ikkan.silicon.kernels.formats import Q4_0 as _Q4_0
-from ikkan.silicon.kernels.formats import Q4_1 as _Q4_1
-from ikkan.silicon.kernels.lanes import Lanes
-from ikkan.silicon.kernels.tiles import tile
+from ikkan.silicon.kernels import steps
+from ikkan.silicon.kernels.compiled import compiled
+from ikkan.silicon.kernels.steps import scratch_bytes
 
-_ZERO, _ONE = np.float32(0.0), np.float32(1.0)
-_MASKED: Final = np.float32(-3.0e38)
-_BLOCK: Final = 16
-"""Positions whose keys stand side by side."""
-_TOGETHER: Final = 4
-"""Neighbouring tokens of one slot that share a walk over its keys and values."""
+__all__ = ["attend", "matmul", "norm", "quantize", "rope_and_store", "scratch_bytes", "swiglu"]
 
 
 @compiled
 def matmul(
-    path: int,
-    thread: int,
-    threads: int,
-    code: int,
-    data: int,
-    rows: int,
-    cols: int,
-    n: int,
-    x: int,
-    x_stride: int,
-    out: int,
-    out_stride: int,
-    bias: int,
-    accumulate: int,
+    path: int, thread: int, threads: int, code: int, data: int, rows: int, cols: int, n: int, x: int, x_stride: int,
+    out: int, out_stride: int, bias: int, accumulate: int,
 ) -> None:
-    """`out[n, rows] = x @ W.T (+ bias) (+ out)`: the thread takes a contiguous share of the 16-row tiles.
-
-    `x` is in the form that the format wants; `bias` is an address or 0.
-    """
-    if code >= F16:
-        steps = (cols + 15) // 16 * 16
-        tile_bytes = steps * (64 if code == _F32 else 32)
-    else:
-        steps = cols // GROUP
-        tile_bytes = steps * (320 if code == _Q4_1 else 288 if code == _Q4_0 else 544)
-    tiles = (rows + TILE_ROWS - 1) // TILE_ROWS
-    results = lanes.scratch_tile()
-    for number in range(tiles * thread // threads, tiles * (thread + 1) // threads):
-        row = number * TILE_ROWS
-        left = rows - row
-        done = 0
-        while done < n:
-            took = tile(path, code, n - done, data + number * tile_bytes, steps, x + done * x_stride, x_stride, results)
-            for token in range(took):
-                value = lanes.load(results + 64 * token)
-                there = out + (done + token) * out_stride + 4 * row
-                if left >= TILE_ROWS:
-                    if bias != 0:
-                        value = lanes.add(value, lanes.load(bias + 4 * row))
-                    if accumulate != 0:
-                        value = lanes.add(value, lanes.load(there))
-                    lanes.store(there, value)
-                else:
-                    if bias != 0:
-                        value = lanes.add(value, lanes.load_first(bias + 4 * row, left))
-                    if accumulate != 0:
-                        value = lanes.add(value, lanes.load_first(there, left))
-                    lanes.store_first(there, value, left)
-            done += took
+    units = (rows + 15) // 16
+    steps.matmul(
+        units * thread // threads, units * (thread + 1) // threads, path, code, data, rows, cols, n, x, x_stride, out,
+        out_stride, bias, accumulate,
+    )
 
 
 @compiled
 def quantize(
     thread: int, threads: int, n: int, cols: int, x: int, x_stride: int, target: int, target_stride: int, floats: int
 ) -> None:
-    """Rows of floats into the form a matrix multiplies with."""
-    if floats != 0:
-        for row in range(n * thread // threads, n * (thread + 1) // threads):
-            for i in range(0, cols, 16):
-                lanes.store(target + row * target_stride + 4 * i, lanes.load_first(x + row * x_stride + 4 * i, cols - i))
-        return
-    groups = cols // GROUP
-    for unit in range(n * groups * thread // threads, n * groups * (thread + 1) // threads):
-        row = unit // groups
-        group = unit - row * groups
-        lanes.quantize_group(
-            x + row * x_stride + group * 4 * GROUP, target + row * target_stride + group * RECORD_BYTES
-        )
-
-
-@compiled
-def inverse_rms(x: int, cols: int, eps: np.float32) -> np.float32:
-    """1 / sqrt(mean(x^2) + eps) of one row: four running sums of 16 lanes, then a tree."""
-    a = b = c = d = lanes.splat(_ZERO)
-    whole = cols // 64 * 64
-    for i in range(0, whole, 64):
-        at = x + 4 * i
-        v = lanes.load(at)
-        a = lanes.fma(v, v, a)
-        v = lanes.load(at + 64)
-        b = lanes.fma(v, v, b)
-        v = lanes.load(at + 128)
-        c = lanes.fma(v, v, c)
-        v = lanes.load(at + 192)
-        d = lanes.fma(v, v, d)
-    for i in range(whole, cols, 16):
-        v = lanes.load_first(x + 4 * i, cols - i)
-        a = lanes.fma(v, v, a)
-    squares = lanes.total(lanes.add(lanes.add(a, b), lanes.add(c, d)))
-    return np.float32(_ONE / np.sqrt(squares / np.float32(cols) + eps))
+    units = n * steps.groups_of(cols, floats)
+    steps.quantize(
+        units * thread // threads, units * (thread + 1) // threads, cols, x, x_stride, target, target_stride, floats
+    )
 
 
 @compiled
 def norm(
-    thread: int,
-    threads: int,
-    n: int,
-    cols: int,
-    x: int,
-    x_stride: int,
-    weight: int,
-    eps: np.float32,
-    target: int,
-    target_stride: int,
-    floats: int,
+    thread: int, threads: int, n: int, cols: int, x: int, x_stride: int, weight: int, eps: np.float32, target: int,
+    target_stride: int, floats: int,
 ) -> None:
-    """RMS norm of each row, straight into the form the next matrix multiplies with."""
-    group_cols = 16 if floats != 0 else GROUP
-    groups = (cols + group_cols - 1) // group_cols
-    scratch = lanes.scratch_tile()
-    before = -1
-    factor = lanes.splat(_ZERO)
-    for unit in range(n * groups * thread // threads, n * groups * (thread + 1) // threads):
-        row = unit // groups
-        i = (unit - row * groups) * group_cols
-        if row != before:
-            factor = lanes.splat(inverse_rms(x + row * x_stride, cols, eps))
-            before = row
-        at = x + row * x_stride + 4 * i
-        if floats != 0:
-            v = lanes.mul(lanes.mul(lanes.load_first(at, cols - i), factor), lanes.load_first(weight + 4 * i, cols - i))
-            lanes.store(target + row * target_stride + 4 * i, v)
-        else:
-            lanes.store(scratch, lanes.mul(lanes.mul(lanes.load(at), factor), lanes.load(weight + 4 * i)))
-            v = lanes.mul(lanes.mul(lanes.load(at + 64), factor), lanes.load(weight + 4 * i + 64))
-            lanes.store(scratch + 64, v)
-            lanes.quantize_group(scratch, target + row * target_stride + i // GROUP * RECORD_BYTES)
-
-
-@inlined
-def silu_times(gate: Lanes, up: Lanes) -> Lanes:
-    """gate / (1 + e^-gate) * up."""
-    below = lanes.add(lanes.splat(_ONE), lanes.exp(lanes.sub(lanes.splat(_ZERO), gate)))
-    return lanes.mul(lanes.div(gate, below), up)
+    units = n * steps.groups_of(cols, floats)
+    steps.norm(
+        units * thread // threads, units * (thread + 1) // threads, cols, x, x_stride, weight, eps, target,
+        target_stride, floats,
+    )
 
 
 @compiled
 def swiglu(
-    thread: int,
-    threads: int,
-    n: int,
-    inter: int,
-    gate: int,
-    up: int,
-    stride: int,
-    target: int,
-    target_stride: int,
+    thread: int, threads: int, n: int, inter: int, gate: int, up: int, stride: int, target: int, target_stride: int,
     floats: int,
 ) -> None:
-    """silu(gate) * up, straight into the form the next matrix multiplies with."""
-    group_cols = 16 if floats != 0 else GROUP
-    groups = (inter + group_cols - 1) // group_cols
-    scratch = lanes.scratch_tile()
-    for unit in range(n * groups * thread // threads, n * groups * (thread + 1) // threads):
-        row = unit // groups
-        i = (unit - row * groups) * group_cols
-        g = gate + row * stride + 4 * i
-        u = up + row * stride + 4 * i
-        if floats != 0:
-            v = silu_times(lanes.load_first(g, inter - i), lanes.load_first(u, inter - i))
-            lanes.store(target + row * target_stride + 4 * i, v)
-        else:
-            lanes.store(scratch, silu_times(lanes.load(g), lanes.load(u)))
-            lanes.store(scratch + 64, silu_times(lanes.load(g + 64), lanes.load(u + 64)))
-            lanes.quantize_group(scratch, target + row * target_stride + i // GROUP * RECORD_BYTES)
-
-
-@compiled
-def rotate(x: int, half: int, cos: int, sin: int) -> None:
-    """Turn one head in place; entry i and entry i + half are partners."""
-    for i in range(0, half, 16):
-        left = half - i
-        c = lanes.load_first(cos + 4 * i, left)
-        s = lanes.load_first(sin + 4 * i, left)
-        a = lanes.load_first(x + 4 * i, left)
-        b = lanes.load_first(x + 4 * (half + i), left)
-        lanes.store_first(x + 4 * i, lanes.sub(lanes.mul(a, c), lanes.mul(b, s)), left)
-        lanes.store_first(x + 4 * (half + i), lanes.add(lanes.mul(b, c), lanes.mul(a, s)), left)
-
-
-@compiled
-def store_key(key: int, head_dim: int, head: int, position: int) -> None:
-    """Put one key among the 16 of its block; `head` is the address of the slot's and head's first block."""
-    block = head + position // _BLOCK * (4 * _BLOCK * head_dim) + position % _BLOCK * 4
-    for i in range(head_dim):
-        lanes.write(block + i * 4 * _BLOCK, lanes.read(key + 4 * i))
-
-
-@compiled
-def store_value(value: int, head_dim: int, head: int, position: int) -> None:
-    """Put one value at its position."""
-    there = head + position * 4 * head_dim
-    for i in range(0, head_dim, 16):
-        lanes.store_first(there + 4 * i, lanes.load_first(value + 4 * i, head_dim - i), head_dim - i)
+    units = n * steps.groups_of(inter, floats)
+    steps.swiglu(
+        units * thread // threads, units * (thread + 1) // threads, inter, gate, up, stride, target, target_stride,
+        floats,
+    )
 
 
 @compiled
 def rope_and_store(
-    thread: int,
-    threads: int,
-    n: int,
-    q: int,
-    k: int,
-    v: int,
-    stride: int,
-    heads: int,
-    kv_heads: int,
-    head_dim: int,
-    slots: np.ndarray,  # type: ignore[type-arg]
-    positions: np.ndarray,  # type: ignore[type-arg]
-    cos: int,
-    sin: int,
-    keys: int,
-    values: int,
-    context: int,
+    thread: int, threads: int, n: int, q: int, k: int, v: int, stride: int, heads: int, kv_heads: int, head_dim: int,
+    slots: Any, positions: Any, cos: int, sin: int, keys: int, values: int, context: int,
 ) -> None:
-    """Turn q and k in place by their positions (half-split) and put k and v into the cache.
-
-    `cos` and `sin` are float32 (positions, head_dim / 2); `context` is the cache's, a multiple of 16.
-    """
-    parts = heads + 2 * kv_heads
-    half = head_dim // 2
-    width = 4 * head_dim
-    for unit in range(n * parts * thread // threads, n * parts * (thread + 1) // threads):
-        row = unit // parts
-        part = unit - row * parts
-        position = np.int64(positions[row])
-        slot = np.int64(slots[row])
-        turn = position * half * 4
-        if part < heads:
-            rotate(q + row * stride + part * width, half, cos + turn, sin + turn)
-        elif part < heads + kv_heads:
-            head = part - heads
-            there = k + row * stride + head * width
-            rotate(there, half, cos + turn, sin + turn)
-            store_key(there, head_dim, keys + (slot * kv_heads + head) * context * width, position)
-        else:
-            head = part - heads - kv_heads
-            first = values + (slot * kv_heads + head) * context * width
-            store_value(v + row * stride + head * width, head_dim, first, position)
-
-
-# Attention. Queries of one (slot, key head) are taken four at a time; every query's own sums run in one fixed order:
-# scores over pairs of dimensions, then the largest, then exponentials and their sum by lane, then values by position.
-
-
-@compiled
-def _scores_4(block: int, head_dim: int, q0: int, q1: int, q2: int, q3: int, to: int, row_bytes: int) -> None:
-    a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = lanes.splat(_ZERO)
-    for i in range(0, head_dim, 2):
-        even = lanes.load(block + 64 * i)
-        odd = lanes.load(block + 64 * i + 64)
-        a0 = lanes.fma(even, lanes.splat_at(q0 + 4 * i), a0)
-        a1 = lanes.fma(even, lanes.splat_at(q1 + 4 * i), a1)
-        a2 = lanes.fma(even, lanes.splat_at(q2 + 4 * i), a2)
-        a3 = lanes.fma(even, lanes.splat_at(q3 + 4 * i), a3)
-        b0 = lanes.fma(odd, lanes.splat_at(q0 + 4 * i + 4), b0)
-        b1 = lanes.fma(odd, lanes.splat_at(q1 + 4 * i + 4), b1)
-        b2 = lanes.fma(odd, lanes.splat_at(q2 + 4 * i + 4), b2)
-        b3 = lanes.fma(odd, lanes.splat_at(q3 + 4 * i + 4), b3)
-    lanes.store(to, lanes.add(a0, b0))
-    lanes.store(to + row_bytes, lanes.add(a1, b1))
-    lanes.store(to + 2 * row_bytes, lanes.add(a2, b2))
-    lanes.store(to + 3 * row_bytes, lanes.add(a3, b3))
-
-
-@compiled
-def _scores_1(block: int, head_dim: int, q0: int, to: int) -> None:
-    a0 = b0 = lanes.splat(_ZERO)
-    for i in range(0, head_dim, 2):
-        a0 = lanes.fma(lanes.load(block + 64 * i), lanes.splat_at(q0 + 4 * i), a0)
-        b0 = lanes.fma(lanes.load(block + 64 * i + 64), lanes.splat_at(q0 + 4 * i + 4), b0)
-    lanes.store(to, lanes.add(a0, b0))
-
-
-@compiled
-def _softmax(scores: int, blocks: int, seen: int, scale: np.float32) -> np.float32:
-    """Scores of positions 0..seen-1 into exponentials, zero behind them; returns their sum."""
-    factor = lanes.splat(scale)
-    masked = lanes.splat(_MASKED)
-    top = masked
-    for block in range(blocks):
-        at = scores + 64 * block
-        v = lanes.first(lanes.mul(lanes.load(at), factor), masked, seen - _BLOCK * block)
-        lanes.store(at, v)
-        top = lanes.maximum(top, v)
-    largest = lanes.splat(lanes.highest(top))
-    nothing = lanes.splat(_ZERO)
-    sums = nothing
-    for block in range(blocks):
-        at = scores + 64 * block
-        e = lanes.first(lanes.exp(lanes.sub(lanes.load(at), largest)), nothing, seen - _BLOCK * block)
-        lanes.store(at, e)
-        sums = lanes.add(sums, e)
-    return lanes.total(sums)
-
-
-@compiled
-def _values_4x64(v: int, width: int, count: int, e: int, row_bytes: int, to: int, to_bytes: int) -> None:
-    a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = lanes.splat(_ZERO)
-    c0 = c1 = c2 = c3 = d0 = d1 = d2 = d3 = lanes.splat(_ZERO)
-    for j in range(count):
-        at = v + j * width
-        v0 = lanes.load(at)
-        v1 = lanes.load(at + 64)
-        v2 = lanes.load(at + 128)
-        v3 = lanes.load(at + 192)
-        w = lanes.splat_at(e + 4 * j)
-        a0 = lanes.fma(v0, w, a0)
-        a1 = lanes.fma(v1, w, a1)
-        a2 = lanes.fma(v2, w, a2)
-        a3 = lanes.fma(v3, w, a3)
-        w = lanes.splat_at(e + 4 * j + row_bytes)
-        b0 = lanes.fma(v0, w, b0)
-        b1 = lanes.fma(v1, w, b1)
-        b2 = lanes.fma(v2, w, b2)
-        b3 = lanes.fma(v3, w, b3)
-        w = lanes.splat_at(e + 4 * j + 2 * row_bytes)
-        c0 = lanes.fma(v0, w, c0)
-        c1 = lanes.fma(v1, w, c1)
-        c2 = lanes.fma(v2, w, c2)
-        c3 = lanes.fma(v3, w, c3)
-        w = lanes.splat_at(e + 4 * j + 3 * row_bytes)
-        d0 = lanes.fma(v0, w, d0)
-        d1 = lanes.fma(v1, w, d1)
-        d2 = lanes.fma(v2, w, d2)
-        d3 = lanes.fma(v3, w, d3)
-    _store_64(to, a0, a1, a2, a3)
-    _store_64(to + to_bytes, b0, b1, b2, b3)
-    _store_64(to + 2 * to_bytes, c0, c1, c2, c3)
-    _store_64(to + 3 * to_bytes, d0, d1, d2, d3)
-
-
-@inlined
-def _store_64(to: int, a: Lanes, b: Lanes, c: Lanes, d: Lanes) -> None:
-    lanes.store(to, a)
-    lanes.store(to + 64, b)
-    lanes.store(to + 128, c)
-    lanes.store(to + 192, d)
-
-
-@compiled
-def _values_1x64(v: int, width: int, count: int, e: int, to: int) -> None:
-    a0 = a1 = a2 = a3 = lanes.splat(_ZERO)
-    for j in range(count):
-        at = v + j * width
-        w = lanes.splat_at(e + 4 * j)
-        a0 = lanes.fma(lanes.load(at), w, a0)
-        a1 = lanes.fma(lanes.load(at + 64), w, a1)
-        a2 = lanes.fma(lanes.load(at + 128), w, a2)
-        a3 = lanes.fma(lanes.load(at + 192), w, a3)
-    _store_64(to, a0, a1, a2, a3)
-
-
-@compiled
-def _values_1x16(v: int, width: int, count: int, e: int, to: int, left: int) -> None:
-    a = lanes.splat(_ZERO)
-    for j in range(count):
-        a = lanes.fma(lanes.load_first(v + j * width, left), lanes.splat_at(e + 4 * j), a)
-    lanes.store_first(to, a, left)
-
-
-@compiled
-def _attend_block(
-    row: int,
-    tokens: int,
-    first_head: int,
-    last_head: int,
-    q: int,
-    stride: int,
-    head_dim: int,
-    keys: int,
-    values: int,
-    positions: np.ndarray,  # type: ignore[type-arg]
-    scale: np.float32,
-    scratch: int,
-    row_bytes: int,
-    out: int,
-    out_stride: int,
-    target: int,
-    target_stride: int,
-) -> None:
-    """Queries of neighbouring tokens and heads that share one key head; results as floats to `out`."""
-    width = 4 * head_dim
-    across = last_head - first_head
-    queries = tokens * across
-    longest = np.int64(0)
-    for token in range(tokens):
-        longest = max(longest, np.int64(positions[row + token]) + 1)
-    blocks = (longest + _BLOCK - 1) // _BLOCK
-    results = scratch + 4 * row_bytes
-    done = 0
-    while done < queries:
-        took = min(queries - done, 4)
-        q0 = q + (row + done // across) * stride + (first_head + done % across) * width
-        if took == 1:
-            for block in range(blocks):
-                _scores_1(keys + block * _BLOCK * width, head_dim, q0, scratch + 64 * block)
-        else:
-            u1, u2, u3 = done + 1, done + min(2, took - 1), done + min(3, took - 1)
-            q1 = q + (row + u1 // across) * stride + (first_head + u1 % across) * width
-            q2 = q + (row + u2 // across) * stride + (first_head + u2 % across) * width
-            q3 = q + (row + u3 // across) * stride + (first_head + u3 % across) * width
-            for block in range(blocks):
-                to = scratch + 64 * block
-                _scores_4(keys + block * _BLOCK * width, head_dim, q0, q1, q2, q3, to, row_bytes)
-        for one in range(took):
-            seen = np.int64(positions[row + (done + one) // across]) + 1
-            sums = _softmax(scratch + one * row_bytes, blocks, seen, scale)
-            lanes.write(results + 4 * one, sums)
-        for i in range(0, head_dim, 64):
-            to = results + 64
-            if head_dim - i >= 64:
-                if took == 1:
-                    _values_1x64(values + 4 * i, width, longest, scratch, to)
-                else:
-                    _values_4x64(values + 4 * i, width, longest, scratch, row_bytes, to, 256)
-            else:
-                for one in range(took):
-                    for piece in range(i, head_dim, 16):
-                        at = to + 256 * one + 4 * (piece - i)
-                        e = scratch + one * row_bytes
-                        _values_1x16(values + 4 * piece, width, longest, e, at, head_dim - piece)
-            for one in range(took):
-                inverse = lanes.splat(np.float32(_ONE / lanes.read(results + 4 * one)))
-                unit = done + one
-                there = out + (row + unit // across) * out_stride + (first_head + unit % across) * width
-                for piece in range(i, min(i + 64, head_dim), 16):
-                    v = lanes.load(to + 256 * one + 4 * (piece - i))
-                    lanes.store_first(there + 4 * piece, lanes.mul(v, inverse), head_dim - piece)
-        if target != 0:
-            for unit in range(done, done + took):
-                column = (first_head + unit % across) * head_dim
-                there = out + (row + unit // across) * out_stride + 4 * column
-                record = target + (row + unit // across) * target_stride + column // GROUP * RECORD_BYTES
-                for group in range(head_dim // GROUP):
-                    lanes.quantize_group(there + group * 4 * GROUP, record + group * RECORD_BYTES)
-        done += took
+    units = n * (heads + 2 * kv_heads)
+    steps.rope_and_store(
+        units * thread // threads, units * (thread + 1) // threads, q, k, v, stride, heads, kv_heads, head_dim, slots,
+        positions, cos, sin, keys, values, context,
+    )
 
 
 @compiled
 def attend(
-    thread: int,
-    threads: int,
-    n: int,
-    q: int,
-    stride: int,
-    heads: int,
-    kv_heads: int,
-    head_dim: int,
-    keys: int,
-    values: int,
-    context: int,
-    slots: np.ndarray,  # type: ignore[type-arg]
-    positions: np.ndarray,  # type: ignore[type-arg]
-    scale: np.float32,
-    scratch: int,
-    out: int,
-    out_stride: int,
-    target: int,
-    target_stride: int,
+    thread: int, threads: int, n: int, q: int, stride: int, heads: int, kv_heads: int, head_dim: int, keys: int,
+    values: int, context: int, slots: Any, positions: Any, scale: np.float32, scratch: int, out: int, out_stride: int,
+    target: int, target_stride: int,
 ) -> None:
-    """Each (token, head) attends to positions 0..its own of its slot; float32 (n, heads * head_dim) to `out`.
-
-    `scratch` is the start of `threads * scratch_bytes(context)`. Neighbouring tokens of one slot share the walk over
-    its keys; heads that share a key head do too. If `target` is not 0, the rounded records are written there as well,
-    which spares a step; it needs head_dim % 32 == 0.
-    """
-    group = heads // kv_heads
-    mine = scratch + thread * (4 * context * 4 + 4096)
-    row_bytes = context * 4
-    tiles = np.int64(0)
-    row = np.int64(0)
-    while row < n:
-        row += _run(row, n, slots)
-        tiles += 1
-    # Few tiles: cut across heads as well. Many: whole tiles in turn, as later ones have longer walks.
-    alone = tiles < 4 * threads
-    number = np.int64(0)
-    row = np.int64(0)
-    while row < n:
-        tokens = _run(row, n, slots)
-        start, end = np.int64(0), np.int64(heads)
-        if alone:
-            start = min(max(tiles * heads * thread // threads - number * heads, 0), heads)
-            end = min(max(tiles * heads * (thread + 1) // threads - number * heads, 0), heads)
-        elif number % threads != thread:
-            end = np.int64(0)
-        while start < end:
-            kv_head = start // group
-            stop = min(end, (kv_head + 1) * group)
-            there = (np.int64(slots[row]) * kv_heads + kv_head) * context * head_dim * 4
-            _attend_block(
-                row,
-                tokens,
-                start,
-                stop,
-                q,
-                stride,
-                head_dim,
-                keys + there,
-                values + there,
-                positions,
-                scale,
-                mine,
-                row_bytes,
-                out,
-                out_stride,
-                target,
-                target_stride,
-            )
-            start = stop
-        row += tokens
-        number += 1
-
-
-@compiled
-def _run(row: int, n: int, slots: np.ndarray) -> int:  # type: ignore[type-arg]
-    """How many neighbours, at most four, are of the same slot as this row."""
-    count = 1
-    while count < _TOGETHER and row + count < n and slots[row + count] == slots[row]:
-        count += 1
-    return count
-
-
-def scratch_bytes(context: int) -> int:
-    """What one thread needs for `attend`."""
-    return 4 * context * 4 + 4096
+    runs = np.empty(n + 1, dtype=np.int64)
+    units = heads * steps.find_runs(n, slots, runs)
+    mine = scratch + thread * steps.scratch_bytes(context)
+    chunk = steps.attend_chunk(units, heads, threads)
+    unit = thread * chunk
+    while unit < units:
+        steps.attend(
+            unit, min(unit + chunk, units), runs, q, stride, heads, kv_heads, head_dim, keys, values, context, slots,
+            positions, scale, mine, out, out_stride, target, target_stride,
+        )
+        unit += threads * chunk

@@ -1,7 +1,9 @@
-"""A few threads that work in step: one parallel region, spin barriers inside.
+"""A few threads that share the units of one step after another, inside one parallel region.
 
 Numba's parallel loops cost microseconds each; a forward pass has hundreds of steps. So a whole pass is one `prange` over
-thread numbers, and between steps the threads wait for each other at an atomic counter. They spin only while computing.
+thread numbers. Each step has two counters: units handed out, and units finished. A thread takes units until none are
+left, then waits until all are finished, spinning only while somebody computes. Nobody waits for a *thread*: if the system
+takes one away between two units, the others do its part, and when it comes back it runs past the finished steps.
 
 This needs every thread number on a thread of its own. Numba's `workqueue` layer does exactly that; `tbb` may run two on
 one thread (and wait for ever), so the layer is chosen here, before the first region. `workqueue` ends the process when
@@ -30,7 +32,7 @@ LOCK: Final = threading.RLock()
 """Hold it while a parallel region runs."""
 
 MOST_THREADS: Final = int(numba.config.NUMBA_NUM_THREADS)
-_SPINS: Final = 20_000
+_SPINS: Final = 2_000
 _X86: Final = platform.machine().lower() in {"x86_64", "amd64"}
 
 _yield: Any = types.ExternalFunction("sched_yield", types.int32())
@@ -55,13 +57,40 @@ def pause(builder: Any) -> None:
         call_llvm(builder, "llvm.x86.sse2.pause", ir.VoidType())
 
 
+STEP_WORDS: Final = 8
+"""int64 a step: units handed out, units finished, and six that keep the next step off this cache line."""
+
+
+@compiled
+def take(step: int, chunk: int) -> int:
+    """The first of `chunk` units that nobody else has; at or beyond the step's end there are none left.
+
+    `step` is the address of `STEP_WORDS` int64 that were 0 before the region.
+    """
+    return atomic_add(step, chunk)
+
+
+@compiled
+def finish(step: int, units: int) -> None:
+    """Units that were taken are done, and everything written for them can be seen by others."""
+    atomic_add(step + 8, units)
+
+
+@compiled
+def wait(step: int, units: int) -> None:
+    """Return when all units of a step are finished; after some 50 us of spinning, offer the processor to others."""
+    spins = 0
+    while atomic_read(step + 8) < units:
+        spins += 1
+        if spins > _SPINS:
+            _yield()
+        else:
+            pause()
+
+
 @compiled
 def barrier(counter: int, goal: int, threads: int) -> int:
-    """Wait until every thread of the team has come this far; returns the next goal.
-
-    `counter` is the address of an int64 that was 0 before the region; the first `goal` is 0. After some 100 us of
-    spinning the processor is offered to others, so that a disturbed team does not burn what its late member needs.
-    """
+    """Wait until every thread of the team has come this far; returns the next goal. The first is 0."""
     goal += threads
     atomic_add(counter, 1)
     spins = 0

@@ -99,7 +99,7 @@ def read_examples(events: Iterable[Event], entries: Sequence[Knowledge]) -> Exam
     served: dict[str, Event] = {}
     reactions: dict[str, list[Event]] = {}
     for event in events:
-        if event.name == SERVED and event.payload.get("model") == MODEL:
+        if event.name == SERVED and MODEL in (event.payload.get("upstream"), event.payload.get("model")):
             served[str(event.payload.get("request_id"))] = event
         elif event.name == FEEDBACK:
             reactions.setdefault(str(event.payload.get("inference_id")), []).append(event)
@@ -136,7 +136,7 @@ def read_examples(events: Iterable[Event], entries: Sequence[Knowledge]) -> Exam
 def _truth(event: Event, said: Sequence[Event], matcher: Matcher, known: set[str]) -> tuple[Truth, str | None] | None:
     """What these reactions say, and the text of a new answer if one was typed. None when they say nothing."""
     shown = _facts(event).get("knowledge_id")
-    from_model = _facts(event).get("source") == "model"
+    from_model = _facts(event).get("source") in ("model", "none")
     if not said:
         if shown in known:
             return Truth(right=str(shown), silent=True), None

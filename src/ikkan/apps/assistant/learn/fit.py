@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from ikkan.apps.assistant.rules.answerer import (
     ANCHOR,
     ANSWER,
     BASE,
+    BASE_CALIBRATION,
+    DEFERRED,
     FEATURES,
     NONE,
     QUESTION,
@@ -38,6 +40,8 @@ NEAREST = 48
 MOST_WEIGHED = 2_500
 """The ranking has nine weights; more questions than this (the latest) would not change them."""
 STAY_NEAR_BASE = 0.05
+PULL = 40.0
+"""How many points it takes to move the level from which answers are given by 0.16 from where it started."""
 _STEPS = 30
 
 
@@ -86,10 +90,11 @@ def fit(examples: Examples, knowledge: Sequence[Knowledge] | None = None, *, emb
         owner=np.array(owner, dtype=np.int32),
         kind=np.array(kind, dtype=np.uint8),
         weights=np.array(BASE),
+        calibration=np.array(BASE_CALIBRATION),
         vectors=vectors,
     )
-    weights = _weigh(untrained, lessons[-MOST_WEIGHED:], anchored, embed)
-    return Answerer(entries, untrained.index, untrained.owner, untrained.kind, weights, vectors)
+    weights, calibration = _weigh(untrained, lessons[-MOST_WEIGHED:], anchored, embed)
+    return replace(untrained, weights=weights, calibration=calibration)
 
 
 def _agreed(examples: Examples) -> list[_Lesson]:
@@ -120,12 +125,12 @@ def _agreed(examples: Examples) -> list[_Lesson]:
 
 def _weigh(
     answerer: Answerer, lessons: Sequence[_Lesson], anchored: dict[int, list[int]], embed: Embed | None
-) -> Floats:
+) -> tuple[Floats, Floats]:
     """The weights under which the right answers are most probable, never far from `BASE` for want of evidence."""
     vectors = None
     if embed is not None and lessons:
         vectors = np.asarray(embed([lesson.asked.question for lesson in lessons]), dtype=np.float32)
-    learned = []
+    learned, calibrated = [], []
     for script, start in enumerate(BASE):
         base = np.array(start)
         tables, targets, denied = [], [], []
@@ -150,37 +155,64 @@ def _weigh(
             tables.append(table)
             targets.append(NEAREST if place is None else int(np.flatnonzero(order == place)[0]))
             denied.append(lesson.truth.right is None)
-        learned.append(_newton(np.stack(tables), np.array(targets), np.array(denied), base) if tables else base)
-    return np.stack(learned)
+        calibration = np.array(BASE_CALIBRATION[script])
+        if tables:
+            stacked, right, wrong = np.stack(tables), np.array(targets), np.array(denied)
+            base = _newton(stacked, right, wrong, base)
+            calibration = _calibrate(_chances(stacked, base), right, wrong, calibration)
+        learned.append(base)
+        calibrated.append(calibration)
+    return np.stack(learned), np.stack(calibrated)
+
+
+def _chances(tables: Floats, weights: Floats) -> Floats:
+    """The probability of each alternative; rows of NaN are no alternative."""
+    logits = np.where(np.isnan(tables[:, :, 0]), -np.inf, np.nan_to_num(tables) @ weights)
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+
+
+def _calibrate(chances: Floats, targets: NDArray[np.int64], denied: NDArray[np.bool_], start: Floats) -> Floats:
+    """How sure to say one is, and from where on to answer: what would have scored best on questions never seen."""
+    best = chances[:, :-1].argmax(axis=1)
+    top = np.clip(chances[np.arange(len(best)), best], 1e-9, 1 - 1e-9)
+    right = (best == targets) & ~denied
+    odds = np.log(top / (1 - top))
+    line = start[:2].copy()
+    inputs = np.stack([np.ones(len(odds)), odds], axis=1)
+    for _ in range(_STEPS):
+        p = 1 / (1 + np.exp(-inputs @ line))
+        gradient = inputs.T @ (p - right) + STAY_NEAR_BASE * (line - start[:2])
+        curvature = (inputs * (p * (1 - p))[:, None]).T @ inputs + STAY_NEAR_BASE * np.eye(2)
+        line = line - np.linalg.solve(curvature, gradient)
+    line = np.round(np.array([line[0], np.clip(line[1], 0.2, 5.0)]), 4)
+    sure = 1 / (1 + np.exp(-inputs @ line))
+    deferred = np.where((targets == chances.shape[1] - 1) & ~denied, 1.0, DEFERRED)
+    levels = np.arange(0.2, 0.7, 0.01)
+    scored = [np.where(sure >= level, right, deferred).sum() - PULL * (level - start[2]) ** 2 for level in levels]
+    return np.append(line, round(float(levels[int(np.argmax(scored))]), 2))
 
 
 def _newton(tables: Floats, targets: NDArray[np.int64], denied: NDArray[np.bool_], base: Floats) -> Floats:
-    absent = np.isnan(tables[:, :, 0])
-    tables = np.nan_to_num(tables)
+    filled = np.nan_to_num(tables)
     rows = np.arange(len(tables))
 
-    def chances(weights: Floats) -> Floats:
-        logits = np.where(absent, -np.inf, tables @ weights)
-        logits -= logits.max(axis=1, keepdims=True)
-        odds = np.exp(logits)
-        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
-
     def loss(weights: Floats) -> float:
-        right = np.clip(chances(weights)[rows, targets], 1e-12, 1 - 1e-12)
+        right = np.clip(_chances(tables, weights)[rows, targets], 1e-12, 1 - 1e-12)
         surprise = np.where(denied, -np.log1p(-right), -np.log(right))
         return float(surprise.sum() + 0.5 * STAY_NEAR_BASE * ((weights - base) ** 2).sum())
 
     weights = base.copy()
     now = loss(weights)
     for _ in range(_STEPS):
-        p = chances(weights)
+        p = _chances(tables, weights)
         right = np.clip(p[rows, targets], 1e-12, 1 - 1e-12)
         # Of "not this one" the gradient is the other way round, as strongly as the model believed in it.
         pull = np.where(denied, -right / (1 - right), 1.0)
-        mean = np.einsum("nk,nkf->nf", p, tables)
-        gradient = (pull[:, None] * (mean - tables[rows, targets])).sum(axis=0) + STAY_NEAR_BASE * (weights - base)
+        mean = np.einsum("nk,nkf->nf", p, filled)
+        gradient = (pull[:, None] * (mean - filled[rows, targets])).sum(axis=0) + STAY_NEAR_BASE * (weights - base)
         strength = np.minimum(np.abs(pull), 1.0)
-        spread = np.einsum("n,nk,nkf,nkg->fg", strength, p, tables, tables, optimize=True)
+        spread = np.einsum("n,nk,nkf,nkg->fg", strength, p, filled, filled, optimize=True)
         curvature = spread - np.einsum("n,nf,ng->fg", strength, mean, mean) + STAY_NEAR_BASE * np.eye(len(base))
         step = np.linalg.solve(curvature, gradient)
         scale = 1.0

@@ -40,12 +40,12 @@
     if (about && about.source) {
       const tag = document.createElement("span");
       tag.className = "tag " + (about.source === "knowledge" ? "good" : "note");
-      tag.textContent = about.source === "knowledge" ? words.knowledge : words.model;
+      tag.textContent = { knowledge: words.knowledge, none: words.nobody }[about.source] || words.model;
       origin.append(tag, " ");
       if (about.source === "knowledge") {
         origin.append(fill(words.from, { title: about.title || "", sure: Math.round(100 * (about.confidence ?? 0)) }));
-      } else {
-        origin.append(fill(words.by, { model: about.upstream_model || about.model || "" }));
+      } else if (about.source === "model") {
+        origin.append(fill(words.by, { model: about.model || about.upstream_model || "" }));
       }
     }
     if (answer.done) {
@@ -53,7 +53,7 @@
         input: answer.usage?.prompt_tokens ?? "–",
         output: answer.usage?.completion_tokens ?? "–",
         seconds: ((about?.latency_ms ?? answer.elapsed_ms) / 1000).toFixed(2),
-        cost: about?.cost ?? "–",
+        cost: about?.model_cost ?? about?.cost ?? "–",
       }) + (answer.stopped ? " · " + words.stopped : "") + (answer.error ? " · " + answer.error : "");
       turn.querySelector(".marks").hidden = !answer.id;
     }

@@ -9,9 +9,9 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from ikkan.silicon.kernels import phases, team
+from ikkan.silicon.kernels import steps, team
 from ikkan.silicon.kernels.compiled import compiled, parallel
-from ikkan.silicon.kernels.pack import Float32, aligned
+from ikkan.silicon.kernels.packed import Float32, aligned
 
 BLOCK = 16
 """Positions whose keys stand side by side."""
@@ -68,8 +68,8 @@ def _store(
         for head in range(kv_heads):
             here = (row * kv_heads + head) * width
             there = (np.int64(slots[row]) * kv_heads + head) * context * width
-            phases.store_key(k + here, head_dim, keys + there, np.int64(positions[row]))
-            phases.store_value(v + here, head_dim, values + there, np.int64(positions[row]))
+            steps.store_key(k + here, head_dim, keys + there, np.int64(positions[row]))
+            steps.store_value(v + here, head_dim, values + there, np.int64(positions[row]))
 
 
 def store_keys_values(
@@ -110,30 +110,38 @@ def _attention(
     scale: np.float32,
     scratch: int,
     out: int,
+    runs: Any,
+    step: int,
 ) -> None:
+    stride = 4 * heads * head_dim
+    units = heads * steps.find_runs(n, slots, runs)
+    chunk = steps.attend_chunk(units, heads, threads)
     for thread in prange(threads):
-        stride = 4 * heads * head_dim
-        phases.attend(
-            thread,
-            threads,
-            n,
-            q,
-            stride,
-            heads,
-            kv_heads,
-            head_dim,
-            keys,
-            values,
-            context,
-            slots,
-            positions,
-            scale,
-            scratch,
-            out,
-            stride,
-            0,
-            0,
-        )
+        mine = scratch + thread * steps.scratch_bytes(context)
+        unit = team.take(step, chunk)
+        while unit < units:
+            steps.attend(
+                unit,
+                min(unit + chunk, units),
+                runs,
+                q,
+                stride,
+                heads,
+                kv_heads,
+                head_dim,
+                keys,
+                values,
+                context,
+                slots,
+                positions,
+                scale,
+                mine,
+                out,
+                stride,
+                0,
+                0,
+            )
+            unit = team.take(step, chunk)
 
 
 def attention(
@@ -151,7 +159,8 @@ def attention(
     q = np.ascontiguousarray(q, dtype=np.float32)
     out = np.empty_like(q)
     with team.LOCK, team.of(team.get_threads()) as threads:
-        scratch = aligned(threads * phases.scratch_bytes(cache.context))
+        step = aligned(team.STEP_WORDS, np.int64, zero=True)
+        scratch = aligned(threads * steps.scratch_bytes(cache.context))
         _attention(
             threads,
             n,
@@ -167,6 +176,8 @@ def attention(
             np.float32(scale),
             scratch.ctypes.data,
             out.ctypes.data,
+            np.empty(n + 1, dtype=np.int64),
+            step.ctypes.data,
         )
     return out
 

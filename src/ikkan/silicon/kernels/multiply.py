@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from ikkan.silicon.kernels import phases, team
+from ikkan.silicon.kernels import steps, team
 from ikkan.silicon.kernels.compiled import parallel
-from ikkan.silicon.kernels.formats import Q4_0
-from ikkan.silicon.kernels.pack import Float32, PackedMatrix, aligned
+from ikkan.silicon.kernels.formats import F16, TILE_ROWS
+from ikkan.silicon.kernels.packed import Float32, PackedMatrix, aligned
 from ikkan.silicon.kernels.tiles import PATHS, available_paths
 
 _chosen = [PATHS.index(available_paths()[0])]
@@ -45,12 +45,27 @@ def _matmul(
     ready: int,
     ready_stride: int,
     out: int,
-    counter: int,
+    counters: int,
 ) -> None:
-    for thread in prange(threads):
-        phases.quantize(thread, threads, n, cols, x, x_stride, ready, ready_stride, code > Q4_0 + 2)
-        team.barrier(counter, 0, threads)
-        phases.matmul(path, thread, threads, code, data, rows, cols, n, ready, ready_stride, out, 4 * rows, 0, 0)
+    for _ in prange(threads):
+        floats = 1 if code >= F16 else 0
+        units = n * steps.groups_of(cols, floats)
+        chunk = max(1, units // (4 * threads))
+        unit = team.take(counters, chunk)
+        while unit < units:
+            last = min(unit + chunk, units)
+            steps.quantize(unit, last, cols, x, x_stride, ready, ready_stride, floats)
+            team.finish(counters, last - unit)
+            unit = team.take(counters, chunk)
+        team.wait(counters, units)
+        following = counters + 8 * team.STEP_WORDS
+        units = (rows + TILE_ROWS - 1) // TILE_ROWS
+        chunk = max(1, units // (8 * threads))
+        unit = team.take(following, chunk)
+        while unit < units:
+            last = min(unit + chunk, units)
+            steps.matmul(unit, last, path, code, data, rows, cols, n, ready, ready_stride, out, 4 * rows, 0, 0)
+            unit = team.take(following, chunk)
 
 
 def matmul(x: Float32, w: PackedMatrix, out: Float32 | None = None) -> Float32:
@@ -59,7 +74,7 @@ def matmul(x: Float32, w: PackedMatrix, out: Float32 | None = None) -> Float32:
     Each result row depends on its own row of `x` only, bit for bit, whatever `n`, the path or the threads. With
     quantised weights the activations are rounded to 15 bits per 32 inputs; with F16 and F32 nothing is rounded.
 
-    >>> from ikkan.silicon.kernels.pack import pack_f32
+    >>> from ikkan.silicon.kernels.packed import pack_f32
     >>> matmul(np.float32([[1, 2]]), pack_f32(np.float32([[3, 4], [5, 6], [7, 8]]))).tolist()
     [[11.0, 17.0, 23.0]]
     """
@@ -73,7 +88,7 @@ def matmul(x: Float32, w: PackedMatrix, out: Float32 | None = None) -> Float32:
         return out
     stride = w.kind.activation_bytes(w.cols)
     ready = aligned(n * stride)
-    counter = aligned(8, np.int64, zero=True)
+    counters = aligned(2 * team.STEP_WORDS, np.int64, zero=True)
     with team.LOCK, team.of(team.get_threads()) as threads:
         _matmul(
             threads,
@@ -88,6 +103,6 @@ def matmul(x: Float32, w: PackedMatrix, out: Float32 | None = None) -> Float32:
             ready.ctypes.data,
             stride,
             out.ctypes.data,
-            counter.ctypes.data,
+            counters.ctypes.data,
         )
     return out

@@ -1,0 +1,34 @@
+"""Assistant: questions answered from the company's own knowledge when sure, else by the model; corrections make it better.
+
+Lives here: the knowledge, the ranking that finds an answer in it, the upstream `assistant`, the chat page, and the
+learnable `assistant.answer`.
+May not enter: other apps (contract "Rooms are stacked"); torch and kernels (contracts "Tensors stay below the cloud",
+"The gateway never loads kernels").
+Begin at `service.py`; `learn/` is what the flywheel may train.
+"""
+
+from __future__ import annotations
+
+from ikkan.apps.assistant import pages, routes, store
+from ikkan.apps.assistant.learn import AnswerLearnable
+from ikkan.apps.assistant.service import AssistantUpstream, KnowledgeService
+from ikkan.cloud.values import LOCAL_TENANT
+from ikkan.kit import App, Parts
+
+__all__ = ["app"]
+
+
+def app(parts: Parts) -> App:
+    """What the house needs to know of this app."""
+    knowledge = KnowledgeService(parts.database, parts.registry, parts.artifacts, tenant_id=LOCAL_TENANT)
+    return App(
+        name="assistant",
+        title={"ja": "アシスタント", "en": "Assistant"},
+        erases=store.forget,
+        api=routes.api(parts, knowledge),
+        pages=pages.pages(parts, knowledge),
+        upstreams=(AssistantUpstream(knowledge, parts.cloud.pipeline, parts.database),),
+        learns=(AnswerLearnable(knowledge.known, tenant_id=LOCAL_TENANT),),
+        templates="ikkan.apps.assistant",
+        words=pages.WORDS,
+    )

@@ -1,0 +1,137 @@
+"""The engine's process: a model file in, the OpenAI wire on a port out."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ikkan.engine.embedder import Embedder
+from ikkan.engine.engine import Engine
+from ikkan.engine.server import create_app
+from ikkan.engine.values import Lease
+from ikkan.ground import asgi
+from ikkan.ground.errors import BadInput
+from ikkan.models.checkpoint import open_checkpoint
+from ikkan.models.values import DecoderConfig, EncoderConfig
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    model_path: Path,
+    *,
+    host: str,
+    port: int,
+    threads: int,
+    embedder_path: Path | None = None,
+    names: Sequence[str] = (),
+    embedder_names: Sequence[str] = (),
+    context_tokens: int = 2048,
+    max_batch: int = 8,
+    max_waiting: int = 64,
+    kv_bytes: int | None = None,
+    lease: Lease | None = None,
+) -> None:
+    """Load a model and answer until SIGTERM or SIGINT.
+
+    The port opens when everything is loaded and warm: whoever can connect is answered at once.
+
+    Args:
+        model_path: a chat model.
+        host: the address to listen on.
+        port: where to listen.
+        threads: threads to compute with.
+        embedder_path: an embedding model to serve beside it.
+        names: what the chat model answers to; the first is what answers call it. Its file's name if none is given.
+        embedder_names: likewise for the embedding model; `default-embed` if none is given.
+        context_tokens: longest conversation; at most what the model was trained for.
+        max_batch: answers computed at the same time.
+        max_waiting: answers that may wait for their turn.
+        kv_bytes: memory for conversations; fewer are answered at the same time where they would take more.
+        lease: held while answers are computed.
+
+    Raises:
+        BadFile: a model cannot be read.
+        BadInput: a file holds a model of the other kind.
+    """
+    started_s = time.monotonic()
+    engine = load_engine(
+        model_path,
+        threads=threads,
+        context_tokens=context_tokens,
+        max_batch=max_batch,
+        max_waiting=max_waiting,
+        kv_bytes=kv_bytes,
+        lease=lease,
+    )
+    engine.start()
+    engine.warm_up()
+    embedder = None
+    if embedder_path is not None:
+        embedder = load_embedder(embedder_path)
+        embedder.warm_up(engine)
+    gc.collect()
+    known, known_embedder = list(names) or [model_path.stem], list(embedder_names) or ["default-embed"]
+    app = create_app(
+        engine,
+        embedder,
+        known[0],
+        known[1:],
+        embedder_name=known_embedder[0],
+        embedder_aliases=known_embedder[1:],
+    )
+    status = engine.status()
+    facts = {"model": known[0], "slots": status.slots, "context_tokens": status.context_tokens}
+    log.info("engine is ready", extra={**facts, "after_s": round(time.monotonic() - started_s, 2)})
+
+    async def stop() -> None:
+        engine.stop()
+
+    asgi.serve(app, host=host, port=port, on_stop=stop)
+
+
+def load_engine(
+    model_path: Path,
+    *,
+    threads: int,
+    context_tokens: int = 2048,
+    max_batch: int = 8,
+    max_waiting: int = 64,
+    kv_bytes: int | None = None,
+    lease: Lease | None = None,
+) -> Engine:
+    """An engine around the model in a file. The file is unmapped again; `start` is the caller's."""
+    from ikkan.models.families import load_decoder  # kernels: not before somebody serves
+
+    with open_checkpoint(model_path) as checkpoint:
+        config = checkpoint.config
+        if not isinstance(config, DecoderConfig):
+            raise BadInput(f"{model_path.name} is no chat model but a {config.family} encoder", hint="--embedder FILE")
+        tokenizer, template = checkpoint.tokenizer, checkpoint.chat_template
+        decoder = load_decoder(checkpoint, threads=threads)
+    context_tokens = min(context_tokens, config.context)
+    if kv_bytes is not None:
+        per_slot = decoder.new_cache(1, context_tokens).bytes
+        max_batch = max(1, min(max_batch, kv_bytes // per_slot))
+    return Engine(
+        decoder,
+        tokenizer,
+        template,
+        max_batch=max_batch,
+        context_tokens=context_tokens,
+        max_waiting=max_waiting,
+        lease=lease,
+    )
+
+
+def load_embedder(embedder_path: Path) -> Embedder:
+    """The embedding model in a file or folder."""
+    from ikkan.models.families import load_encoder
+
+    with open_checkpoint(embedder_path) as checkpoint:
+        if not isinstance(checkpoint.config, EncoderConfig):
+            raise BadInput(f"{embedder_path.name} is no embedding model", hint="serve it as the chat model")
+        return Embedder(load_encoder(checkpoint), checkpoint.tokenizer)

@@ -1,0 +1,76 @@
+"""A wheel over a fake learnable: events in memory, decisions in a real database of each kind."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ikkan.flywheel import Flywheel, Terms
+from ikkan.flywheel.fakes import ANSWERED, FakeLearnable
+from ikkan.ground.artifacts import ArtifactStore
+from ikkan.ground.clock import FakeClock
+from ikkan.ground.db import Database
+from ikkan.ground.events import NewEvent
+from ikkan.ground.fakes import FakeEvents
+from ikkan.ground.ids import SubjectId, TenantId
+from ikkan.models.registry import Registry
+
+NAME = "fake.answer"
+TENANT = TenantId("local")
+
+
+@dataclass
+class Wheel:
+    """Everything a test of the wheel touches."""
+
+    flywheel: Flywheel
+    clock: FakeClock
+    events: FakeEvents
+    registry: Registry
+    artifacts: ArtifactStore
+    database: Database
+    learnable: FakeLearnable
+    told: list[NewEvent] = field(default_factory=list)
+    said: int = 0
+
+    def happen(
+        self, n: int, *, seed: int = 0, people: int = 20, topics: int = 5, own: bool = False, **fixed: Any
+    ) -> None:
+        """`n` people's questions with their right answers; each topic has one, except where `fixed` says otherwise."""
+        rng = random.Random(seed)
+        for _ in range(n):
+            self.clock.advance(timedelta(hours=1).total_seconds())
+            self.said += 1
+            topic = f"topic-{rng.randrange(topics)}"
+            text = "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=24))
+            payload = {"id": f"e{self.said}", "topic": topic, "text": text, "right": f"right-{topic}", "own": own}
+            payload["slice"] = rng.choice(("ja", "en"))
+            who = SubjectId(f"person-{rng.randrange(people)}")
+            self.events.append(NewEvent(ANSWERED, 1, TENANT, who, self.clock.now(), "service", payload | fixed))
+        self.clock.advance(1)
+
+
+class _Book:
+    def __init__(self, told: list[NewEvent]) -> None:
+        self._told = told
+
+    def append(self, connection: Any, *events: NewEvent) -> list[Any]:
+        self._told.extend(events)
+        return []
+
+
+@pytest.fixture
+def wheel(database: Database, clock: FakeClock, tmp_path: Path) -> Wheel:
+    return make_wheel(database, clock, tmp_path, FakeLearnable(NAME))
+
+
+def make_wheel(database: Database, clock: FakeClock, folder: Path, learnable: FakeLearnable) -> Wheel:
+    events, registry = FakeEvents(clock), Registry(database, clock)
+    artifacts, told = ArtifactStore(folder / "artifacts"), []  # type: ignore[var-annotated]
+    flywheel = Flywheel(database, events, registry, artifacts, [learnable], clock, log=_Book(told), terms=Terms())
+    return Wheel(flywheel, clock, events, registry, artifacts, database, learnable, told)
