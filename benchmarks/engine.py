@@ -51,7 +51,8 @@ def ikkan(model: Path, threads: int) -> tuple[str, Run]:
     from ikkan.models.checkpoint import open_checkpoint
     from ikkan.models.families import load_decoder
 
-    decoder = load_decoder(open_checkpoint(model), threads=threads)
+    with open_checkpoint(model) as checkpoint:
+        decoder = load_decoder(checkpoint, threads=threads)
     cache = decoder.new_cache(1, max(PREFILLS) + ANSWER)
 
     def run(prompt: list[int], answer: int) -> tuple[float, float]:
@@ -225,14 +226,20 @@ def machine() -> str:
 
 
 def default_model() -> Path:
+    """The sample model, in the first store that `make test` or `make up` filled."""
     from ikkan.models.store import ModelStore
 
-    return ModelStore(ROOT / ".ikkan" / "models", hf_endpoint="").resolve("default")
+    given = os.environ.get("IKKAN_TEST_MODELS")  # noqa: TID251 - set by `make bench`
+    homes = [ROOT / ".cache" / "test-home", ROOT / ".ikkan", Path.home() / ".ikkan"]
+    for root in [Path(given)] if given else [home / "models" for home in homes]:
+        if "smollm2-135m-instruct" in {stored.name for stored in ModelStore(root).list()}:
+            return ModelStore(root).resolve("smollm2-135m-instruct")
+    sys.exit("the sample model is not here; `make test-setup` fetches it, or name a file with --model")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, help="a GGUF file (default: the workspace's default model)")
+    parser.add_argument("--model", type=Path, help="a GGUF file (default: the sample model)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path, help="append the lines to this file as well")

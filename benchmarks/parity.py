@@ -1,6 +1,6 @@
 """How closely the decoder agrees with `transformers` on the same weights, token by token.
 
-    .venv/bin/python benchmarks/parity.py MODEL.gguf [--json FILE]
+    .venv/bin/python benchmarks/parity.py [MODEL.gguf] [--json FILE]
 
 The reference dequantises the same GGUF to float32 and reads mixed text (`parity_text.json`: prose, code, Japanese, a
 chat) with teacher forcing. It runs in a process of its own and its log-probabilities are kept under
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import platform
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -119,7 +118,7 @@ def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
+    parser.add_argument("model", type=Path, nargs="?", help="a GGUF file (default: the sample model)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, help="append the lines to this file as well")
     parser.add_argument("--write-reference", type=Path, help=argparse.SUPPRESS)
@@ -128,11 +127,14 @@ def main() -> None:
         write_reference(arguments.model, arguments.write_reference)
         return
 
+    from engine import default_model, machine  # the benchmark beside this one
     from ikkan.models.checkpoint import open_checkpoint
     from ikkan.models.families import load_decoder
 
-    expected = reference(arguments.model)
-    decoder = load_decoder(open_checkpoint(arguments.model), threads=arguments.threads)
+    model = arguments.model or default_model()
+    expected = reference(model)
+    with open_checkpoint(model) as checkpoint:
+        decoder = load_decoder(checkpoint, threads=arguments.threads)
     found = asdict(measure(decoder, expected))
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True)
     units = {"tokens": "tokens", "top1": "share", "mean_kl": "nats", "max_kl": "nats"}
@@ -142,9 +144,9 @@ def main() -> None:
                 "metric": f"parity.{metric}",
                 "unit": units.get(metric, "logits"),
                 "value": value,
-                "model": arguments.model.name,
+                "model": model.name,
                 "commit": commit.stdout.strip(),
-                "machine": platform.processor() or platform.machine(),
+                "machine": machine(),
             }
         )
         print(line)

@@ -66,12 +66,14 @@ def main() -> None:
     for question, right in CORRECTIONS:
         before = ask(client, question)
         print(f"   Q {question}\n   A {before.choices[0].message.content[:100]!r}")
-        feedback(given.url, given.key, {"id": before.id, "kind": "edit", "before": before.choices[0].message.content, "after": right})
+        said = before.choices[0].message.content
+        feedback(given.url, given.key, {"id": before.id, "kind": "edit", "before": said, "after": right})
 
     print("6. turning the wheel …")
     decision = ikkan(given.ikkan, "flywheel", "run", "assistant.answer", "--json")
     print(f"   {decision['decision']}: {decision['reason']}")
-    print(f"   gain {decision['gain']:+.3f}, 95 % interval [{decision['lower']:+.3f}, {decision['upper']:+.3f}], n = {decision['n']}")
+    if decision["gain"] is not None:
+        print(f"   gain {decision['gain']:+.3f}, 95 % interval [{decision['lower']:+.3f}, {decision['upper']:+.3f}]")
     for question, _ in CORRECTIONS:
         after = ask(client, question)
         print(f"   Q {question}\n   A {after.choices[0].message.content[:100]!r}")

@@ -27,6 +27,7 @@ from starlette.staticfiles import StaticFiles
 import ikkan.apps
 from ikkan import __version__, console
 from ikkan.cloud.assembly import Cloud, assemble
+from ikkan.cloud.directory import ANY_MODEL
 from ikkan.cloud.door import is_at_this_machine
 from ikkan.cloud.values import ADMIN, LOCAL_TENANT, USER
 from ikkan.console.desk import Desk, Measurements
@@ -40,6 +41,7 @@ from ikkan.ground.errors import IkkanError, NotAuthenticated, NotFound
 from ikkan.ground.eventlog import EventLog, Keys
 from ikkan.ground.ids import KeyId, SubjectId, TenantId
 from ikkan.ground.jobs import JobContext, Jobs
+from ikkan.ground.money import Price
 from ikkan.ground.processes import request_restart
 from ikkan.ground.settings import Settings, load_settings
 from ikkan.kit import App, Frame, Parts, Place, Session, SessionKeeper, Words
@@ -56,6 +58,10 @@ DEFAULTS = (("default", "smollm2-135m-instruct"), ("default-embed", "all-minilm-
 
 ENGINE = "local"
 """What the router calls our own engine."""
+
+ENGINE_PRICE = Price("JPY", input_micros=4_000_000, cached_micros=400_000, output_micros=20_000_000)
+"""What our own engine's work is billed at until somebody sets a price: 4, 0.4 and 20 JPY per million tokens. Power alone
+is about 1 JPY per million output tokens on two cores; the rest stands for the machine. A house price, not a measurement."""
 
 
 # ---- settings -------------------------------------------------------------------------------------------------------------
@@ -188,6 +194,7 @@ def asgi(platform: Platform) -> Starlette:
         frame.add_place(place)
     routes: list[BaseRoute] = [
         Route("/health", _health(platform)),
+        Route("/health/gateway", _alive),
         *platform.cloud.routes(),
         Route("/mcp", _reserved),
         *_static(platform),
@@ -356,8 +363,9 @@ def _prepare_cloud(platform: Platform) -> None:
     platform.cloud.service.prepare(
         upstreams={ENGINE: f"{platform.settings.engine_url}/v1"},
         aliases={chat: [f"{ENGINE}/{chat}"], embedder: [f"{ENGINE}/{embedder}"]},
-        free=[],
     )
+    if (ENGINE, ANY_MODEL) not in {(row.upstream, row.model) for row in platform.cloud.service.prices()}:
+        platform.cloud.service.set_price(ENGINE, ANY_MODEL, ENGINE_PRICE)
 
 
 def _register_jobs(platform: Platform) -> None:
@@ -517,11 +525,18 @@ def _vendor_folder(settings: Settings) -> Path:
 
 def _health(platform: Platform) -> Callable[[Request], Any]:
     async def health(request: Request) -> JSONResponse:
-        upstreams = await platform.cloud.router.health()
-        told = {name: state.ok for name, state in upstreams.items()}
-        return JSONResponse({"ready": True, "version": __version__, "upstreams": told})
+        upstreams = {name: state.ok for name, state in (await platform.cloud.router.health()).items()}
+        # Our own engine is part of the house, if it has a model to serve; other upstreams are others' business.
+        engine_expected = bool(engine_models(platform.settings)[0])
+        ready = upstreams.get(ENGINE, False) or not engine_expected
+        told = {"ready": ready, "version": __version__, "upstreams": upstreams}
+        return JSONResponse(told, status_code=200 if ready else 503)
 
     return health
+
+
+async def _alive(request: Request) -> JSONResponse:
+    return JSONResponse({"alive": True})
 
 
 async def _reserved(request: Request) -> Response:

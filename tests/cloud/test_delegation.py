@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import pytest
 from openai import AsyncOpenAI
 
 from ikkan.cloud.assembly import Cloud
@@ -13,6 +15,13 @@ from ikkan.cloud.pipeline import DELEGATED_TO, Pipeline
 from ikkan.cloud.upstreams.fakes import FakeUpstream
 from ikkan.cloud.values import ChatChunk, ChatRequest, new_request_id, text_chunk
 from ikkan.ground.eventlog import EventLog
+
+
+@pytest.fixture
+def database_url(_fresh_sqlite: Callable[[Path], Any], tmp_path: Path) -> Iterator[str]:
+    """One kind of database is enough here: nothing in this file is about how rows are kept."""
+    with _fresh_sqlite(tmp_path) as url:
+        yield url
 
 
 @dataclass

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import aiohttp
 import pytest
 
 from ikkan.cloud.assembly import Cloud
+from ikkan.cloud.events import Feedback
+from ikkan.cloud.feedback import check
+from ikkan.ground.errors import BadInput
 from ikkan.ground.eventlog import EventLog
 from ikkan.ground.ids import TenantId
 
@@ -74,6 +78,7 @@ async def test_feedback_is_the_person_the_answer_was_for_unless_they_say_otherwi
         ({"kind": "applause"}, "kind"),
         ({"kind": "thumb"}, "value"),
         ({"kind": "thumb", "value": 2}, "value"),
+        ({"kind": "thumb", "value": math.nan}, "value"),
         ({"kind": "rating", "value": 0}, "value"),
         ({"kind": "rating", "value": 5.5}, "value"),
         ({"kind": "edit", "before": "x"}, "after"),
@@ -81,16 +86,19 @@ async def test_feedback_is_the_person_the_answer_was_for_unless_they_say_otherwi
         ({"kind": "choice"}, "knowledge_id"),
         ({"kind": "comment", "comment": ""}, "comment"),
         ({"kind": "comment", "comment": "x" * 200_001}, "comment"),
-        ({"kind": "thumb", "value": "up"}, "value"),
-        ({}, "kind"),
     ],
 )
-async def test_feedback_that_says_nothing_is_refused(
-    url: str, events: EventLog, said: dict[str, Any], param: str
-) -> None:
+def test_feedback_that_says_nothing_is_refused(said: dict[str, Any], param: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        check(Feedback("chatcmpl-1", **said))
+    assert caught.value.facts["param"] == param
+
+
+async def test_a_refusal_reaches_the_client_and_records_nothing(url: str, events: EventLog) -> None:
     answer_id = await ask(url)
-    status, reply = await give(url, id=answer_id, **said)
-    assert (status, reply["error"]["param"]) == (400, param)
+    for said, param in (({"kind": "thumb", "value": "up"}, "value"), ({}, "kind"), ({"kind": "edit"}, "after")):
+        status, reply = await give(url, id=answer_id, **said)
+        assert (status, reply["error"]["param"]) == (400, param)
     assert events.count("FeedbackGiven") == 0
 
 

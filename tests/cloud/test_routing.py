@@ -80,6 +80,21 @@ async def test_the_next_target_answers_when_the_first_cannot(
     assert cloud.service.audit().is_sound
 
 
+async def test_a_stream_that_breaks_off_before_its_first_word_goes_to_the_next(
+    cloud: Cloud, fake: FakeUpstream, vendors: Start
+) -> None:
+    vendor = await vendors(FakeUpstream())
+    vendor.raw, vendor.cut_raw = b'data: {"model":"x","choices":[{"index":0,"delta":{"role":"assistant"}}]}\n\n', True
+    cloud.service.add_upstream("vendor", vendor.url)
+    cloud.service.set_alias("default", "vendor/m,fake/fake")
+    request = ChatRequest("default", QUESTION, stream=True)
+    answer = [chunk async for chunk in cloud.pipeline.chat(request.principal, request)]
+    assert "".join(chunk.text for chunk in answer) == "The quick brown fox."
+    assert answer[-1].facts["upstream_model"] == "fake"
+    assert len(vendor.bodies) == 1
+    await cloud.close()
+
+
 async def test_once_a_word_was_sent_no_other_upstream_goes_on(cloud: Cloud, fake: FakeUpstream) -> None:
     cloud.router.register("cut", FakeUpstream("cut", offered=["other"], cut_after=1), models=["other"])
     cloud.service.set_alias("default", "cut/other,fake/fake")

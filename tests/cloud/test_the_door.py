@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -16,6 +18,13 @@ from ikkan.ground.errors import NotAuthenticated
 from ikkan.ground.eventlog import EventLog, Keys
 
 HOME = {"host": "127.0.0.1:8700"}
+
+
+@pytest.fixture
+def database_url(_fresh_sqlite: Callable[[Path], Any], tmp_path: Path) -> Iterator[str]:
+    """One kind of database is enough here: nothing in this file is about how rows are kept."""
+    with _fresh_sqlite(tmp_path) as url:
+        yield url
 
 
 @pytest.mark.parametrize(

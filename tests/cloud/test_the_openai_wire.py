@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 from array import array
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -19,6 +21,13 @@ from ikkan.cloud.upstreams.fakes import FakeUpstream
 from ikkan.ground.errors import Internal, RateLimited
 
 QUESTION: Any = [{"role": "user", "content": "What jumps?"}]
+
+
+@pytest.fixture
+def database_url(_fresh_sqlite: Callable[[Path], Any], tmp_path: Path) -> Iterator[str]:
+    """One kind of database is enough here: nothing in this file is about how rows are kept."""
+    with _fresh_sqlite(tmp_path) as url:
+        yield url
 
 
 async def test_models_are_listed_and_found_by_ids_with_slashes(client: AsyncOpenAI, cloud: Cloud) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from queue import Queue
 from typing import Any
 
 import numpy as np
@@ -39,11 +40,14 @@ class Heard:
 
     def __init__(self) -> None:
         self.pieces: list[tuple[int, Piece]] = []
-        self.ended = threading.Semaphore(0)
+        self._came: Queue[Piece] = Queue()
 
     def __call__(self, number: int, piece: Piece) -> None:
         self.pieces.append((number, piece))
-        self.ended.release(int(piece.is_last))
+        self._came.put(piece)
+
+    def wait_for_the_end(self) -> Piece:
+        return next(piece for piece in iter(lambda: self._came.get(timeout=20), None) if piece.is_last)
 
     def text(self, number: int = 0) -> str:
         return "".join(piece.text for told, piece in self.pieces if told == number)
@@ -146,7 +150,7 @@ def test_the_processor_is_held_while_answers_run_and_let_go_after() -> None:
     engine.start()
     assert not lease.held
     engine.submit([asked("a", 50), asked("b", 50)], heard)
-    assert heard.ended.acquire(timeout=20) and heard.ended.acquire(timeout=20)
+    assert [heard.wait_for_the_end().finish for _ in range(2)] == ["length", "length"]
     engine.call(lambda: None).result(20)
     engine.stop()
     assert not lease.held
@@ -216,6 +220,18 @@ def test_the_slot_that_was_left_longest_ago_is_overwritten() -> None:
     found = slots.take([2, 2, 9, 9], salt="")
     assert found is not None and (found.slot, found.cached_tokens) == (2, 3)
     assert slots.in_use == 2
+
+
+def test_a_conversation_is_not_overwritten_for_the_few_words_it_shares_with_another() -> None:
+    slots = Slots(2)
+    system, long = [1, 2, 3], [1, 2, 3, *range(10, 40)]
+    assert slots.take(long, salt="") is not None
+    slots.leave(0, long, salt="")
+    found = slots.take([*system, 50, 51], salt="")
+    assert found is not None and (found.slot, found.cached_tokens) == (1, 0)
+    slots.leave(1, [*system, 50, 51], salt="")
+    found = slots.take([*long, 60], salt="")
+    assert found is not None and (found.slot, found.cached_tokens) == (0, len(long))
 
 
 def test_a_slot_in_use_is_never_given_away() -> None:

@@ -93,7 +93,8 @@ def start(home: Path, models: Path) -> Running:
         **{name: value for name, value in os.environ.items() if not name.startswith("IKKAN_")},
         "IKKAN_HOME": str(home),
         "IKKAN_PORT": str(port),
-        "IKKAN_LANGUAGE": "auto",
+        # Kernels compiled once serve every home of the tests.
+        "NUMBA_CACHE_DIR": str(models.parent / "cache" / "numba"),
     }
     (home / "logs").mkdir(exist_ok=True)
     with (home / "logs" / "up.txt").open("ab") as log:

@@ -6,7 +6,6 @@ import json
 import socket
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
@@ -89,11 +88,12 @@ def running(settings: Settings) -> dict[str, Any]:
     state = read_state(settings.run_dir)
     if state is None:
         return {"running": False, "home": str(settings.home), "url": settings.base_url, "processes": {}}
+    health: Mapping[str, Any] = {"ready": False}
     try:
         with urllib.request.urlopen(f"{settings.base_url}/health", timeout=5) as reply:
-            health: Mapping[str, Any] = json.loads(reply.read())
-    except (urllib.error.URLError, OSError, ValueError):
-        health = {"ready": False}
+            health = json.loads(reply.read())
+    except (OSError, ValueError):
+        pass  # not ready, or not there: the processes below say more
     return {
         "running": True,
         "home": str(settings.home),
@@ -120,7 +120,7 @@ def _specs(settings: Settings) -> list[ProcessSpec]:
     engine = [*me, "engine", "serve", chat, "--port", str(engine_port)] + (["--embedder", embedder] if embedder else [])
     specs = [
         ProcessSpec("engine", engine, environ, f"{engine_url}/health", logs / "engine.log"),
-        ProcessSpec("gateway", [*me, "serve"], environ, f"{settings.base_url}/health", logs / "gateway.log"),
+        ProcessSpec("gateway", [*me, "serve"], environ, f"{settings.base_url}/health/gateway", logs / "gateway.log"),
         ProcessSpec("worker", [*me, "worker"], environ, None, logs / "worker.log"),
     ]
     return specs if chat else specs[1:]

@@ -64,7 +64,8 @@ class Cloud:
         swept = 0
         while True:
             with self.database.transaction() as connection:
-                found = self.ledger.sweep(connection, before=before)
+                # Beside working gateways one at a time: many budgets locked at once could wait for theirs in a ring.
+                found = self.ledger.sweep(connection, before=before, limit=200 if alone else 1)
             swept += found
             if not found:
                 break

@@ -238,6 +238,8 @@ class Pipeline:
                 if run.began or run.held or run.attempt == len(run.targets):
                     raise
                 log.info("the next upstream is asked", extra={"code": error.code, "request_id": run.request.request_id})
+                run.usage, run.upstream_model = None, None
+                run.facts.clear()
                 await self._open_attempt(run, instead_of=error.code)
 
     async def _settle(self, run: _Run) -> None:
@@ -262,6 +264,7 @@ class Pipeline:
         asked = replace(request, model=target.model, body=self._body(run))
         upstream = target.upstream
         chunks = upstream.chat(asked) if isinstance(asked, ChatRequest) else upstream.complete(asked)
+        early: list[ChatChunk] = []  # pieces that say nothing yet: until one does, another upstream may still answer
         try:
             while True:
                 began = time.perf_counter()
@@ -276,9 +279,15 @@ class Pipeline:
                     continue
                 if relayed.finish_reason is not None or not request.stream:
                     run.held.append(relayed)
+                elif not run.began and not (relayed.text or relayed.units or relayed.facts):
+                    early.append(relayed)
                 else:
                     run.began = True
+                    for waiting in early:
+                        yield waiting
+                    early.clear()
                     yield relayed
+            run.held[:0] = early
         finally:
             await _close(chunks)
 

@@ -17,6 +17,7 @@ from ikkan.cloud.values import LOCAL_TENANT
 from ikkan.flywheel.service import Flywheel
 from ikkan.ground.clock import Clock
 from ikkan.ground.db import Database
+from ikkan.ground.errors import IkkanError
 from ikkan.ground.eventlog import EventLog
 from ikkan.ground.ids import JobId, TenantId
 from ikkan.ground.jobs import Jobs, JobStatus
@@ -100,6 +101,11 @@ def size(count: int) -> str:
     return f"{count} B"
 
 
+def told(error: IkkanError) -> str:
+    """An error as one line on a page that stays as it is."""
+    return f"{error.message} – {error.hint}" if error.hint else error.message
+
+
 async def form_of(request: Request) -> Mapping[str, str]:
     """The submitted form as plain strings."""
     return {name: str(value).strip() for name, value in (await request.form()).items()}
@@ -121,7 +127,7 @@ class JobView:
 
     @classmethod
     def of(cls, status: JobStatus, poll: str) -> JobView:
-        error = f"{status.error.message} {status.error.hint}".strip() if status.error else ""
+        error = told(status.error) if status.error else ""
         if status.state == "cancelled":
             error = error or "cancelled"
         percent = round(100 * min(max(status.progress, 0.0), 1.0))

@@ -22,7 +22,9 @@ def routes(desk: Desk) -> list[BaseRoute]:
     frame = desk.frame
 
     async def ask(request: Request) -> Response:
-        return frame.render(request, "console/sign_in.html", next=own_path(request.query_params.get("next", "/")), wrong=False)
+        return frame.render(
+            request, "console/sign_in.html", next=own_path(request.query_params.get("next", "/")), wrong=False
+        )
 
     async def sign_in(request: Request) -> Response:
         # Whoever signs in has no session to bind a token to; the browser says which site the form came from.

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Route
 from ikkan.console.desk import Desk, local_time
 from ikkan.ground.ids import TenantId
 
-SHOWN = 100
+SHOWN = 50
 
 
 def routes(desk: Desk) -> list[BaseRoute]:

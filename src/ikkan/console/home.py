@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from ikkan.cloud.values import ChatRequest, Principal
 from ikkan.console import store
-from ikkan.console.desk import DEFAULT, Desk, form_of, local_time, money, visible_tenant
+from ikkan.console.desk import DEFAULT, Desk, form_of, local_time, money, told, visible_tenant
 from ikkan.console.models import PULL, note, think_with
 from ikkan.ground.errors import BadInput, Conflict, IkkanError, UnknownModel, UpstreamFailed
 from ikkan.kit.session import Session
@@ -36,13 +37,13 @@ def routes(desk: Desk) -> list[BaseRoute]:
         if session.is_admin and ("choose" in request.query_params or await desk.database.run(_chosen, desk) is None):
             return choices(request)
         words = frame.words.say(frame.language(request))
-        works = request.query_params.get("works", "")[:300]
         now = await asyncio.to_thread(standing, desk, session, frame.language(request))
+        works = bool(now["model"]) and request.query_params.get("works") == now["model"]
         return frame.render(
             request,
             "console/home.html",
             choosing=False,
-            told=words("home.works", model=works) if works else "",
+            told=words("home.works", model=now["model"]) if works else "",
             failed="",
             form=_FORM,
             now=now,
@@ -55,7 +56,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
             chosen = await use_endpoint(desk, session.principal, form)
         except IkkanError as error:
             return choices(request, form=form, failed=error)
-        return frame.go(f"/?works={chosen}")
+        return frame.go(f"/?works={quote(chosen)}")
 
     async def file(request: Request) -> Response:
         await frame.require_post(request, admin=True)
@@ -64,7 +65,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
             name = await asyncio.to_thread(use_file, desk, form.get("path", ""))
         except IkkanError as error:
             return choices(request, form=form, failed=error)
-        return frame.go(f"/?works={name}")
+        return frame.go(f"/?works={quote(name)}")
 
     async def sample(request: Request) -> Response:
         await frame.require_post(request, admin=True)
@@ -83,7 +84,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
             status=failed.status if failed else 200,
             choosing=True,
             told="",
-            failed=f"{failed.message}. {failed.hint}" if failed else "",
+            failed=told(failed) if failed else "",
             form={**_FORM, **form},
             now=None,
         )
@@ -208,7 +209,7 @@ def standing(desk: Desk, session: Session, language: str) -> dict[str, Any]:
     return {
         "model": model,
         "note": remark,
-        "answers_today": f"{sum(line.requests for line in today):,}",
+        "calls_today": f"{sum(line.requests for line in today):,}",
         "cost_month": money(sum(line.cost_micros for line in month)),
         "corrections": f"{desk.events.count('FeedbackGiven'):,}",
         "decision": last.decision if last else "",

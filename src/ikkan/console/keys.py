@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ikkan.cloud.values import ADMIN, USER
-from ikkan.console.desk import Desk, form_of, local_time, money, visible_tenant
+from ikkan.console.desk import Desk, form_of, local_time, money, told, visible_tenant
 from ikkan.ground.errors import BadInput, NotFound
 from ikkan.ground.ids import KeyId, TenantId
 from ikkan.kit.session import Session
@@ -34,7 +34,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
                 budget_micros=micros_of(form.get("budget", "")),
             )
         except BadInput as error:
-            return await page(request, session, failed=f"{error.message} {error.hint}", form=form, status=400)
+            return await page(request, session, failed=told(error), form=form, status=400)
         return await page(request, session, made=made.secret)
 
     async def revoke(request: Request) -> Response:

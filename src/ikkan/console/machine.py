@@ -108,7 +108,10 @@ def running(run_dir: Path) -> list[dict[str, Any]]:
     state = read_state(run_dir)
     if state is None:
         return []
-    found = [("supervisor", {"pid": state["supervisor"]["pid"], "restarts": 0, "phase": "up"}), *state["processes"].items()]
+    found = [
+        ("supervisor", {"pid": state["supervisor"]["pid"], "restarts": 0, "phase": "up"}),
+        *state["processes"].items(),
+    ]
     return [
         {
             "name": name,

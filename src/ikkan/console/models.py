@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ikkan.console import store
-from ikkan.console.desk import DEFAULT, Desk, form_of, job_fragment, job_view, live_job, money, size
+from ikkan.console.desk import DEFAULT, Desk, form_of, job_fragment, job_view, live_job, money, size, told
 from ikkan.ground.errors import BadInput, IkkanError
 from ikkan.ground.jobs import JobStatus
 from ikkan.models.store import StoredModel, catalogue
@@ -31,7 +31,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
         try:
             await desk.database.run(desk.cloud.service.set_alias, form.get("alias", ""), form.get("target", ""))
         except BadInput as error:
-            return await page(request, failed=f"{error.message} {error.hint}", status=400)
+            return await page(request, failed=told(error), status=400)
         return desk.frame.go("/models")
 
     async def use(request: Request) -> Response:
@@ -40,7 +40,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
         try:
             await asyncio.to_thread(think_with, desk, name, f"{desk.engine}/{name}")
         except IkkanError as error:
-            return await page(request, failed=f"{error.message} {error.hint}", status=error.status)
+            return await page(request, failed=told(error), status=error.status)
         return desk.frame.go("/models?switching=1")
 
     async def pull(request: Request) -> Response:
@@ -64,7 +64,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
         stored, here = await asyncio.to_thread(lambda: (desk.store.list(), desk.store.aliases()))
         pulling = await live_job(desk, PULL, _POLL)
         last = None if pulling else await last_failure(desk)
-        told = desk.frame.words.say(language)("models.switching") if "switching" in request.query_params else ""
+        switching = "switching" in request.query_params
         served = {name: [alias for alias, target in here.items() if target == name] for name in here.values()}
         price_of = {row.upstream: row.price for row in prices if row.model == "*"}
         known = {model.name for model in stored}
@@ -72,8 +72,8 @@ def routes(desk: Desk) -> list[BaseRoute]:
             request,
             "console/models.html",
             status=status,
-            told=told,
-            failed=failed or (f"{last.error.message} {last.error.hint}" if last and last.error else ""),
+            told=desk.frame.words.say(language)("models.switching") if switching else "",
+            failed=failed or (told(last.error) if last and last.error else ""),
             job=pulling,
             aliases=[{"name": alias.name, "target": ", ".join(alias.targets)} for alias in aliases],
             stored=[
@@ -89,7 +89,10 @@ def routes(desk: Desk) -> list[BaseRoute]:
                 for model in stored
             ],
             catalog=[
-                {"name": entry.name, "note": f"{size(entry.bytes)} · {entry.note_ja if language == 'ja' else entry.note_en}"}
+                {
+                    "name": entry.name,
+                    "note": f"{size(entry.bytes)} · {entry.note_ja if language == 'ja' else entry.note_en}",
+                }
                 for entry in catalogue()
                 if entry.name not in known
             ],

@@ -48,8 +48,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
             for line in found
         ]
         total = money(sum(line.cost_micros for line in found))
-        requests = f"{sum(line.requests for line in found):,}"
-        return desk.frame.render(request, "console/usage.html", lines=rows, total=total, requests=requests)
+        return desk.frame.render(request, "console/usage.html", lines=rows, total=total)
 
     async def export(request: Request) -> Response:
         found = await lines(desk.frame.require(request), EXPORTED)
@@ -69,7 +68,14 @@ def as_csv(lines: Iterable[UsageLine]) -> bytes:
     writer.writerow(COLUMNS)
     for line in lines:
         said = (line.day or "", line.model or "", line.key_name or line.key_id or "")
-        counted = (line.requests, line.failed, line.input_tokens, line.cached_tokens, line.output_tokens, line.estimated)
+        counted = (
+            line.requests,
+            line.failed,
+            line.input_tokens,
+            line.cached_tokens,
+            line.output_tokens,
+            line.estimated,
+        )
         cost = f"{line.cost_micros / 1_000_000:.6f}"
         writer.writerow([*map(plain_cell, said), *counted, cost, plain_cell(line.currency)])
     return b"\xef\xbb\xbf" + out.getvalue().encode("utf-8")

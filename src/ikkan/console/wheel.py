@@ -89,13 +89,15 @@ def look(desk: Desk, name: str, language: str, *, own: bool) -> dict[str, Any]:
     say = desk.frame.words.say(language)
     status = desk.flywheel.status(name)
     history = desk.flywheel.history(name)
-    judged = next((decision for decision in history if decision.gain is not None), None)
+    measured = next((decision for decision in history if decision.gain is not None), None)
+    judged = next((decision for decision in history if decision.gain is not None and not decision.drill), None)
     explained = desk.flywheel.explain(judged.id) if own and judged is not None else None
     return {
         "wheel": {"name": name, "can_roll_back": status.can_roll_back},
         "stations": stations(status, judged, say),
         "last": verdict(history[0], say, language) if history else None,
-        "judged": judgement(judged, explained, say, language) if judged else None,
+        "measured": judgement(measured, say, language) if measured else None,
+        "own": own_corrections(explained) if explained else None,
         "history": [line(decision, language) for decision in history],
     }
 
@@ -136,13 +138,15 @@ def stations(status: Status, judged: Decision | None, say: Say) -> list[dict[str
         (
             "candidate",
             "done" if judged else "",
-            [short(judged.judged), say("wheel.scored", score=score(numbers.get("candidate_score")))] if judged else none,
+            [short(judged.judged), say("wheel.scored", score=score(numbers.get("candidate_score")))]
+            if judged
+            else none,
         ),
         (
             "gate",
             ("done" if passed else "stopped") if judged else "",
             [
-                say("wheel.drill_" + judged.decision) if judged.drill else say("wheel." + judged.decision),
+                say(f"wheel.{judged.decision}"),
                 span(judged.lower, judged.upper),
             ]
             if judged
@@ -153,7 +157,7 @@ def stations(status: Status, judged: Decision | None, say: Say) -> list[dict[str
             "champion",
             [
                 short(status.champion),
-                say("wheel.champion_knows", when=local_time(status.known_until))
+                say("wheel.champion_knows", when=local_time(status.known_until)[5:])
                 if status.known_until
                 else say("wheel.champion_base"),
             ]
@@ -175,13 +179,14 @@ def verdict(decision: Decision, say: Say, language: str) -> dict[str, Any]:
     return {
         "decision": decision.decision,
         "drill": decision.drill,
+        "shade": shade(decision),
         "when": local_time(decision.decided_at),
         "reason": decision.reasons.get(language) or decision.reason,
     }
 
 
-def judgement(decision: Decision, explained: Explanation | None, say: Say, language: str) -> dict[str, Any]:
-    """What the gate measured: intervals to draw, scores beside trivial methods, risks, and own corrections."""
+def judgement(decision: Decision, say: Say, language: str) -> dict[str, Any]:
+    """What the gate measured: intervals to draw, scores beside trivial methods, and what to keep in mind."""
     numbers = decision.numbers
     rows = [Measured(say("wheel.all"), decision.n, decision.gain, decision.lower, decision.upper)]
     rows += [
@@ -190,21 +195,31 @@ def judgement(decision: Decision, explained: Explanation | None, say: Say, langu
     ]
     scored = [
         (say("wheel.candidate"), numbers.get("candidate_score")),
-        (say("wheel.champion"), numbers.get("champion_score")),
+        (say("wheel.base" if decision.drill else "wheel.champion"), numbers.get("champion_score")),
     ]
     if numbers.get("refit_score") is not None:
         scored.insert(1, (say("wheel.refit"), numbers["refit_score"]))
     scored += [
-        (BASELINES.get(name, {}).get(language, name), found["score"]) for name, found in numbers.get("baselines", {}).items()
+        (BASELINES.get(name, {}).get(language, name), found["score"])
+        for name, found in numbers.get("baselines", {}).items()
     ]
-    own = explained.own if explained else ()
     return {
         **verdict(decision, say, language),
         "level": f"{100 * numbers.get('level', 0.95):.4g}",
         **intervals(rows),
         "scores": [{"name": name, "score": score(value)} for name, value in scored],
         "risks": [risk.get(language, risk.get("en", "")) for risk in numbers.get("risks", ())],
-        "own": [
+    }
+
+
+def own_corrections(explained: Explanation) -> dict[str, Any] | None:
+    """What this house's people corrected, before and after; None where there is nothing to show."""
+    # A question somebody let pass has no right answer to show; it is no correction.
+    corrected = [each for each in explained.own if each.right is not None]
+    if not corrected and not explained.unreadable:
+        return None
+    return {
+        "lines": [
             {
                 "question": each.question,
                 "before": each.before,
@@ -212,9 +227,9 @@ def judgement(decision: Decision, explained: Explanation | None, say: Say, langu
                 "before_right": each.before_score >= RIGHT_ANSWER,
                 "after_right": each.after_score >= RIGHT_ANSWER,
             }
-            for each in own
+            for each in corrected
         ],
-        "unreadable": explained.unreadable if explained else 0,
+        "unreadable": explained.unreadable,
     }
 
 
@@ -270,12 +285,20 @@ def side(row: Measured) -> str:
     return "below" if row.upper is not None and row.upper < 0 else ""
 
 
+def shade(decision: Decision) -> str:
+    """How a decision looks: a drill is good when it is refused."""
+    if decision.drill:
+        return "good" if decision.decision == "refused" else "bad"
+    return "good" if decision.decision == "promoted" else "note"
+
+
 def line(decision: Decision, language: str) -> dict[str, Any]:
     """A decision as a row of the history."""
     return {
         "when": local_time(decision.decided_at),
         "decision": decision.decision,
         "drill": decision.drill,
+        "shade": shade(decision),
         "gain": signed(decision.gain),
         "interval": span(decision.lower, decision.upper),
         "reason": decision.reasons.get(language) or decision.reason,

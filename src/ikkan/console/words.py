@@ -59,7 +59,10 @@ WORDS: dict[str, dict[str, str]] = {
     "home.endpoint_name": {"ja": "呼び名", "en": "Name"},
     "home.endpoint_url": {"ja": "URL(/v1 まで)", "en": "URL (up to /v1)"},
     "home.endpoint_model": {"ja": "モデル名", "en": "Model"},
-    "home.endpoint_key_env": {"ja": "キーの入った環境変数名(任意)", "en": "Environment variable that holds its key (optional)"},
+    "home.endpoint_key_env": {
+        "ja": "キーの入った環境変数名(任意)",
+        "en": "Environment variable that holds its key (optional)",
+    },
     "home.endpoint_use": {"ja": "試してから使う", "en": "Try it, then use it"},
     "home.file": {"ja": "お持ちのモデルファイル", "en": "A model file you already have"},
     "home.file_why": {
@@ -74,8 +77,10 @@ WORDS: dict[str, dict[str, str]] = {
         "en": "SmolLM2-135M. Ready now, but small and English only.",
     },
     "home.sample_cannot": {
-        "ja": "できないこと: 日本語の文章を書く、長い推論、正確な知識。日本語の質問には、社内知識から古典的な手法で答えます。",
-        "en": "What it cannot do: write Japanese, reason at length, know facts reliably. Japanese questions are answered by "
+        "ja": "できないこと: 日本語の文章を書く、長い推論、正確な知識。日本語の質問には、"
+        "社内知識から古典的な手法で答えます。",
+        "en": "What it cannot do: write Japanese, reason at length, know facts reliably. Japanese questions are "
+        "answered by "
         "classical methods from the company's own knowledge.",
     },
     "home.sample_use": {"ja": "サンプルで始める", "en": "Start with the sample"},
@@ -83,7 +88,7 @@ WORDS: dict[str, dict[str, str]] = {
     "home.thinks_with": {"ja": "考えるモデル", "en": "Thinks with"},
     "home.nothing_yet": {"ja": "まだ何もありません", "en": "nothing yet"},
     "home.change": {"ja": "変更する", "en": "Change"},
-    "home.answers_today": {"ja": "きょうの回答", "en": "Answers today"},
+    "home.calls_today": {"ja": "きょうの呼び出し", "en": "Calls today"},
     "home.corrections": {"ja": "これまでの訂正", "en": "Corrections so far"},
     "home.last_decision": {"ja": "最後の判定:", "en": "Last decision:"},
     "home.cost_month": {"ja": "今月の費用", "en": "Cost this month"},
@@ -108,8 +113,12 @@ WORDS: dict[str, dict[str, str]] = {
     "usage.cost": {"ja": "費用", "en": "Cost"},
     "usage.none": {"ja": "まだ呼び出しがありません。", "en": "No calls yet."},
     "usage.export": {"ja": "CSV で保存", "en": "Download CSV"},
+    "usage.total": {"ja": "費用の合計", "en": "Cost in all"},
     "usage.lines": {"ja": "内訳", "en": "Line by line"},
-    "usage.guessed": {"ja": "接続先が数えなかったため、文章から見積もりました", "en": "the upstream did not count; estimated from the text"},
+    "usage.guessed": {
+        "ja": "接続先が数えなかったため、文章から見積もりました",
+        "en": "the upstream did not count; estimated from the text",
+    },
     "usage.unpriced": {"ja": "このモデルには単価が設定されていません", "en": "nobody has set a price for this model"},
     # models
     "models.title": {"ja": "モデル", "en": "Models"},
@@ -175,8 +184,10 @@ WORDS: dict[str, dict[str, str]] = {
     "machine.path": {"ja": "使う命令", "en": "Instructions used"},
     "machine.roofline": {"ja": "ルーフライン", "en": "Roofline"},
     "machine.roofline_why": {
-        "ja": "左の斜面では帯域が、右の平らな所では演算が上限です。1トークンずつ書く生成は左端、長い文を読む処理は右側にあります。",
-        "en": "On the slope memory bandwidth is the limit, on the flat part arithmetic is. Writing one token at a time sits "
+        "ja": "左の斜面では帯域が、右の平らな所では演算が上限です。1トークンずつ書く生成は左端、"
+        "長い文を読む処理は右側にあります。",
+        "en": "On the slope memory bandwidth is the limit, on the flat part arithmetic is. Writing one token at a "
+        "time sits "
         "at the far left, reading a long prompt to the right.",
     },
     "machine.axis_x": {"ja": "1バイト読むごとの演算数", "en": "operations per byte read"},
@@ -185,11 +196,17 @@ WORDS: dict[str, dict[str, str]] = {
     "machine.writing": {"ja": "1トークンずつ書く", "en": "writing, one token at a time"},
     "machine.reading": {"ja": "{n}トークンの文を読む", "en": "reading a prompt of {n} tokens"},
     "machine.work": {"ja": "仕事", "en": "Work"},
-    "machine.rate": {"ja": "10億パラメーターあたり毎秒トークン(上限)", "en": "Tokens a second per billion weights, at most"},
+    "machine.rate": {
+        "ja": "10億パラメーターあたり毎秒トークン(上限)",
+        "en": "Tokens a second per billion weights, at most",
+    },
     "machine.limit": {"ja": "決めているもの", "en": "Limited by"},
     "machine.limit_memory": {"ja": "メモリ帯域", "en": "memory bandwidth"},
     "machine.limit_arithmetic": {"ja": "演算", "en": "arithmetic"},
-    "machine.none": {"ja": "まだ測っていません(約15秒かかります)。", "en": "Not measured yet (takes about 15 seconds)."},
+    "machine.none": {
+        "ja": "まだ測っていません(約15秒かかります)。",
+        "en": "Not measured yet (takes about 15 seconds).",
+    },
     "machine.measure": {"ja": "測る", "en": "Measure"},
     "machine.processes": {"ja": "動いているもの", "en": "What runs"},
     "machine.process": {"ja": "プロセス", "en": "Process"},
@@ -205,29 +222,31 @@ WORDS: dict[str, dict[str, str]] = {
     "events.name": {"ja": "種類", "en": "Event"},
     "events.person": {"ja": "人(仮名)", "en": "Person (pseudonym)"},
     "events.purpose": {"ja": "目的", "en": "Purpose"},
-    "events.count": {"ja": "件数", "en": "Count"},
+    "events.count": {"ja": "件", "en": "recorded"},
     "events.latest": {"ja": "最近の記録", "en": "Latest"},
     "events.none": {"ja": "まだ記録がありません。", "en": "Nothing recorded yet."},
     # wheel
     "wheel.title": {"ja": "ループ", "en": "The wheel"},
     "wheel.lead": {
         "ja": "日々の訂正からより良いモデルへ。測って良くなったときだけ切り替え、いつでも戻せます。",
-        "en": "From daily corrections to a better model: switched only when it measures better, and taken back at any time.",
+        "en": "From daily corrections to a better model: switched only when it measures better, and taken back at "
+        "any time.",
     },
-    "wheel.events": {"ja": "回答と訂正", "en": "Answers and corrections"},
+    "wheel.events": {"ja": "日々の利用", "en": "Daily use"},
     "wheel.events_answers": {"ja": "回答 {n} 件", "en": "{n} answers"},
     "wheel.events_corrections": {"ja": "反応・訂正 {n} 件", "en": "{n} with a reaction"},
-    "wheel.events_fresh": {"ja": "うち未学習 {n} 件", "en": "{n} not yet learned from"},
+    "wheel.events_fresh": {"ja": "うち未学習 {n} 件", "en": "{n} not learned yet"},
     "wheel.dataset": {"ja": "データセット", "en": "Dataset"},
     "wheel.dataset_teaching": {"ja": "学習 {n} 件", "en": "{n} to learn from"},
-    "wheel.dataset_judging": {"ja": "判定 {n} 件", "en": "{n} later ones to judge"},
+    "wheel.dataset_judging": {"ja": "判定 {n} 件", "en": "{n} later to judge"},
     "wheel.dataset_people": {"ja": "判定した人 {n} 人", "en": "by {n} people"},
     "wheel.candidate": {"ja": "候補", "en": "Candidate"},
     "wheel.scored": {"ja": "点数 {score}", "en": "scores {score}"},
     "wheel.refit": {"ja": "候補(全データで学習し直し)", "en": "Candidate, refitted on everything"},
     "wheel.gate": {"ja": "関門", "en": "Gate"},
     "wheel.champion": {"ja": "現行", "en": "Champion"},
-    "wheel.champion_base": {"ja": "会社の知識だけから", "en": "from company knowledge only"},
+    "wheel.base": {"ja": "何も学んでいないモデル", "en": "The model that learned from nothing"},
+    "wheel.champion_base": {"ja": "会社の知識だけから", "en": "company knowledge only"},
     "wheel.champion_knows": {"ja": "{when} まで学習", "en": "learned to {when}"},
     "wheel.back": {"ja": "次の質問に答え、また訂正される", "en": "answers the next questions, and is corrected again"},
     "wheel.none_yet": {"ja": "まだなし", "en": "none yet"},
@@ -240,7 +259,8 @@ WORDS: dict[str, dict[str, str]] = {
     "wheel.shuffle": {"ja": "でたらめな訂正で試す", "en": "Try it with shuffled corrections"},
     "wheel.shuffle_why": {
         "ja": "同じ訂正を質問の間で入れ替えて関門に通します。却下されるべきもので、何も切り替わりません。",
-        "en": "The same corrections, permuted between questions, go through the gate. It must refuse, and nothing is switched.",
+        "en": "The same corrections, permuted between questions, go through the gate. It must refuse, and nothing "
+        "is switched.",
     },
     "wheel.promoted": {"ja": "昇格", "en": "promoted"},
     "wheel.refused": {"ja": "却下", "en": "refused"},
@@ -252,7 +272,8 @@ WORDS: dict[str, dict[str, str]] = {
     "wheel.measured": {"ja": "測った結果", "en": "What was measured"},
     "wheel.interval_why": {
         "ja": "現行との差(1人あたり)と {level}% 信頼区間。線が 0 より右だけにあれば、良くなったと言えます。",
-        "en": "Gain over the champion per person, with its {level} % interval. Wholly right of 0 means: shown to be better.",
+        "en": "Gain over the champion per person, with its {level} % interval. Wholly right of 0 means: shown to "
+        "be better.",
     },
     "wheel.risks": {"ja": "読むときの注意", "en": "Keep in mind"},
     "wheel.unreadable": {
@@ -260,7 +281,7 @@ WORDS: dict[str, dict[str, str]] = {
         "en": "{n} more cannot be shown: erased, or consent was withdrawn.",
     },
     "wheel.gain": {"ja": "良くなった幅", "en": "Gain"},
-    "wheel.interval": {"ja": "95%区間", "en": "95 % interval"},
+    "wheel.interval": {"ja": "信頼区間", "en": "Interval"},
     "wheel.all": {"ja": "全体", "en": "all"},
     "wheel.baselines": {"ja": "単純な方法との比較", "en": "Beside trivial methods"},
     "wheel.score": {"ja": "点数", "en": "Score"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import time
@@ -88,7 +89,8 @@ def run(
     log.info("engine is ready", extra={**facts, "after_s": round(time.monotonic() - started_s, 2)})
 
     async def stop() -> None:
-        engine.stop()
+        await asyncio.to_thread(engine.stop)
+        await asyncio.sleep(0.1)  # whoever still waits is told, rather than cut off
 
     asgi.serve(app, host=host, port=port, on_stop=stop)
 

@@ -25,7 +25,8 @@ class Seat:
 
 
 class Slots:
-    """Gives each text a slot of its own, the free one that already holds most of its beginning.
+    """Gives each text a slot of its own: the free one that holds most of its beginning, if that is most of what the
+    slot holds; else the one that was left longest ago.
 
     The last token of a prompt is always computed again, for its scores.
 
@@ -51,8 +52,15 @@ class Slots:
         if not free:
             return None
         shared = {number: self._shared(self._slots[number], prompt, salt) for number in free}
-        # Nothing shared: the slot that was left longest ago, an unused one first.
-        chosen = max(free, key=lambda number: (shared[number], -self._slots[number].left_at))
+        # Two conversations often share no more than the system's words. For so little, another one is not thrown away
+        # while an older slot, or an unused one, is free.
+        going_on = [
+            number for number in free if shared[number] and 2 * shared[number] >= len(self._slots[number].tokens)
+        ]
+        if going_on:
+            chosen = max(going_on, key=lambda number: shared[number])
+        else:
+            chosen = min(free, key=lambda number: self._slots[number].left_at)
         slot = self._slots[chosen]
         slot.taken, slot.tokens = True, []
         return Seat(chosen, shared[chosen])

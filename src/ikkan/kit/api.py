@@ -1,4 +1,4 @@
-"""The door of an app's API: FastAPI, with our errors instead of its own, and nobody inside without a session or a key."""
+"""The door of an app's API: FastAPI, with our errors instead of its own, and nobody inside unknown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["api", "error_reply"]
 
 
 def api(name: str, frame: Frame) -> FastAPI:
-    """An app's API. Nobody is served unknown, and what changes something carries our CSRF token if a browser sent it."""
+    """An app's API. Nobody is served unknown, and what a browser changes carries our CSRF token."""
 
     async def known_caller(request: Request) -> None:
         if request.method in UNSAFE_METHODS:

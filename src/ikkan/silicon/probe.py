@@ -46,16 +46,19 @@ def read_gb_s(size: int, threads: int, *, passes: int = _PASSES) -> float:
     """Billions of bytes a second that `threads` read, best of some passes over `size` bytes that they wrote before."""
     memory = aligned(max(size // (_STRIDE * threads), 1) * _STRIDE * threads)
     _run(_write, memory, threads)  # a page that nobody wrote is not in memory, and is near the one who wrote it first
-    return stream_gb_s(memory, threads, passes=passes)
+    read(memory, threads)  # compiled
+    best = min(_seconds(lambda: read(memory, threads)) for _ in range(passes))
+    return memory.nbytes / best / 1e9
 
 
-def stream_gb_s(memory: NDArray[np.uint8], threads: int, *, passes: int = _PASSES) -> float:
-    """The same for bytes that are somewhere already: the bound for any kernel that reads them once, forwards."""
-    share = memory.nbytes // threads // _STRIDE * _STRIDE
-    assert share and memory.ctypes.data % _LINE == 0
-    _run(_read, memory, threads)  # compiled and warm
-    best = min(_seconds(lambda: _run(_read, memory, threads)) for _ in range(passes))
-    return share * threads / best / 1e9
+def read(memory: NDArray[np.uint8], threads: int) -> int:
+    """Read some bytes once, forwards, and do nothing with them: how many were read (whole KiB for each thread).
+
+    The bound for any kernel that reads the same bytes. They start at a multiple of 64.
+    """
+    assert memory.ctypes.data % _LINE == 0
+    _run(_read, memory, threads)
+    return memory.nbytes // threads // _STRIDE * _STRIDE * threads
 
 
 def int8_tops(threads: int, path: str | None = None, *, passes: int = _PASSES) -> float:
@@ -77,7 +80,7 @@ def int8_tops(threads: int, path: str | None = None, *, passes: int = _PASSES) -
     return OPERATIONS[path] * turns * threads / best / 1e12
 
 
-def _seconds(run: Callable[[], None]) -> float:
+def _seconds(run: Callable[[], object]) -> float:
     begun = time.perf_counter()
     run()
     return time.perf_counter() - begun

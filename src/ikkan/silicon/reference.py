@@ -2,7 +2,8 @@
 
 A twin has its kernel's name and arguments, and says in a few lines what the kernel may spend hundreds on. Nothing that
 serves imports this module, and it imports no numba. A twin rounds where its kernel's definition rounds (activations
-to 15 bits) and nowhere else, so the two differ by the order and width of the kernel's sums: `tests/silicon` says by how much.
+to 15 bits) and nowhere else; what is left between the two is the width of the kernel's sums (`tests/silicon` has the
+bounds).
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def quantize(x: Float32) -> Float64:
     present = largest > np.float32(1e-30)
     inverse = np.divide(np.float32(LEVELS), largest, where=present, out=np.zeros_like(largest))
     scale = np.where(present, largest / np.float32(LEVELS), np.float32(0))
-    return (np.rint(groups * inverse).astype(np.float64) * scale).reshape(x.shape)
+    result: Float64 = np.rint(groups * inverse).astype(np.float64) * scale
+    return result.reshape(x.shape)
 
 
 def matmul(x: Float32, weights: Float32, *, quantized: bool) -> Float64:
@@ -88,9 +90,8 @@ def rope(
     first, second = (x[..., :half], x[..., half:]) if style == "half" else (x[..., 0::2], x[..., 1::2])
     turn = np.exp(1j * np.outer(positions.astype(np.float64), freqs.astype(np.float64)))[:, None]
     turned = (first + 1j * second.astype(np.float64)) * turn
-    axis = np.concatenate([turned.real, turned.imag], axis=-1)
     if style == "half":
-        return axis
+        return np.concatenate([turned.real, turned.imag], axis=-1)
     return np.stack([turned.real, turned.imag], axis=-1).reshape(x.shape)
 
 

@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from ikkan.models.checkpoint import open_checkpoint
 from ikkan.models.families import load_decoder
+from ikkan.models.store import ModelStore
 from ikkan.models.values import Decoder
 
 HERE = Path(__file__).resolve().parent
@@ -45,12 +47,13 @@ def once(script: str, name: str, *arguments: str, beside: str = "") -> Path:
 
 
 def find_weights(name: str) -> Path:
-    """Where `make setup` or a developer put a default model, or skip the test."""
-    roots = [HOUSE / ".ikkan" / "models", Path.home() / ".ikkan" / "models", CACHE / "models", HOUSE.parent / "models"]
-    for root in roots:
-        for found in sorted(root.rglob(name)) if root.is_dir() else []:
-            return found
-    pytest.skip(f"{name} is not here; `make setup` fetches it")
+    """A default model's file in the store that `make test` or `make up` filled, or skip the test."""
+    given = os.environ.get("IKKAN_TEST_MODELS")  # noqa: TID251 - set by `make test`
+    homes = [HOUSE / ".cache" / "test-home", HOUSE / ".ikkan", Path.home() / ".ikkan"]
+    for root in [Path(given)] if given else [home / "models" for home in homes]:
+        if name in {stored.name for stored in ModelStore(root).list()}:
+            return ModelStore(root).resolve(name)
+    pytest.skip(f"{name} is not here; `make test-setup` fetches it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def tampered(tiny: Callable[[str], Tiny], tmp_path: Path) -> Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def smollm() -> Path:
-    return find_weights("SmolLM2-135M-Instruct.Q4_1.gguf")
+    return find_weights("smollm2-135m-instruct")
 
 
 @pytest.fixture(scope="session")
@@ -139,9 +142,10 @@ def _sentences(path: Path, kept: Path) -> Sentences:
 
 @pytest.fixture(scope="session")
 def minilm() -> Sentences:
-    weights = find_weights("model.safetensors")
-    made = once("make_embeddings.py", "minilm", str(weights.parent), "{out}/sentences.npz", beside=str(weights.parent))
-    return _sentences(weights.parent, made / "sentences.npz")
+    weights = find_weights("all-minilm-l6-v2")
+    folder = weights if weights.is_dir() else weights.parent
+    made = once("make_embeddings.py", "minilm", str(folder), "{out}/sentences.npz", beside=str(folder))
+    return _sentences(folder, made / "sentences.npz")
 
 
 @pytest.fixture(scope="session")

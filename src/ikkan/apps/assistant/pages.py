@@ -69,9 +69,10 @@ CHAT_WORDS: dict[str, dict[str, str]] = {
 
 STARTERS: dict[str, tuple[str, ...]] = {
     "ja": ("パスワードを忘れて入れません。再発行してもらえますか", "出張で泊まるホテル代はいくらまで出ますか"),
-    "en": ("I forgot my password, how do I get a new one?", "How much may a hotel cost on a trip in Japan?"),
+    "en": ("I lost a receipt. Can I still claim the expense?", "How much may a hotel cost on a trip in Japan?"),
 }
-"""Questions to begin with, in nobody's official wording. Those in the person's own language come first."""
+"""Questions to begin with, in nobody's official wording. The first of each language is known on the first day; the
+second is worth correcting."""
 
 HEALTH_TOLD_FOR_S = 5.0
 HEALTH_WITHIN_S = 1.0

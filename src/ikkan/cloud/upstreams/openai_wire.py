@@ -370,9 +370,9 @@ class OpenAIWire:
         if status == 413:
             return RequestTooLarge(f"{self.name} finds it too large: {said}", hint="send less", **facts)
         if refused.code == "context_length_exceeded":
-            return PromptTooLong(said, hint="shorten the conversation or ask for fewer tokens", **facts)
+            return PromptTooLong(said, **facts)  # servers say themselves what to do about it
         if status in (400, 422):
-            return BadInput(said, hint=f"said by {self.name}", **facts)
+            return BadInput(said, **facts)
         if status == 503:
             return UpstreamUnreachable(f"{self.name} cannot answer now: {said}", hint="ask again in a moment", **facts)
         if status == 504 or status == 408:

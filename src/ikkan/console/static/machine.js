@@ -5,17 +5,45 @@ document.addEventListener("DOMContentLoaded", () => {
   const place = document.getElementById("roofline");
   if (!place || !window.uPlot) return;
   const roofline = JSON.parse(place.dataset.roofline);
-  const ink = getComputedStyle(document.documentElement);
-  const colour = (name) => ink.getPropertyValue(name).trim();
-  const axis = (label) => ({ label, stroke: colour("--faint"), grid: { stroke: colour("--line") }, ticks: { stroke: colour("--line") } });
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(name).trim();
+  const axis = (label) => ({
+    label, stroke: colour("--faint"), labelFont: "13px system-ui", labelSize: 26,
+    grid: { stroke: colour("--line"), width: 0.5 }, ticks: { stroke: colour("--line"), width: 0.5 },
+  });
+
+  /** Names beside their points: every second one lower, so that neighbours do not cover each other. */
+  function name(chart) {
+    const pen = chart.ctx, scale = window.devicePixelRatio || 1;
+    pen.save();
+    pen.font = `${12 * scale}px system-ui`;
+    pen.fillStyle = colour("--ink");
+    roofline.points.forEach((point, index) => {
+      const x = chart.valToPos(point.x, "x", true), y = chart.valToPos(point.y, "y", true);
+      const half = pen.measureText(point.name).width / 2;
+      const within = Math.min(Math.max(x, chart.bbox.left + half), chart.bbox.left + chart.bbox.width - half);
+      const below = (22 + 20 * (index % 2)) * scale;
+      pen.textAlign = "center";
+      pen.fillText(point.name, within, y + below);
+    });
+    pen.restore();
+  }
+
+  const width = () => Math.max(280, Math.min(place.clientWidth, 940));
+  const dot = (point) => ({
+    label: point.name, stroke: colour("--good"), width: 0,
+    points: { show: true, size: 9, fill: colour("--good") },
+  });
   const chart = new window.uPlot({
-    width: Math.min(place.clientWidth, 940),
+    width: width(),
     height: 340,
     scales: { x: { time: false, distr: 3 }, y: { distr: 3 } },
     axes: [axis(place.dataset.x), axis(place.dataset.y)],
     series: [{}, { label: roofline.roof_name, stroke: colour("--seal"), width: 2.5, points: { show: false } },
-      ...roofline.points.map((point) => ({ label: point.name, stroke: colour("--good"), width: 0, points: { show: true, size: 9, fill: colour("--good") } }))],
-    legend: { show: roofline.points.length > 0 },
+      ...roofline.points.map(dot)],
+    legend: { show: false },
+    cursor: { show: false },
+    hooks: { draw: [name] },
   }, [roofline.x, roofline.roof, ...roofline.points.map((point) => roofline.x.map((x) => (x === point.x ? point.y : null)))], place);
-  window.addEventListener("resize", () => chart.setSize({ width: Math.min(place.clientWidth, 940), height: 340 }));
+  window.addEventListener("resize", () => chart.setSize({ width: width(), height: 340 }));
 });

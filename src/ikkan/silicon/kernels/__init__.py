@@ -5,7 +5,7 @@ writes a whole forward pass as one parallel region, the phases it is made of (`p
 May not enter: names of tensors, families of models, files.
 Begin at `formats.py` (how weights lie in memory), then `tiles.py` (the inner loop), then `steps.py`.
 
-One compute thread at a time: `team.LOCK` guards every parallel region. Importing this package imports numba (about 0.4 s)
+One compute thread at a time: `team.LOCK` guards every parallel region. Importing this package imports numba (0.4 s)
 and compiles nothing; the first call compiles (seconds) or loads what an earlier run compiled.
 """
 
@@ -47,7 +47,6 @@ __all__ = [
     "pack_f32",
     "path_code",
     "phases",
-    "steps",
     "rms_norm",
     "rope",
     "rope_tables",
@@ -55,6 +54,7 @@ __all__ = [
     "set_path",
     "set_threads",
     "softmax",
+    "steps",
     "store_keys_values",
     "swiglu",
     "team",

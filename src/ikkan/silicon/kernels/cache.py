@@ -9,7 +9,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from ikkan.silicon.kernels import steps, team
+from ikkan.silicon.kernels import lanes, steps, team
 from ikkan.silicon.kernels.compiled import compiled, parallel
 from ikkan.silicon.kernels.packed import Float32, aligned
 
@@ -67,9 +67,9 @@ def _store(
     for row in range(n):
         for head in range(kv_heads):
             here = (row * kv_heads + head) * width
-            there = (np.int64(slots[row]) * kv_heads + head) * context * width
-            steps.store_key(k + here, head_dim, keys + there, np.int64(positions[row]))
-            steps.store_value(v + here, head_dim, values + there, np.int64(positions[row]))
+            there = (lanes.whole(slots[row]) * kv_heads + head) * context * width
+            steps.store_key(k + here, head_dim, keys + there, lanes.whole(positions[row]))
+            steps.store_value(v + here, head_dim, values + there, lanes.whole(positions[row]))
 
 
 def store_keys_values(
@@ -117,7 +117,7 @@ def _attention(
     units = heads * steps.find_runs(n, slots, runs)
     chunk = steps.attend_chunk(units, heads, threads)
     for thread in prange(threads):
-        mine = scratch + thread * steps.scratch_bytes(context)
+        mine = scratch + lanes.whole(thread) * steps.scratch_bytes(context)
         unit = team.take(step, chunk)
         while unit < units:
             steps.attend(
@@ -213,7 +213,7 @@ def rope(x: Float32, positions: NDArray[np.int32], freqs: Float32, style: RopeSt
     return joined.astype(np.float32, copy=False)
 
 
-def rope_tables(positions: NDArray[np.int32], freqs: Float32) -> tuple[Float32, Float32]:
+def rope_tables(positions: NDArray[np.int32], freqs: NDArray[np.floating[Any]]) -> tuple[Float32, Float32]:
     """cos and sin of position x frequency, each `(positions, head_dim / 2)`, worked out in float64."""
     angles = np.outer(np.asarray(positions, dtype=np.float64), np.asarray(freqs, dtype=np.float64))
     return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)

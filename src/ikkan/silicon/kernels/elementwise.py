@@ -30,7 +30,7 @@ def rms_norm(x: Float32, weight: Float32, eps: float) -> Float32:
     """
     x, weight = _rows(x), _row(weight, x)
     out = np.empty_like(x)
-    _rms_norm(x.ctypes.data, weight.ctypes.data, *x.shape, np.float32(eps), out.ctypes.data)
+    _rms_norm(x.ctypes.data, weight.ctypes.data, x.shape[0], x.shape[1], np.float32(eps), out.ctypes.data)
     return out
 
 
@@ -61,7 +61,8 @@ def layer_norm(x: Float32, weight: Float32, bias: Float32, eps: float) -> Float3
     x = _rows(x)
     weight, bias = _row(weight, x), _row(bias, x)
     out = np.empty_like(x)
-    _layer_norm(x.ctypes.data, weight.ctypes.data, bias.ctypes.data, *x.shape, np.float32(eps), out.ctypes.data)
+    n, cols = x.shape
+    _layer_norm(x.ctypes.data, weight.ctypes.data, bias.ctypes.data, n, cols, np.float32(eps), out.ctypes.data)
     return out
 
 

@@ -1,7 +1,7 @@
 """Sixteen floats as one value that numba code can add, multiply and store: `Lanes`.
 
-Numba alone leaves vectorising to LLVM's guesses; here the code says which vector it means, and the order of every sum is
-the one that is written. The IR is generic (`<16 x float>`), so LLVM makes one AVX-512 register of it, two AVX2 ones or
+Numba alone leaves vectorising to LLVM's guesses; here the code says which vector it means, and the order of every sum
+is the one that is written. The IR is generic (`<16 x float>`), so LLVM makes one AVX-512 register of it, two AVX2 ones or
 four of NEON, with the same results.
 
 Addresses are plain integers (`array.ctypes.data`); nothing here checks a bound.
@@ -9,6 +9,7 @@ Addresses are plain integers (`array.ctypes.data`); nothing here checks a bound.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -104,10 +105,10 @@ def _first(builder: ir.IRBuilder, count: ir.Value) -> ir.Value:
     return builder.icmp_signed("<", numbers, spread(builder, narrow, I32X16))
 
 
-def operation(result: Any, *operands: Any) -> Any:
+def operation(result: Any, *operands: Any) -> Callable[[Callable[..., Any]], Any]:
     """Turn `emit(builder, *values) -> value` into a function that compiled code can call."""
 
-    def made(emit: Any) -> Any:
+    def made(emit: Callable[..., Any]) -> Any:
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             value = emit(builder, *values)
             return context.get_dummy_value() if value is None else value
@@ -163,9 +164,7 @@ def store_first(builder: Any, address: Any, value: Any, count: Any) -> None:
     """The first `count` lanes; memory behind them is not touched."""
     pointer = builder.inttoptr(address, F32X16.as_pointer())
     kind = ir.VoidType()
-    call_llvm(
-        builder, "llvm.masked.store.v16f32.p0", kind, value, pointer, ir.Constant(I32, 4), _first(builder, count)
-    )
+    call_llvm(builder, "llvm.masked.store.v16f32.p0", kind, value, pointer, ir.Constant(I32, 4), _first(builder, count))
 
 
 @operation(LANES, _NUMBER)
@@ -260,6 +259,18 @@ def highest(builder: Any, a: Any) -> Any:
     return fold(builder, a, lambda x, y: larger(builder, x, y))
 
 
+@operation(_NONE)
+def apart(builder: Any) -> None:
+    """Keep the function that says this out of its callers' bodies: LLVM would copy it into each and compile for minutes."""
+    builder.function.attributes.add("noinline")
+
+
+@operation(types.int64, types.int64)
+def whole(builder: Any, number: Any) -> Any:
+    """An entry of an int32 array as int64, so that products of it cannot overflow."""
+    return number
+
+
 @operation(_NUMBER, _ADDRESS)
 def read(builder: Any, address: Any) -> Any:
     """One float."""
@@ -345,7 +356,8 @@ def exp(x: Lanes) -> Lanes:
     p = fma(p, r, splat(np.float32(1.6666665459e-1)))
     p = fma(p, r, splat(np.float32(5.0000001201e-1)))
     p = add(fma(mul(p, r), r, r), splat(_ONE))
-    return mul(p, power_of_two(k))
+    result: Lanes = mul(p, power_of_two(k))
+    return result
 
 
 @compiled

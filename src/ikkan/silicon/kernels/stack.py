@@ -17,7 +17,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from ikkan.silicon.kernels import steps, team
+from ikkan.silicon.kernels import lanes, steps, team
 from ikkan.silicon.kernels.cache import BLOCK, rope_tables
 from ikkan.silicon.kernels.compiled import compiled, inlined, parallel
 from ikkan.silicon.kernels.formats import F16, GROUP, RECORD_BYTES, TILE_ROWS
@@ -191,8 +191,9 @@ class Stack:
     ) -> None:
         s = self.shape
         joined, widest = _padded(s.heads * s.head_dim), _padded(max(s.hidden, s.intermediate))
+        context = cache.shape[3]
         sizes = np.array(
-            [self.layers, s.hidden, s.heads, s.kv_heads, s.head_dim, s.intermediate, cache.shape[3], self._biased], np.int64
+            [self.layers, s.hidden, s.heads, s.kv_heads, s.head_dim, s.intermediate, context, self._biased], np.int64
         )
         strides = np.array(
             [4 * joined, 4 * widest, _record_stride(max(widest, joined)), cache.keys.nbytes // self.layers], np.int64
@@ -203,8 +204,8 @@ class Stack:
         )  # fmt: skip
         places = np.array([array.ctypes.data for array in arrays], np.int64)
         _forward(
-            threads, path_code(), np.float32(s.rms_eps), sizes, strides, places, self._table, self._ends, self._counters,
-            tokens, slots, positions, rows,
+            threads, path_code(), np.float32(s.rms_eps), sizes, strides, places, self._table, self._ends,
+            self._counters, tokens, slots, positions, rows,
         )  # fmt: skip
 
 
@@ -220,7 +221,7 @@ def _entry(matrix: PackedMatrix) -> tuple[int, int, int, int]:
     return matrix.code, matrix.address, matrix.rows, matrix.cols
 
 
-# --- one thread ---------------------------------------------------------------------------------------------------------
+# What one thread does.
 
 
 @inlined
@@ -245,6 +246,7 @@ def _norm_step(
     matrices: Any,
 ) -> None:
     """RMS norm of all rows, in each form that one of the matrices behind it multiplies with."""
+    lanes.apart()
     for form in range(2):
         needed = False
         for m in range(matrices.shape[0]):
@@ -281,6 +283,7 @@ def _multiply_step(
     accumulate: int,
 ) -> None:
     """One matrix, in whatever form it multiplies; does not wait."""
+    lanes.apart()
     code, data, rows, cols = matrix[_CODE], matrix[_ADDRESS], matrix[_ROWS], matrix[_COLS]
     x, stride = (floats, float_bytes) if code >= F16 else (records, record_bytes)
     units = _tiles(matrix)
@@ -295,7 +298,8 @@ def _multiply_step(
 
 @inlined
 def _tiles(matrix: Any) -> int:
-    return (matrix[_ROWS] + TILE_ROWS - 1) // TILE_ROWS
+    tiles: int = (matrix[_ROWS] + TILE_ROWS - 1) // TILE_ROWS
+    return tiles
 
 
 @compiled
@@ -321,6 +325,7 @@ def _work(
 
     A block (Llama, Qwen2): x += out(attention(rms_norm(x))); x += down(silu(gate) * up) of rms_norm(x).
     """
+    lanes.apart()
     layers, hidden, heads, kv_heads, dim = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
     inter, context, biased = sizes[5], sizes[6], sizes[7]
     mb, fb, rb, layer_bytes = strides[0], strides[1], strides[2], strides[3]
@@ -355,10 +360,8 @@ def _work(
         _norm_step(step, threads, n, hidden, x, norm, eps, records, rb, floats, fb, block[_Q : _V + 1])
         step += 2 * bytes_of_a_step
         for m in range(_Q, _V + 1):
-            part = k_at if m == _K else v_at
-            if m == _Q:
-                part = np.int64(0)
-            bias = all_bias + layer * width + part if biased != 0 else np.int64(0)
+            part = 0 if m == _Q else k_at if m == _K else v_at
+            bias = all_bias + layer * width + part if biased != 0 else 0
             this = step + (m - _Q) * bytes_of_a_step
             _multiply_step(this, threads, path, block[m], n, records, rb, floats, fb, qkv + part, width, bias, 0)
         for m in range(_Q, _V + 1):
@@ -380,7 +383,7 @@ def _work(
         step += bytes_of_a_step
 
         # Records are written by attention itself where a head is whole groups; quantised rows are.
-        target = np.int64(0)
+        target = 0
         if block[_OUT, _CODE] < F16 and dim % GROUP == 0:
             target = wide_records
         units = run_count * heads
@@ -437,7 +440,7 @@ def _work(
         groups = steps.groups_of(hidden, form)
         unit = team.take(step, 1)
         while unit < m:
-            row = x + np.int64(rows[unit]) * xb
+            row = x + lanes.whole(rows[unit]) * xb
             if form == 1:
                 steps.norm(0, groups, hidden, row, xb, norm, eps, floats + unit * fb, fb, 1)
             else:
@@ -470,6 +473,6 @@ def _forward(
     run_count = steps.find_runs(tokens.size, slots, runs)
     for thread in prange(threads):
         _work(
-            thread, threads, path, eps, sizes, strides, places, table, ends, counters.ctypes.data, runs, run_count, tokens,
-            slots, positions, rows,
+            lanes.whole(thread), threads, path, eps, sizes, strides, places, table, ends, counters.ctypes.data, runs, run_count,
+            tokens, slots, positions, rows,
         )  # fmt: skip

@@ -11,7 +11,7 @@ Activations leave a step in the form that the next matrix multiplies with: `floa
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -71,6 +71,7 @@ def matmul(
 
     `x` is in the form that the format wants; `bias` is an address or 0.
     """
+    lanes.apart()
     steps = steps_of(code, cols)
     tile_bytes = steps * bytes_of(code)
     results = lanes.scratch_tile()
@@ -103,6 +104,7 @@ def quantize(
     first: int, last: int, cols: int, x: int, x_stride: int, target: int, target_stride: int, floats: int
 ) -> None:
     """A unit is one group of one row (`groups_of`): floats into the form a matrix multiplies with."""
+    lanes.apart()
     groups = groups_of(cols, floats)
     for unit in range(first, last):
         row = unit // groups
@@ -126,6 +128,7 @@ def groups_of(cols: int, floats: int) -> int:
 @compiled
 def inverse_rms(x: int, cols: int, eps: np.float32) -> np.float32:
     """1 / sqrt(mean(x^2) + eps) of one row: four running sums of 16 lanes, then a tree."""
+    lanes.apart()
     a = b = c = d = lanes.splat(_ZERO)
     whole = cols // 64 * 64
     for i in range(0, whole, 64):
@@ -159,6 +162,7 @@ def norm(
     floats: int,
 ) -> None:
     """A unit is one group of one row: RMS norm, straight into the form the next matrix multiplies with."""
+    lanes.apart()
     group_cols = 16 if floats != 0 else GROUP
     groups = groups_of(cols, floats)
     scratch = lanes.scratch_tile()
@@ -185,7 +189,8 @@ def norm(
 def silu_times(gate: Lanes, up: Lanes) -> Lanes:
     """gate / (1 + e^-gate) * up."""
     below = lanes.add(lanes.splat(_ONE), lanes.exp(lanes.sub(lanes.splat(_ZERO), gate)))
-    return lanes.mul(lanes.div(gate, below), up)
+    result: Lanes = lanes.mul(lanes.div(gate, below), up)
+    return result
 
 
 @compiled
@@ -212,6 +217,7 @@ def gate_up(
 
     `x` are rounded records, `x_floats` float rows; each matrix reads the one it multiplies with.
     """
+    lanes.apart()
     gate_steps, up_steps = steps_of(gate_code, cols), steps_of(up_code, cols)
     gate_bytes, up_bytes = gate_steps * bytes_of(gate_code), up_steps * bytes_of(up_code)
     gate_x, gate_stride = (x, x_stride) if gate_code < F16 else (x_floats, floats_stride)
@@ -268,6 +274,7 @@ def swiglu(
     first: int, last: int, inter: int, gate: int, up: int, stride: int, target: int, target_stride: int, floats: int
 ) -> None:
     """A unit is one group of one row: silu(gate) * up, straight into the form the next matrix wants."""
+    lanes.apart()
     group_cols = 16 if floats != 0 else GROUP
     groups = groups_of(inter, floats)
     scratch = lanes.scratch_tile()
@@ -288,6 +295,7 @@ def swiglu(
 @compiled
 def rotate(x: int, half: int, cos: int, sin: int) -> None:
     """Turn one head in place; entry i and entry i + half are partners."""
+    lanes.apart()
     for i in range(0, half, 16):
         left = half - i
         c = lanes.load_first(cos + 4 * i, left)
@@ -325,8 +333,8 @@ def rope_and_store(
     heads: int,
     kv_heads: int,
     head_dim: int,
-    slots: np.ndarray,  # type: ignore[type-arg]
-    positions: np.ndarray,  # type: ignore[type-arg]
+    slots: Any,
+    positions: Any,
     cos: int,
     sin: int,
     keys: int,
@@ -337,14 +345,15 @@ def rope_and_store(
 
     `cos` and `sin` are float32 (positions, head_dim / 2); `context` is the cache's, a multiple of 16.
     """
+    lanes.apart()
     parts = heads + 2 * kv_heads
     half = head_dim // 2
     width = 4 * head_dim
     for unit in range(first, last):
         row = unit // parts
         part = unit - row * parts
-        position = np.int64(positions[row])
-        slot = np.int64(slots[row])
+        position = lanes.whole(positions[row])
+        slot = lanes.whole(slots[row])
         turn = position * half * 4
         if part < heads:
             rotate(q + row * stride + part * width, half, cos + turn, sin + turn)
@@ -365,6 +374,7 @@ def rope_and_store(
 
 @compiled
 def _scores_4(block: int, head_dim: int, q0: int, q1: int, q2: int, q3: int, to: int, row_bytes: int) -> None:
+    lanes.apart()
     a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = lanes.splat(_ZERO)
     for i in range(0, head_dim, 2):
         even = lanes.load(block + 64 * i)
@@ -385,6 +395,7 @@ def _scores_4(block: int, head_dim: int, q0: int, q1: int, q2: int, q3: int, to:
 
 @compiled
 def _scores_1(block: int, head_dim: int, q0: int, to: int) -> None:
+    lanes.apart()
     a0 = b0 = lanes.splat(_ZERO)
     for i in range(0, head_dim, 2):
         a0 = lanes.fma(lanes.load(block + 64 * i), lanes.splat_at(q0 + 4 * i), a0)
@@ -395,6 +406,7 @@ def _scores_1(block: int, head_dim: int, q0: int, to: int) -> None:
 @compiled
 def _softmax(scores: int, blocks: int, seen: int, scale: np.float32) -> np.float32:
     """Scores of positions 0..seen-1 into exponentials, zero behind them; returns their sum."""
+    lanes.apart()
     factor = lanes.splat(scale)
     masked = lanes.splat(_MASKED)
     top = masked
@@ -411,11 +423,13 @@ def _softmax(scores: int, blocks: int, seen: int, scale: np.float32) -> np.float
         e = lanes.first(lanes.exp(lanes.sub(lanes.load(at), largest)), nothing, seen - _BLOCK * block)
         lanes.store(at, e)
         sums = lanes.add(sums, e)
-    return lanes.total(sums)
+    result: np.float32 = lanes.total(sums)
+    return result
 
 
 @compiled
 def _values_4x64(v: int, width: int, count: int, e: int, row_bytes: int, to: int, to_bytes: int) -> None:
+    lanes.apart()
     a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = lanes.splat(_ZERO)
     c0 = c1 = c2 = c3 = d0 = d1 = d2 = d3 = lanes.splat(_ZERO)
     for j in range(count):
@@ -460,6 +474,7 @@ def _store_64(to: int, a: Lanes, b: Lanes, c: Lanes, d: Lanes) -> None:
 
 @compiled
 def _values_1x64(v: int, width: int, count: int, e: int, to: int) -> None:
+    lanes.apart()
     a0 = a1 = a2 = a3 = lanes.splat(_ZERO)
     for j in range(count):
         at = v + j * width
@@ -490,7 +505,7 @@ def _attend_block(
     head_dim: int,
     keys: int,
     values: int,
-    positions: np.ndarray,  # type: ignore[type-arg]
+    positions: Any,
     scale: np.float32,
     scratch: int,
     row_bytes: int,
@@ -503,9 +518,9 @@ def _attend_block(
     width = 4 * head_dim
     across = last_head - first_head
     queries = tokens * across
-    longest = np.int64(0)
+    longest = 0
     for token in range(tokens):
-        longest = max(longest, np.int64(positions[row + token]) + 1)
+        longest = max(longest, lanes.whole(positions[row + token]) + 1)
     blocks = (longest + _BLOCK - 1) // _BLOCK
     results = scratch + 4 * row_bytes
     done = 0
@@ -524,7 +539,7 @@ def _attend_block(
                 to = scratch + 64 * block
                 _scores_4(keys + block * _BLOCK * width, head_dim, q0, q1, q2, q3, to, row_bytes)
         for one in range(took):
-            seen = np.int64(positions[row + (done + one) // across]) + 1
+            seen = lanes.whole(positions[row + (done + one) // across]) + 1
             sums = _softmax(scratch + one * row_bytes, blocks, seen, scale)
             lanes.write(results + 4 * one, sums)
         for i in range(0, head_dim, 64):
@@ -561,7 +576,7 @@ def _attend_block(
 def attend(
     first: int,
     last: int,
-    runs: np.ndarray,  # type: ignore[type-arg]
+    runs: Any,
     q: int,
     stride: int,
     heads: int,
@@ -570,8 +585,8 @@ def attend(
     keys: int,
     values: int,
     context: int,
-    slots: np.ndarray,  # type: ignore[type-arg]
-    positions: np.ndarray,  # type: ignore[type-arg]
+    slots: Any,
+    positions: Any,
     scale: np.float32,
     scratch: int,
     out: int,
@@ -585,6 +600,7 @@ def attend(
     together share the walk over keys and values where they can. If `target` is not 0, the rounded records are written
     there as well, which spares a step; it needs head_dim % 32 == 0.
     """
+    lanes.apart()
     group = heads // kv_heads
     unit = first
     while unit < last:
@@ -592,11 +608,11 @@ def attend(
         start = unit - number * heads
         kv_head = start // group
         stop = min(start + last - unit, (kv_head + 1) * group)
-        row = np.int64(runs[number])
-        there = (np.int64(slots[row]) * kv_heads + kv_head) * context * head_dim * 4
+        row = lanes.whole(runs[number])
+        there = (lanes.whole(slots[row]) * kv_heads + kv_head) * context * head_dim * 4
         _attend_block(
             row,
-            np.int64(runs[number + 1]) - row,
+            lanes.whole(runs[number + 1]) - row,
             start,
             stop,
             q,
@@ -617,7 +633,7 @@ def attend(
 
 
 @compiled
-def find_runs(n: int, slots: np.ndarray, runs: np.ndarray) -> int:  # type: ignore[type-arg]
+def find_runs(n: int, slots: Any, runs: Any) -> int:
     """Cut rows into runs of at most four neighbours of one slot: their starts, then `n`, to `runs (n + 1,)`."""
     count = 0
     row = 0
@@ -639,14 +655,15 @@ def embed(
     code: int,
     data: int,
     cols: int,
-    tokens: np.ndarray,  # type: ignore[type-arg]
+    tokens: Any,
     out: int,
     out_stride: int,
 ) -> None:
     """A unit is one row: copy a token's row of a packed matrix, as float32."""
+    lanes.apart()
     tile_bytes = steps_of(code, cols) * bytes_of(code)
     for unit in range(first, last):
-        token = np.int64(tokens[unit])
+        token = lanes.whole(tokens[unit])
         here = data + token // TILE_ROWS * tile_bytes
         lane = token % TILE_ROWS
         for i in range(cols):

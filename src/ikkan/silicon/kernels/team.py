@@ -1,9 +1,9 @@
 """A few threads that share the units of one step after another, inside one parallel region.
 
-Numba's parallel loops cost microseconds each; a forward pass has hundreds of steps. So a whole pass is one `prange` over
-thread numbers. Each step has two counters: units handed out, and units finished. A thread takes units until none are
-left, then waits until all are finished, spinning only while somebody computes. Nobody waits for a *thread*: if the system
-takes one away between two units, the others do its part, and when it comes back it runs past the finished steps.
+Numba's parallel loops cost microseconds each; a forward pass has hundreds of steps. So a whole pass is one `prange`
+over thread numbers. Each step has two counters: units handed out, and units finished. A thread takes units until none
+are left, then waits until all are finished, spinning only while somebody computes. Nobody waits for a *thread*: if the
+system takes one away between two units, the others do its part, and when it comes back it runs past the finished steps.
 
 This needs every thread number on a thread of its own. Numba's `workqueue` layer does exactly that; `tbb` may run two on
 one thread (and wait for ever), so the layer is chosen here, before the first region. `workqueue` ends the process when
@@ -67,7 +67,8 @@ def take(step: int, chunk: int) -> int:
 
     `step` is the address of `STEP_WORDS` int64 that were 0 before the region.
     """
-    return atomic_add(step, chunk)
+    unit: int = atomic_add(step, chunk)
+    return unit
 
 
 @compiled

@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from llvmlite import binding, ir
 from numba import types
-from numba.core import cgutils
 
+from ikkan.silicon.kernels import lanes
 from ikkan.silicon.kernels.compiled import compiled
 from ikkan.silicon.kernels.formats import F16, F32, FORMATS, Q4_0, Q4_1, Q8_0, RECORD_BYTES
 from ikkan.silicon.kernels.lanes import (
@@ -236,6 +236,7 @@ _f32_4, _f32_1 = (_floats(F32, tokens) for tokens in (4, 1))
 
 @compiled
 def _avx512(code: int, tokens: int, weights: int, steps: int, x: int, stride: int, out: int) -> int:
+    lanes.apart()
     if code == Q4_1:
         if tokens >= 8:
             _q41_512_8(weights, steps, x, stride, out)
@@ -266,6 +267,7 @@ def _avx512(code: int, tokens: int, weights: int, steps: int, x: int, stride: in
 
 @compiled
 def _avx2(code: int, tokens: int, weights: int, steps: int, x: int, stride: int, out: int) -> int:
+    lanes.apart()
     if code == Q4_1:
         if tokens >= 2:
             _q41_256_2(weights, steps, x, stride, out)
@@ -287,6 +289,7 @@ def _avx2(code: int, tokens: int, weights: int, steps: int, x: int, stride: int,
 
 @compiled
 def _plain(code: int, weights: int, steps: int, x: int, stride: int, out: int) -> int:
+    lanes.apart()
     if code == Q4_1:
         _q41_plain(weights, steps, x, stride, out)
     elif code == Q8_0:
@@ -298,6 +301,7 @@ def _plain(code: int, weights: int, steps: int, x: int, stride: int, out: int) -
 
 @compiled
 def _float_tile(code: int, tokens: int, weights: int, steps: int, x: int, stride: int, out: int) -> int:
+    lanes.apart()
     if code == F16:
         if tokens >= 4:
             _f16_4(weights, steps, x, stride, out)

@@ -97,7 +97,8 @@ class AnswerLearnable:
         taught = examples.take(examples.teaches)
         most: dict[str, str] = {}
         for lang in sorted(set(taught.slices)):
-            named = Counter(t.right for t, s in zip(taught.truths, taught.slices, strict=True) if s == lang and t.right)
+            said = [t.right for t, s in zip(taught.truths, taught.slices, strict=True) if s == lang]
+            named = Counter(right for right in said if right is not None and right != NO_ANSWER)
             if named:
                 most[lang] = min(named, key=lambda right: (-named[right], right))
         return _table({}, most)

@@ -86,7 +86,7 @@ def fit(examples: Examples, knowledge: Sequence[Knowledge] | None = None, *, emb
         vectors = np.asarray(embed([entry.question or entry.answer for entry in entries]), dtype=np.float32)
     untrained = Answerer(
         entries=entries,
-        index=Index.build(bags),
+        index=Index.build(bags, owner),
         owner=np.array(owner, dtype=np.int32),
         kind=np.array(kind, dtype=np.uint8),
         weights=np.array(BASE),

@@ -83,16 +83,21 @@ class Index:
     """TF-IDF, each document's of length one."""
     size: int
     """How many documents."""
+    owners: int
+    """How many entries they belong to."""
 
     @classmethod
-    def build(cls, texts: Sequence[Mapping[int, float]]) -> Index:
-        """Index bags of hashed pieces."""
+    def build(cls, texts: Sequence[Mapping[int, float]], owner: Sequence[int]) -> Index:
+        """Index bags of hashed pieces. A piece is rare when few *owners* use it, however often each does."""
         rows = np.repeat(np.arange(len(texts), dtype=np.int32), [len(bag) for bag in texts])
         hashes = np.array([piece for bag in texts for piece in bag], dtype=np.uint64)
         counts = np.array([count for bag in texts for count in bag.values()], dtype=np.float64)
         vocabulary, column = np.unique(hashes, return_inverse=True)
         frequency = np.bincount(column, minlength=len(vocabulary))
-        idf = np.log((len(texts) + 1) / (frequency + 0.5))
+        owners = np.asarray(owner, dtype=np.int64)
+        pairs = np.unique(column.astype(np.int64) * (len(texts) + 1) + owners[rows]) if len(rows) else np.zeros(0, int)
+        users = np.bincount(pairs // (len(texts) + 1), minlength=len(vocabulary))
+        idf = np.log((len(set(owner)) + 1) / (users + 0.5))
         weights = damped(counts) * idf[column]
         length = np.sqrt(np.bincount(rows, weights=weights**2, minlength=len(texts)))
         weights = weights / np.maximum(length[rows], 1e-12)
@@ -104,6 +109,7 @@ class Index:
             documents=rows[order],
             weights=weights[order].astype(np.float32),
             size=len(texts),
+            owners=len(set(owner)),
         )
 
     def look_up(self, bag: Mapping[int, float]) -> LookUp:
@@ -111,24 +117,29 @@ class Index:
         hashes = np.fromiter(bag.keys(), dtype=np.uint64, count=len(bag))
         counts = np.fromiter(bag.values(), dtype=np.float64, count=len(bag))
         if not len(self.vocabulary):
-            return LookUp((), np.zeros(0), np.zeros(0))
+            none = np.zeros(0, dtype=np.int64)
+            return LookUp(none, none, np.zeros(0), np.zeros(0))
         at = np.minimum(np.searchsorted(self.vocabulary, hashes), len(self.vocabulary) - 1)
         known = self.vocabulary[at] == hashes
-        idf = np.where(known, self.idf[at], np.log(self.size + 1))
+        idf = np.where(known, self.idf[at], np.log((self.owners + 1) / 0.5))
         weight = damped(counts) * idf
         weight /= max(float(np.sqrt((weight**2).sum())), 1e-12)
         share = (idf * np.minimum(counts, 1.0)) ** 2
         share /= max(float(share.sum()), 1e-12)
-        spans = tuple(slice(self.starts[place], self.starts[place + 1]) for place in at[known].tolist())
-        return LookUp(spans, weight[known], share[known])
+        starts, ends = self.starts[at[known]], self.starts[at[known] + 1]
+        lengths = ends - starts
+        which = np.repeat(np.arange(len(lengths)), lengths)
+        within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return LookUp(np.repeat(starts, lengths) + within, which, weight[known], share[known])
 
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
-    """The known pieces of one question."""
+    """The known pieces of one question, and every place in the index where one occurs."""
 
-    spans: tuple[slice, ...]
-    """Where each piece's documents are in the index."""
+    at: NDArray[np.int64]
+    which: NDArray[np.int64]
+    """The piece that each place belongs to."""
     weights: Floats
     """TF-IDF of each piece, of length one over all pieces, unknown ones included."""
     shares: Floats
@@ -210,17 +221,17 @@ class Answerer:
         """
         n = len(self.entries)
         found = np.zeros((n, len(FEATURES)))
-        like = np.zeros(self.index.size)
         seen = np.ones(self.index.size, dtype=np.bool_)
         if without is not None:
             seen[without] = False
         pieces = self.index.look_up(bag_of(question))
-        for span, weight, share in zip(pieces.spans, pieces.weights.tolist(), pieces.shares.tolist(), strict=True):
-            documents, weights = self.index.documents[span], self.index.weights[span]
-            if without is not None:
-                documents, weights = documents[seen[documents]], weights[seen[documents]]
-            like[documents] += weight * weights
-            found[np.unique(self.owner[documents]), 4] += share
+        documents, weights = self.index.documents[pieces.at], self.index.weights[pieces.at]
+        if without is not None:
+            weights = weights * seen[documents]
+        like = np.bincount(documents, weights=pieces.weights[pieces.which] * weights, minlength=self.index.size)
+        # Each piece counts once per entry, in however many of its documents it is.
+        met = np.unique((pieces.which * max(n, 1) + self.owner[documents])[seen[documents]])
+        found[:, 4] = np.bincount(met % max(n, 1), weights=pieces.shares[met // max(n, 1)], minlength=n)[:n]
         for column, kind in ((0, QUESTION), (1, ANSWER)):
             here = self.kind == kind
             found[self.owner[here], column] = like[here]
@@ -266,7 +277,7 @@ class Answerer:
 
     def files(self) -> dict[str, bytes]:
         """This answerer as files: the same answerer gives the same bytes. No pickle."""
-        arrays = {
+        arrays: dict[str, NDArray[Any]] = {
             "vocabulary": self.index.vocabulary,
             "idf": self.index.idf,
             "starts": self.index.starts,
@@ -303,6 +314,7 @@ class Answerer:
                 arrays["documents"],
                 arrays["weights"],
                 len(arrays["owner"]),
+                len(np.unique(arrays["owner"])),
             )
             return cls(
                 tuple(Knowledge(**entry) for entry in entries),

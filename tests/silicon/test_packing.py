@@ -1,0 +1,98 @@
+"""Packing loses nothing, keeps nothing and lets nothing in that is not a number; the `gguf` package is the oracle."""
+
+from __future__ import annotations
+
+import gguf
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ikkan.ground.errors import HostileFile, NotFinite, TruncatedFile, UnsupportedFormat
+from ikkan.silicon.kernels import FORMATS, dequantize, pack, pack_f32, rows
+
+from .weights import SCALES, SEEDS, SHAPES, blocks
+
+ALL = sorted(FORMATS)
+often = settings(deadline=None, derandomize=True, max_examples=30)
+
+
+@pytest.mark.parametrize("format", ALL)
+@often
+@given(shape=SHAPES, scales=SCALES, seed=SEEDS)
+def test_a_packed_matrix_stands_for_the_numbers_that_gguf_reads(
+    format: str, shape: tuple[int, int], scales: str, seed: int
+) -> None:
+    count, cols = shape[0], 32 * shape[1]
+    raw = blocks(format, count, cols, seed, scales)
+    expected = gguf.quants.dequantize(raw.reshape(count, -1), gguf.GGMLQuantizationType[format])
+    packed = pack(format, raw, count, cols)
+    np.testing.assert_array_equal(dequantize(packed), expected)
+    assert (packed.rows, packed.cols, packed.format) == (count, cols, format)
+
+
+@pytest.mark.parametrize("format", ["F16", "F32"])
+@pytest.mark.parametrize("cols", [1, 7, 15, 16, 17, 31])
+def test_a_matrix_of_floats_may_have_any_width(format: str, cols: int) -> None:
+    raw = blocks(format, 5, cols, seed=1)
+    expected = raw.view({"F16": np.float16, "F32": np.float32}[format]).reshape(5, cols)
+    np.testing.assert_array_equal(dequantize(pack(format, raw, 5, cols)), expected.astype(np.float32))
+
+
+@often
+@given(seed=SEEDS, shape=st.tuples(st.integers(1, 40), st.integers(1, 40)))
+def test_float32_matrices_come_back_bit_for_bit(seed: int, shape: tuple[int, int]) -> None:
+    array = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+    np.testing.assert_array_equal(dequantize(pack_f32(array)), array)
+
+
+@pytest.mark.parametrize("format", ALL)
+@often
+@given(seed=SEEDS, data=st.data())
+def test_rows_can_be_looked_up_one_by_one(format: str, seed: int, data: st.DataObject) -> None:
+    packed = pack(format, blocks(format, 37, 64, seed), 37, 64)
+    ids = data.draw(st.lists(st.integers(0, 36), max_size=20))
+    np.testing.assert_array_equal(rows(packed, ids), dequantize(packed)[np.array(ids, dtype=int)])
+
+
+@pytest.mark.parametrize("format", ALL)
+def test_the_files_bytes_are_left_alone_and_not_kept(format: str) -> None:
+    raw = blocks(format, 16, 32, seed=3)
+    raw.flags.writeable = False
+    packed = pack(format, raw, 16, 32)
+    assert not np.shares_memory(raw, packed.data)
+    assert packed.address % 64 == 0 and packed.nbytes == FORMATS[format].packed_bytes(16, 32)
+
+
+@pytest.mark.parametrize("format", ALL)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("row", [0, 16, 4097])
+def test_a_number_that_is_not_finite_is_refused_with_its_row(format: str, bad: float, row: int) -> None:
+    raw = blocks(format, 4100, 32, seed=4)
+    dtype = np.float32 if format == "F32" else np.float16
+    raw.reshape(4100, -1)[row, : dtype().nbytes] = np.array([bad], dtype=dtype).view(np.uint8)
+    with pytest.raises(NotFinite) as caught:
+        pack(format, raw, 4100, 32)
+    assert caught.value.facts["row"] == row
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_minimum_that_is_not_finite_is_refused(bad: float) -> None:
+    raw = blocks("Q4_1", 20, 64, seed=5)
+    raw.reshape(20, 2, 20)[19, 1, 2:4] = np.array([bad], dtype=np.float16).view(np.uint8)
+    with pytest.raises(NotFinite):
+        pack("Q4_1", raw, 20, 64)
+
+
+def test_sizes_that_do_not_belong_together_are_refused() -> None:
+    raw = blocks("Q4_0", 4, 64, seed=6)
+    with pytest.raises(TruncatedFile):
+        pack("Q4_0", raw[:-1], 4, 64)
+    with pytest.raises(TruncatedFile):
+        pack("Q4_0", raw, 5, 64)
+    with pytest.raises(HostileFile):
+        pack("Q4_0", raw, 8, 33)
+    with pytest.raises(HostileFile):
+        pack("F32", raw, 0, 32)
+    with pytest.raises(UnsupportedFormat):
+        pack("Q4_K", raw, 4, 64)
