@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -77,7 +78,7 @@ def write_reference(model: Path, path: Path) -> None:
             ids = tokenizer(text, return_tensors="pt").input_ids
             kept[f"ids_{name}"] = ids[0].numpy().astype(np.int32)
             kept[f"logits_{name}"] = network(ids).logits[0].float().numpy()
-    partial = path.with_suffix(".part.npz")
+    partial = path.with_suffix(f".{os.getpid()}.npz")
     np.savez(partial, **kept)
     partial.replace(path)
 

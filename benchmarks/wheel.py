@@ -122,7 +122,10 @@ def line(came: Turn) -> dict[str, object]:
 
 def _slices(came: Turn) -> Iterator[tuple[str, list[float]]]:
     for contest in came.slices:
-        yield contest.name, [round(value, 4) for value in (contest.gain.estimate, contest.gain.lower, contest.gain.upper)]
+        yield (
+            contest.name,
+            [round(value, 4) for value in (contest.gain.estimate, contest.gain.lower, contest.gain.upper)],
+        )
 
 
 def commit() -> str:

@@ -37,7 +37,7 @@ from ikkan.ground import log as ground_log
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import Clock, SystemClock
 from ikkan.ground.db import Database, upgrade
-from ikkan.ground.errors import IkkanError, NotAuthenticated, NotFound
+from ikkan.ground.errors import BadInput, IkkanError, Internal, NotAuthenticated, NotFound
 from ikkan.ground.eventlog import EventLog, Keys
 from ikkan.ground.ids import KeyId, SubjectId, TenantId
 from ikkan.ground.jobs import JobContext, Jobs
@@ -188,7 +188,7 @@ def asgi(platform: Platform) -> Starlette:
     frame = platform.frame
     frame.add_templates("ikkan.console")
     for place in (Place("/", "nav.home"), Place("/assistant", "nav.chat"), Place("/wheel", "nav.wheel"),
-                  Place("/usage", "nav.usage", admin=True), Place("/models", "nav.models", admin=True),
+                  Place("/usage", "nav.usage"), Place("/models", "nav.models", admin=True),
                   Place("/keys", "nav.keys", admin=True), Place("/machine", "nav.machine", admin=True),
                   Place("/events", "nav.events", admin=True)):  # fmt: skip
         frame.add_place(place)
@@ -253,6 +253,8 @@ def serve(settings: Settings) -> None:
 
     ground_log.configure(settings.log_level)
     platform = build(settings)
+    # What a killed gateway left reserved is given back before anyone asks; on SQLite there is no other gateway.
+    platform.cloud.sweep(alone=platform.database.dialect == "sqlite")
     _prepare_cloud(platform)
     serve_asgi(asgi(platform), host=settings.host, port=settings.port, on_stop=platform.close)
 
@@ -480,10 +482,16 @@ def _session_secret(folder: Path) -> bytes:
 
 
 def _use_kernel_cache(settings: Settings) -> None:
-    # Compiled kernels are kept beside the models, so that a second start is quick wherever the package lies.
-    folder = settings.home / "cache" / "numba"
+    # Compiled kernels are kept with the home, so that a second start is quick wherever the package lies. The folder is
+    # named after their source and this processor: numba does not notice when a function called by another changes.
+    from ikkan.silicon import device
+
+    package = Path(__file__).parent
+    key = device.cache_key(package / "silicon", package / "models" / "families")
+    root = Path(os.environ.get("NUMBA_CACHE_DIR", settings.home / "cache" / "numba"))
+    folder = root / key
     folder.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(folder))
+    os.environ["NUMBA_CACHE_DIR"] = str(folder)
 
 
 def _names(store: ModelStore, model: str) -> list[str]:
@@ -546,13 +554,9 @@ async def _reserved(request: Request) -> Response:
 def _say(platform: Platform) -> Callable[[Request, Exception], Any]:
     async def say(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException):
-            error = NotFound(f"nothing is at {request.url.path}", hint="start at /") if error.status_code == 404 else (
-                IkkanError(str(error.detail), hint="")
-            )
+            error = _named(error, request)
         elif not isinstance(error, IkkanError):
             log.exception("a request failed", extra={"path": request.url.path})
-            from ikkan.ground.errors import Internal
-
             error = Internal("something broke on our side", hint="the gateway's log says more")
         if request.url.path.startswith(("/v1", "/a/", "/admin", "/api", "/mcp", "/health", "/metrics")):
             return error_reply(error)

@@ -246,3 +246,12 @@ def test_preparing_twice_keeps_what_an_operator_chose(cloud: Cloud) -> None:
     ]
     assert [(alias.name, list(alias.targets)) for alias in cloud.service.aliases()] == [("default", ["vendor/qwen"])]
     assert [row.price.input_micros for row in cloud.service.prices()] == [1]
+
+
+async def test_our_own_engine_is_told_whose_prefix_cache_to_use(
+    client: AsyncOpenAI, cloud: Cloud, vendors: Start
+) -> None:
+    engine = await vendors(FakeUpstream(offered=["m"]))
+    cloud.service.prepare(upstreams={"local": f"{engine.url}/v1"})
+    await client.chat.completions.create(model="local/m", messages=QUESTION)
+    assert {name.lower(): value for name, value in engine.headers[0].items()}["x-ikkan-cache-salt"] == "local"

@@ -43,7 +43,8 @@ class Served:
 
     def __init__(self, engine: Engine, decoder: FakeDecoder) -> None:
         self.engine, self.decoder = engine, decoder
-        embedder = Embedder(FakeEncoder(), fake_tokenizer())
+        self.encoder = FakeEncoder()
+        embedder = Embedder(self.encoder, fake_tokenizer())
         self._app = create_app(engine, embedder, "tiny", ["default"], embedder_name="tiny-embed")
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))

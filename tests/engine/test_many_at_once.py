@@ -28,9 +28,12 @@ def say(client: OpenAI, text: str, **more: Any) -> Any:
 
 def knock(served: Served, text: str, **more: Any) -> http.client.HTTPConnection:
     """Ask, and do not wait for the answer."""
+    return post(served, "/v1/chat/completions", {"messages": [{"role": "user", "content": text}], **more})
+
+
+def post(served: Served, path: str, body: dict[str, Any]) -> http.client.HTTPConnection:
     connection = http.client.HTTPConnection("127.0.0.1", served.port)
-    body = {"model": "tiny", "messages": [{"role": "user", "content": text}], **more}
-    connection.request("POST", "/v1/chat/completions", json.dumps(body))
+    connection.request("POST", path, json.dumps({"model": "tiny", **body}))
     return connection
 
 
@@ -148,6 +151,21 @@ def test_whoever_leaves_the_queue_is_never_computed(paced: Paced) -> None:
     paced.allow(1_000)
     assert [one.result(20).choices[0].message.content for one in running] == ["1st o", "2nd o"]
     assert ord("3") not in {token for call in paced.served.decoder.calls for token, _, _ in call}
+
+
+def test_whoever_leaves_is_embedded_no_further(paced: Paced) -> None:
+    talking = paced.say(LONG, max_tokens=100)
+    paced.have_computed(5)
+    texts = ["x" * 60] * 100  # eight a turn, one turn a step
+    leaving = post(paced.served, "/v1/embeddings", {"model": "tiny-embed", "input": texts})
+    eventually(lambda: bool(paced.served.engine._errands))
+    paced.allow(1)
+    eventually(lambda: paced.served.encoder.calls == 1)
+    leaving.close()
+    paced.allow(1_000)
+    assert talking.result(20).usage.completion_tokens == 100
+    eventually(lambda: 'route="/v1/embeddings",status="499"' in paced.served.ask("/metrics").text)
+    assert paced.served.encoder.calls < 5
 
 
 def test_too_many_at_once_are_told_when_to_come_back(paced: Paced) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ikkan.engine.sampling import Sampler, _nucleus
+from ikkan.engine.sampling import Sampler, _highest, _nucleus, _place
 from ikkan.engine.values import Sampling
 from ikkan.ground.errors import Internal
 from ikkan.models.values import Float32
@@ -130,11 +130,32 @@ def test_scores_of_minus_infinity_are_never_drawn_and_say_so() -> None:
     assert (found.token_id, found.logprob, found.alternatives[1][1]) == (0, 0.0, -np.inf)
 
 
-@given(arrays(np.float64, st.integers(1, 3_000), elements=st.floats(0.001, 1.0)), st.floats(0.0, 0.999))
-def test_the_nucleus_is_the_fewest_largest_that_hold_enough(weights: np.ndarray, top_p: float) -> None:
+WEIGHTS = arrays(np.float32, st.integers(1, 3_000), elements=st.floats(0, 1, width=32))
+
+
+@given(WEIGHTS, st.floats(0.0, 0.999))
+def test_the_nucleus_is_the_fewest_largest_that_hold_enough(weights: Float32, top_p: float) -> None:
+    weights[len(weights) // 2] = 1.0
     kept = _nucleus(weights, top_p)
-    held, wanted = weights[kept].sum(), top_p * weights.sum()
-    left_out = np.delete(weights, kept)
+    exact = weights.astype(np.float64)
+    held, wanted = exact[kept].sum(), top_p * exact.sum()
+    left_out = np.delete(exact, kept)
     assert held >= wanted * (1 - 1e-12)
-    assert held - weights[kept].min() <= wanted * (1 + 1e-12)
-    assert left_out.size == 0 or left_out.max() <= weights[kept].min()
+    assert held - exact[kept].min() <= wanted * (1 + 1e-12)
+    assert left_out.size == 0 or left_out.max() <= exact[kept].min()
+
+
+@given(WEIGHTS, st.floats(0.0, 1.0, exclude_max=True))
+def test_a_place_is_found_as_by_a_running_sum_and_has_a_weight(weights: Float32, share: float) -> None:
+    weights[len(weights) // 2] = 1.0
+    place = _place(weights, share)
+    below = np.concatenate([[0.0], np.cumsum(weights, dtype=np.float64)])
+    assert weights[place] > 0
+    assert below[place] <= share * below[-1] * (1 + 1e-12)
+    assert below[place + 1] >= share * below[-1] * (1 - 1e-12)
+
+
+@given(arrays(np.float32, st.integers(1, 2_000), elements=st.integers(-5, 5)), st.integers(1, 60))
+def test_the_highest_are_the_first_of_a_stable_sort(scores: Float32, count: int) -> None:
+    scores[: len(scores) // 3] = -np.inf
+    assert _highest(scores, count).tolist() == sorted(np.argsort(-scores, kind="stable")[:count].tolist())

@@ -185,6 +185,20 @@ def test_an_errand_runs_on_the_compute_thread_and_its_error_comes_back() -> None
         engine.call(lambda: None)
 
 
+def test_should_the_compute_thread_die_everybody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(unread: list[int]) -> list[int]:
+        raise ArithmeticError("a fault of ours")
+
+    monkeypatch.setattr(scheduler, "shares", broken)
+    engine, heard, died = engine_of(), Heard(), threading.Event()
+    engine.start(on_death=died.set)
+    engine.submit([asked("a")], heard)
+    assert isinstance(heard.wait_for_the_end().failure, UpstreamUnreachable)
+    assert died.wait(20) and engine.died
+    with pytest.raises(UpstreamUnreachable):
+        engine.submit([asked("a")], heard)
+
+
 def test_warming_up_leaves_nothing_behind() -> None:
     decoder = FakeDecoder()
     engine = engine_of(decoder)
@@ -224,12 +238,12 @@ def test_the_slot_that_was_left_longest_ago_is_overwritten() -> None:
 
 def test_a_conversation_is_not_overwritten_for_the_few_words_it_shares_with_another() -> None:
     slots = Slots(2)
-    system, long = [1, 2, 3], [1, 2, 3, *range(10, 40)]
+    long, short = [1, 2, 3, *range(10, 40)], [1, 2, 3, *range(50, 60)]
     assert slots.take(long, salt="") is not None
     slots.leave(0, long, salt="")
-    found = slots.take([*system, 50, 51], salt="")
+    found = slots.take(short, salt="")
     assert found is not None and (found.slot, found.cached_tokens) == (1, 0)
-    slots.leave(1, [*system, 50, 51], salt="")
+    slots.leave(1, short, salt="")
     found = slots.take([*long, 60], salt="")
     assert found is not None and (found.slot, found.cached_tokens) == (0, len(long))
 

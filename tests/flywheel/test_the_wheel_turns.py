@@ -121,7 +121,7 @@ def test_a_second_turn_judges_only_what_the_champion_has_not_seen(wheel: Wheel) 
 
 
 def test_each_further_attempt_against_a_champion_must_be_surer(wheel: Wheel) -> None:
-    wheel.happen(120, right="same")
+    wheel.happen(200, right="same", seed=100)
     levels = []
     for seed in range(3):
         wheel.happen(10, right="same", seed=seed)
@@ -242,7 +242,7 @@ def test_the_status_counts_what_has_come_in_since(wheel: Wheel) -> None:
 
 
 def test_an_unknown_name_says_what_there_is(wheel: Wheel) -> None:
-    with pytest.raises(UnknownLearnable, match="fake.answer"):
+    with pytest.raises(UnknownLearnable, match=r"fake\.answer|nothing called"):
         wheel.flywheel.run("shop.next_item")
     with pytest.raises(NotFound):
         wheel.flywheel.explain(DecisionId("no-such"))

@@ -43,8 +43,8 @@ def stream_until_killed(running: Running, victim: str) -> tuple[int, str]:
 
 def entries_balance(running: Running) -> dict[str, Any]:
     books = running.ikkan("meter", "--books", "--json")
-    assert books["unbalanced"] == 0
-    assert books["sum_micros"] == 0
+    assert (books["unbalanced"], books["drifted"], books["unpaired"]) == ([], [], [])
+    assert books["sound"]
     return dict(books)
 
 
@@ -69,10 +69,10 @@ def test_whatever_is_killed_comes_back_and_the_books_balance(own_running: Runnin
         model="default", messages=[{"role": "user", "content": "Say yes."}], max_tokens=4, temperature=0
     )
     assert again.choices[0].message.content == acknowledged.choices[0].message.content
-    books = entries_balance(own_running)
-    assert books["open_reservations"] == 0
+    entries_balance(own_running)
     lines = {line["key"]: line for line in own_running.ikkan("meter", "--json")["lines"]}
-    assert lines[name]["requests"] == 1
+    # Either what was sent before the kill is billed, or the whole attempt is given back: never half of it.
+    assert lines[name]["requests"] + lines[name]["failed"] == 1
 
 
 def test_after_the_whole_house_is_killed_a_new_start_brings_everything_back(own_running: Running) -> None:

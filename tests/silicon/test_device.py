@@ -237,7 +237,7 @@ def test_one_token_waits_for_memory_and_a_prompt_for_arithmetic() -> None:
 def test_the_roofline_counts_the_bytes_that_the_kernels_store() -> None:
     from ikkan.silicon.kernels.formats import FORMATS
 
-    stored = {name: FORMATS[name].packed_bytes(16, 32) / 512 for name in device._BYTES_PER_WEIGHT}
+    stored = {name: FORMATS[name].packed_bytes(16, 896) / (16 * 896) for name in device._BYTES_PER_WEIGHT}
     assert stored == device._BYTES_PER_WEIGHT
 
 

@@ -166,6 +166,7 @@ def meter(
             "model": line.model,
             "key": line.key_name,
             "requests": line.requests,
+            "failed": line.failed,
             "input_tokens": line.input_tokens,
             "cached_tokens": line.cached_tokens,
             "output_tokens": line.output_tokens,
@@ -178,8 +179,8 @@ def meter(
         {"lines": rows},
         as_json=as_json,
         text=lambda: table(
-            ["day", "model", "key", "calls", "in", "cached", "out", "cost"],
-            [[*list(row.values())[:7], format_micros(row["cost_micros"], row["currency"])] for row in rows],  # type: ignore[arg-type]
+            ["day", "model", "key", "calls", "failed", "in", "cached", "out", "cost"],
+            [[*list(row.values())[:8], format_micros(row["cost_micros"], row["currency"])] for row in rows],  # type: ignore[arg-type]
         ),
     )
 

@@ -19,7 +19,7 @@ from ikkan.ground.clock import Clock
 from ikkan.ground.db import Database
 from ikkan.ground.errors import IkkanError
 from ikkan.ground.eventlog import EventLog
-from ikkan.ground.ids import JobId, TenantId
+from ikkan.ground.ids import JobId, KeyId, TenantId
 from ikkan.ground.jobs import Jobs, JobStatus
 from ikkan.ground.money import format_micros
 from ikkan.ground.settings import Settings
@@ -72,6 +72,21 @@ class Desk:
 def visible_tenant(session: Session) -> TenantId | None:
     """Whose rows this administrator sees: everyone's for the operator of this machine, else their own tenant's."""
     return None if session.tenant_id == LOCAL_TENANT else TenantId(session.tenant_id)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageScope:
+    """Whose use a person sees."""
+
+    tenant_id: TenantId | None
+    key_id: KeyId | None
+
+    @classmethod
+    def of(cls, session: Session) -> UsageScope:
+        """An administrator sees what `visible_tenant` says; everyone else what their own key used."""
+        if session.is_admin:
+            return cls(visible_tenant(session), None)
+        return cls(TenantId(session.tenant_id), KeyId(session.key_id) if session.key_id is not None else None)
 
 
 def local_time(moment: datetime | None) -> str:

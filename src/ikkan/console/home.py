@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from ikkan.cloud.values import ChatRequest, Principal
 from ikkan.console import store
-from ikkan.console.desk import DEFAULT, Desk, form_of, local_time, money, told, visible_tenant
+from ikkan.console.desk import DEFAULT, Desk, UsageScope, form_of, local_time, money, told
 from ikkan.console.models import PULL, note, think_with
 from ikkan.ground.errors import BadInput, Conflict, IkkanError, UnknownModel, UpstreamFailed
 from ikkan.kit.session import Session
@@ -192,9 +192,9 @@ def _chosen(desk: Desk) -> str | None:
 def standing(desk: Desk, session: Session, language: str) -> dict[str, Any]:
     """What the dashboard shows: who thinks, what was answered today, what it cost this month, how the wheel stands."""
     now = desk.clock.now()
-    tenant_id, service = visible_tenant(session), desk.cloud.service
-    today = service.usage(by=("day",), since=f"{now:%Y-%m-%d}", tenant_id=tenant_id)
-    month = service.usage(by=(), since=f"{now:%Y-%m}-01", tenant_id=tenant_id)
+    scope, service = UsageScope.of(session), desk.cloud.service
+    today = service.usage(by=("day",), since=f"{now:%Y-%m-%d}", tenant_id=scope.tenant_id, key_id=scope.key_id)
+    month = service.usage(by=(), since=f"{now:%Y-%m}-01", tenant_id=scope.tenant_id, key_id=scope.key_id)
     behind = next((alias.targets for alias in service.aliases() if alias.name == DEFAULT), ())
     target = behind[0] if behind else ""
     model, remark = target, ""

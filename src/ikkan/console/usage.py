@@ -11,8 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ikkan.cloud.service import UsageLine
-from ikkan.console.desk import Desk, money, visible_tenant
-from ikkan.ground.ids import KeyId, TenantId
+from ikkan.console.desk import Desk, UsageScope, money
 from ikkan.kit.frame import SECURITY_HEADERS
 from ikkan.kit.session import Session
 
@@ -25,10 +24,9 @@ def routes(desk: Desk) -> list[BaseRoute]:
     """The page and the export."""
 
     async def lines(session: Session, limit: int) -> Sequence[UsageLine]:
-        # Who is no administrator sees what their own key used.
-        key_id = None if session.is_admin or session.key_id is None else KeyId(session.key_id)
-        tenant_id = visible_tenant(session) if session.is_admin else TenantId(session.tenant_id)
-        return await desk.database.run(desk.cloud.service.usage, tenant_id=tenant_id, key_id=key_id, limit=limit)
+        scope = UsageScope.of(session)
+        usage = desk.cloud.service.usage
+        return await desk.database.run(usage, tenant_id=scope.tenant_id, key_id=scope.key_id, limit=limit)
 
     async def show(request: Request) -> Response:
         found = await lines(desk.frame.require(request), SHOWN)

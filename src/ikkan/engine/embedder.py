@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 
 import numpy as np
 
 from ikkan.engine.engine import Engine
+from ikkan.engine.exchange import ClientLeft
 from ikkan.engine.wire import refuse
 from ikkan.ground.errors import PromptTooLong
 from ikkan.models.tokenizer import Tokenizer
@@ -55,8 +56,14 @@ class Embedder:
             )
         return ids
 
-    async def embed(self, engine: Engine, ids: Sequence[Sequence[int]]) -> Float32:
-        """Vectors `(n, dimensions)` in the order asked for, computed on the engine's thread a few at a time."""
+    async def embed(
+        self, engine: Engine, ids: Sequence[Sequence[int]], has_left: Callable[[], Awaitable[bool]]
+    ) -> Float32:
+        """Vectors `(n, dimensions)` in the order asked for, computed on the engine's thread a few at a time.
+
+        Raises:
+            ClientLeft: nobody waits for them any more.
+        """
         order = sorted(range(len(ids)), key=lambda number: len(ids[number]))
         vectors = np.empty((len(ids), self.dimensions), dtype=np.float32)
         while order:
@@ -65,6 +72,8 @@ class Embedder:
             while order and len(ids[turn[0]]) * (len(turn) + 1) <= TURN_TOKENS:
                 turn.append(order.pop())
             chosen = [ids[number] for number in turn]
+            if len(chosen) < len(ids) and await has_left():
+                raise ClientLeft
             vectors[turn] = await asyncio.wrap_future(engine.call(partial(self._encoder.embed, chosen)))
         return vectors
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
+from pathlib import Path
 from queue import Queue
 from typing import Any, Final, TypeVar
 
@@ -94,6 +96,9 @@ class Engine:
         self._stopping = False
         self._answer_s = 1.0  # how long an answer took lately
         self._thread: threading.Thread | None = None
+        self._on_death: Callable[[], None] | None = None
+        self.died = False
+        """Whether the compute thread ended without being asked to."""
 
     # --- for any thread ----------------------------------------------------------------------------------------------
 
@@ -174,9 +179,14 @@ class Engine:
             self._cache.bytes,
         )
 
-    def start(self) -> None:
-        """Begin to compute, in a thread of its own."""
+    def start(self, on_death: Callable[[], None] | None = None) -> None:
+        """Begin to compute, in a thread of its own.
+
+        Args:
+            on_death: called in that thread should it end without being asked to.
+        """
         assert self._thread is None, "an engine is started once"
+        self._on_death = on_death
         self._thread = threading.Thread(target=self._run, name="ikkan-engine", daemon=True)
         self._thread.start()
 
@@ -234,11 +244,17 @@ class Engine:
         return True
 
     def _run(self) -> None:
-        while self._sleep_until_needed():
-            with self._lease.interactive() if self._lease else nullcontext():
-                while not self._stopping and self.step():
-                    pass
+        try:
+            while self._sleep_until_needed():
+                with self._lease.interactive() if self._lease else nullcontext():
+                    while not self._stopping and self.step():
+                        pass
+        except Exception as exc:  # nobody else would notice that this thread is gone
+            self.died = True
+            log.critical("the compute thread died", extra=told(exc))
         self._say_goodbye()
+        if self.died and self._on_death is not None:
+            self._on_death()
 
     def _sleep_until_needed(self) -> bool:
         with self._news:
@@ -320,8 +336,7 @@ class Engine:
         self.metrics.answers.labels(how).inc()
 
     def _give_up(self, turn: Sequence[tuple[Answer, int]], exc: Exception) -> None:
-        # Only its kind: the words of an exception may quote what a person wrote.
-        log.error("answers could not be computed", extra={"answers": len(turn), "error": type(exc).__name__})
+        log.error("answers could not be computed", extra={"answers": len(turn), **told(exc)})
         error = exc if isinstance(exc, IkkanError) else Internal("the answer could not be computed", hint="ask again")
         for answer, _ in turn:
             self._free(answer, "failed")
@@ -329,6 +344,7 @@ class Engine:
 
     def _say_goodbye(self) -> None:
         with self._news:
+            self._stopping = True
             unanswered, errands = [*self._seated, *self._waiting], list(self._errands)
             self._waiting.clear()
             self._errands.clear()
@@ -346,7 +362,14 @@ def _fail(answer: Answer, error: IkkanError) -> None:
     try:
         answer.fail(error)
     except Exception as exc:  # nobody is there to be told; the loop goes on
-        log.info("an answer's receiver is gone", extra={"error": type(exc).__name__})
+        log.info("an answer's receiver is gone", extra=told(exc))
+
+
+def told(exc: Exception) -> dict[str, str]:
+    """What a log may say of an exception: its kind and place. Its words may quote what a person wrote."""
+    frames = traceback.extract_tb(exc.__traceback__)
+    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return {"error": type(exc).__name__, "raised_at": place}
 
 
 def _int32(values: Sequence[int]) -> Int32:

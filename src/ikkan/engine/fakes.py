@@ -118,11 +118,13 @@ class FakeEncoder:
     """An `Encoder` whose vectors count letters."""
 
     context: int = 64
+    calls: int = 0
 
     @property
     def config(self) -> EncoderConfig:
         return EncoderConfig("bert", 1, 8, 1, 8, VOCAB, self.context, 1, 1e-12)
 
     def embed(self, ids: Sequence[Sequence[int]]) -> Float32:
+        self.calls += 1
         counts = np.array([np.bincount(np.array(text) % 8, minlength=8) for text in ids], dtype=np.float32)
         return np.asarray(counts / np.linalg.norm(counts, axis=1, keepdims=True), dtype=np.float32)

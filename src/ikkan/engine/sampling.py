@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,13 @@ from ikkan.engine.values import Sampling, TokenLogprob
 from ikkan.ground.errors import Internal
 from ikkan.models.values import Float32
 
-_SHORTLIST = 1024
-"""Top-p first looks at so many of the likeliest tokens; sorting a whole vocabulary takes milliseconds."""
+GREEDY_BELOW: Final = 1e-5
+"""Temperatures so low that only the likeliest token could come; dividing by them would leave float32."""
+
+_CUTS: Final = (0.02, 1e-4, 1e-7, 0.0)
+"""Top-p sorts only tokens this likely beside the likeliest, if they hold enough: a vocabulary is long to sort."""
+_BLOCK: Final = 512
+_COLUMN: Final = 64
 
 
 class Sampler:
@@ -54,7 +60,9 @@ class Sampler:
         best = int(settled.argmax())
         if not np.isfinite(settled[best]):  # argmax finds a NaN before anything else
             raise Internal("the model's scores are no numbers", hint="load the model again; its file may be damaged")
-        token_id = best if self._sampling.temperature == 0 else self._drawn_from(settled, float(settled[best]))
+        token_id = (
+            best if self._sampling.temperature < GREEDY_BELOW else self._drawn_from(settled, float(settled[best]))
+        )
         self._note(token_id)
         return self._reported(token_id, scores)
 
@@ -83,22 +91,19 @@ class Sampler:
 
     def _drawn_from(self, scores: Float32, highest: float) -> int:
         sampling = self._sampling
-        ids: NDArray[np.int64] | None = None  # None: every token, in order
+        ids: NDArray[np.intp] | None = None  # None: every token, in order
         if 0 < sampling.top_k < len(scores):
-            ids = np.sort(np.argpartition(scores, -sampling.top_k)[-sampling.top_k :])
-        # Differences first: a tiny temperature then gives zeros, not infinity minus infinity.
-        chosen = (scores if ids is None else scores[ids]).astype(np.float64) - highest
-        with np.errstate(over="ignore"):
-            weights = np.exp(chosen / sampling.temperature)
+            ids = _highest(scores, sampling.top_k)
+        weights = (scores if ids is None else scores[ids]) - np.float32(highest)
+        weights /= np.float32(sampling.temperature)
+        np.exp(weights, out=weights)  # the likeliest token's is 1
         if sampling.min_p > 0:
-            kept = np.flatnonzero(weights >= sampling.min_p)
+            kept = np.flatnonzero(weights >= np.float32(sampling.min_p))
             ids, weights = kept if ids is None else ids[kept], weights[kept]
         if sampling.top_p < 1:
             kept = _nucleus(weights, sampling.top_p)
             ids, weights = kept if ids is None else ids[kept], weights[kept]
-        below = np.cumsum(weights)
-        place = int(np.searchsorted(below, self._random.random() * below[-1], side="right"))
-        place = min(place, len(below) - 1)
+        place = _place(weights, self._random.random())
         return place if ids is None else int(ids[place])
 
     def _note(self, token_id: int) -> None:
@@ -111,30 +116,65 @@ class Sampler:
         wanted = self._sampling.top_logprobs
         if wanted is None:
             return TokenLogprob(token_id, 0.0)
-        precise = scores.astype(np.float64)
-        highest = precise.max()
-        total = highest + np.log(np.exp(precise - highest).sum())
-        likeliest: list[int] = []
-        if wanted:
-            first = np.argpartition(precise, -min(wanted, len(precise)))[-min(wanted, len(precise)) :]
-            likeliest = [int(one) for one in first[np.lexsort((first, -precise[first]))]]
-        alternatives = tuple((one, float(precise[one] - total)) for one in likeliest)
-        return TokenLogprob(token_id, float(precise[token_id] - total), alternatives)
+        highest = scores.max()
+        total = float(highest) + float(np.log(np.exp(scores - highest).sum(dtype=np.float64)))
+        likeliest = _highest(scores, wanted) if wanted else np.zeros(0, dtype=np.intp)
+        likeliest = likeliest[np.lexsort((likeliest, -scores[likeliest]))]
+        alternatives = tuple((int(one), float(scores[one]) - total) for one in likeliest)
+        return TokenLogprob(token_id, float(scores[token_id]) - total, alternatives)
 
 
-def _nucleus(weights: NDArray[np.float64], top_p: float) -> NDArray[np.int64]:
-    """Places of the fewest largest weights that hold `top_p` of all, in order of place.
+def _highest(scores: Float32, count: int) -> NDArray[np.intp]:
+    """Places of the highest scores in order of place; of equal ones the first.
 
-    >>> _nucleus(np.array([0.1, 0.5, 0.4]), 0.6).tolist()
+    >>> _highest(np.array([1, 3, 2, 2], dtype=np.float32), 2).tolist()
     [1, 2]
     """
-    wanted = top_p * weights.sum()
-    count = min(_SHORTLIST, len(weights))
-    while True:
-        first = np.argpartition(weights, -count)[-count:] if count < len(weights) else np.arange(len(weights))
-        first = first[np.lexsort((first, -weights[first]))]
-        held = np.cumsum(weights[first])
-        if held[-1] >= wanted or count == len(weights):
-            enough = int(np.searchsorted(held, wanted, side="left")) + 1
-            return np.sort(first[:enough])
-        count = min(count * 8, len(weights))
+    if count >= len(scores):
+        return np.arange(len(scores))
+    ids = np.arange(len(scores))
+    columns = len(scores) // _COLUMN
+    if count < columns:
+        # So many columns have a score at least this high: whatever is lower is none of the highest.
+        peaks = scores[: columns * _COLUMN].reshape(_COLUMN, columns).max(axis=0)
+        ids = np.flatnonzero(scores >= np.partition(peaks, -count)[-count])
+    found = scores[ids]
+    lowest = np.partition(found, -count)[-count]
+    above = np.flatnonzero(found > lowest)
+    level = np.flatnonzero(found == lowest)[: count - len(above)]
+    return np.sort(ids[np.concatenate([above, level])])
+
+
+def _nucleus(weights: Float32, top_p: float) -> NDArray[np.intp]:
+    """Places of the fewest largest weights that hold `top_p` of all, in order of place. The largest weight is 1.
+
+    >>> _nucleus(np.array([0.2, 1.0, 0.8], dtype=np.float32), 0.6).tolist()
+    [1, 2]
+    """
+    wanted = top_p * float(weights.sum(dtype=np.float64))
+    for cut in _CUTS:
+        places = np.flatnonzero(weights >= np.float32(cut))
+        if float(weights[places].sum(dtype=np.float64)) >= wanted:
+            break
+    places = places[np.lexsort((places, -weights[places]))]
+    enough = int(np.searchsorted(np.cumsum(weights[places], dtype=np.float64), wanted, side="left")) + 1
+    return np.sort(places[:enough])
+
+
+def _place(weights: Float32, share: float) -> int:
+    """The place where the sum of the weights before it and its own first exceeds this share of all.
+
+    >>> weights = np.array([1, 0, 3], dtype=np.float32)
+    >>> [_place(weights, share) for share in (0.0, 0.2, 0.3, 0.999)]
+    [0, 0, 2, 2]
+    """
+    # By blocks first: a running sum over a whole vocabulary takes longer than everything else here.
+    blocks = np.cumsum(np.add.reduceat(weights, np.arange(0, len(weights), _BLOCK), dtype=np.float64))
+    target = share * blocks[-1]
+    block = min(int(np.searchsorted(blocks, target, side="right")), len(blocks) - 1)
+    inside = weights[block * _BLOCK : (block + 1) * _BLOCK]
+    below = np.cumsum(inside, dtype=np.float64)
+    place = int(np.searchsorted(below, target - (blocks[block - 1] if block else 0.0), side="right"))
+    # Rounding may lead one past the end: then it is the last that can come at all.
+    place = min(place, int(np.flatnonzero(inside)[-1]) if inside.any() else 0)
+    return block * _BLOCK + place

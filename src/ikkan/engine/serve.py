@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
+import signal
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from ikkan.engine.embedder import Embedder
@@ -14,7 +17,7 @@ from ikkan.engine.engine import Engine
 from ikkan.engine.server import create_app
 from ikkan.engine.values import Lease
 from ikkan.ground import asgi
-from ikkan.ground.errors import BadInput
+from ikkan.ground.errors import BadInput, Internal
 from ikkan.models.checkpoint import open_checkpoint
 from ikkan.models.values import DecoderConfig, EncoderConfig
 
@@ -57,6 +60,7 @@ def run(
     Raises:
         BadFile: a model cannot be read.
         BadInput: a file holds a model of the other kind.
+        Internal: the compute thread died.
     """
     started_s = time.monotonic()
     engine = load_engine(
@@ -68,7 +72,8 @@ def run(
         kv_bytes=kv_bytes,
         lease=lease,
     )
-    engine.start()
+    # Without its compute thread the process is of no use: it ends, and whoever supervises it starts another.
+    engine.start(on_death=partial(os.kill, os.getpid(), signal.SIGTERM))
     engine.warm_up()
     embedder = None
     if embedder_path is not None:
@@ -93,6 +98,8 @@ def run(
         await asyncio.sleep(0.1)  # whoever still waits is told, rather than cut off
 
     asgi.serve(app, host=host, port=port, on_stop=stop)
+    if engine.died:
+        raise Internal("the compute thread died", hint="its log says why; start the engine again")
 
 
 def load_engine(

@@ -21,7 +21,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from ikkan.engine import shapes, wire
 from ikkan.engine.embedder import Embedder
-from ikkan.engine.engine import Engine
+from ikkan.engine.engine import Engine, told
 from ikkan.engine.exchange import ClientLeft, Exchange
 from ikkan.engine.shapes import Choice
 from ikkan.engine.values import Generation
@@ -164,7 +164,7 @@ class _Door:
         limit = embedder.context_tokens if cut == -1 else cut
         given = wire.prompts("input", body.input, embedder.vocab)
         ids = await self._read(lambda: [embedder.ids(one, limit=limit) for one in given])
-        vectors = await embedder.embed(self._engine, ids)
+        vectors = await embedder.embed(self._engine, ids, request.is_disconnected)
         reply = shapes.embeddings(
             vectors,
             model=self._embedder_names[0],
@@ -368,8 +368,7 @@ class _Endpoint:
         except Exception as exc:  # the door stays open whatever one request does
             error = exc if isinstance(exc, IkkanError) else Internal("a fault of ours", hint="ask again")
             if not isinstance(exc, IkkanError):
-                # Only its kind: the words of an exception may quote what a person wrote.
-                log.error("a request failed", extra={"route": self._path, "error": type(exc).__name__})
+                log.error("a request failed", extra={"route": self._path, **told(exc)})
             if status == 499:
                 await _send(request, sending, wire.error_body(error), error.status, wire.error_headers(error))
             else:

@@ -25,8 +25,8 @@ class Seat:
 
 
 class Slots:
-    """Gives each text a slot of its own: the free one that holds most of its beginning, if that is most of what the
-    slot holds; else the one that was left longest ago.
+    """Gives each text a slot of its own: the free one that holds most of its beginning, if the two have at least half
+    of the shorter one in common; else the one that was left longest ago.
 
     The last token of a prompt is always computed again, for its scores.
 
@@ -54,11 +54,9 @@ class Slots:
         shared = {number: self._shared(self._slots[number], prompt, salt) for number in free}
         # Two conversations often share no more than the system's words. For so little, another one is not thrown away
         # while an older slot, or an unused one, is free.
-        going_on = [
-            number for number in free if shared[number] and 2 * shared[number] >= len(self._slots[number].tokens)
-        ]
-        if going_on:
-            chosen = max(going_on, key=lambda number: shared[number])
+        worth = [number for number in free if self._is_worth(shared[number], self._slots[number], prompt)]
+        if worth:
+            chosen = max(worth, key=lambda number: shared[number])
         else:
             chosen = min(free, key=lambda number: self._slots[number].left_at)
         slot = self._slots[chosen]
@@ -74,6 +72,10 @@ class Slots:
         """Forget what lies in free slots."""
         for slot in self._slots:
             slot.tokens, slot.left_at = [], 0
+
+    @staticmethod
+    def _is_worth(shared: int, slot: _Slot, prompt: Sequence[int]) -> bool:
+        return shared > 0 and 2 * shared >= min(len(slot.tokens), len(prompt))
 
     @staticmethod
     def _shared(slot: _Slot, prompt: Sequence[int], salt: str) -> int:

@@ -56,7 +56,7 @@ class FakeLearnable:
             counts[str(topic)][str(right)] += 1
         table = {topic: min(c, key=lambda right: (-c[right], right)) for topic, c in sorted(counts.items())}
         if self.sabotage is not None and len(examples) >= self.sabotage:
-            table = {topic: "wrong" for topic in table}
+            table = dict.fromkeys(table, "wrong")
         return _fitted(table)
 
     def score(self, fitted: Fitted, examples: Examples) -> Scores:

@@ -1,7 +1,8 @@
 """The gate: one turn of the wheel as a pure function of examples and a champion. No database, no clock.
 
 1. Time: the candidate learns from what was known at a cut-off and is judged on what was asked later (`split.py`).
-2. Pairing: candidate, champion and the trivial baselines answer the same later questions; gains are averaged per person.
+2. Pairing: candidate, champion and the trivial baselines answer the same later questions; gains are averaged per
+   person.
 3. Proof: the lower bound of the gain over the champion, and over each baseline, is above zero (`statistics.py`);
    no slice is shown to be worse.
 4. Refit: the same recipe on everything known now, so that the freshest corrections count. It has seen the questions
@@ -28,7 +29,7 @@ class Terms:
 
     alpha: float = 0.05
     """The interval of the first attempt against a champion misses the truth with at most this probability."""
-    judge_share: float = 0.4
+    judge_share: float = 0.3
     """This share of what the champion has not seen, the latest, judges; the rest teaches."""
     fewest_judges: int = 30
     fewest_units: int = 8
@@ -90,7 +91,7 @@ class Turn:
 
 
 def cut_off(examples: Examples, champion: Champion, terms: Terms) -> datetime | None:
-    """Where to part: so that the latest `judge_share` of what the champion has not seen judges. None: nothing unseen."""
+    """Where to part, so that the latest `judge_share` of what the champion has not seen judges. None: nothing is."""
     unseen = sorted(at for at in examples.occurred_at if champion.known_until is None or at >= champion.known_until)
     if not unseen:
         return None

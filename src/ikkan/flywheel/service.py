@@ -1,4 +1,4 @@
-"""Use cases of the wheel: install, turn, roll back, explain, replay. The one place where gate, tables and files meet."""
+"""Use cases of the wheel: install, turn, roll back, explain, replay. Gate, tables and files meet here."""
 
 from __future__ import annotations
 

@@ -7,14 +7,16 @@ from typing import Any
 
 _REASONS: dict[str, dict[str, str]] = {
     "better": {
-        "en": "better on {n} later questions from {people} people it had never seen: {gain:+.3f} per person,"
+        "en": "better on {n} later questions it had never seen, from {people} people: {gain:+.3f} per person,"
         " {level:.4g} % interval [{lower:+.3f}, {upper:+.3f}]; also better than every trivial method",
         "ja": "学習に使っていない後日の質問 {n} 件（{people} 人）で現行より良い結果でした。1人あたり {gain:+.3f}、"
         "{level:.4g}% 区間 [{lower:+.3f}, {upper:+.3f}]。どの単純な方法にも勝っています",
     },
     "worse": {
-        "en": "worse on {n} later questions: {gain:+.3f} per person, {level:.4g} % interval [{lower:+.3f}, {upper:+.3f}]",
-        "ja": "後日の質問 {n} 件で現行より悪い結果でした。1人あたり {gain:+.3f}、{level:.4g}% 区間 [{lower:+.3f}, {upper:+.3f}]",
+        "en": "worse on {n} later questions: {gain:+.3f} per person,"
+        " {level:.4g} % interval [{lower:+.3f}, {upper:+.3f}]",
+        "ja": "後日の質問 {n} 件で現行より悪い結果でした。1人あたり {gain:+.3f}、"
+        "{level:.4g}% 区間 [{lower:+.3f}, {upper:+.3f}]",
     },
     "not_shown_better": {
         "en": "not shown to be better: {gain:+.3f} per person on {n} later questions from {people} people, and the"
@@ -39,15 +41,19 @@ _REASONS: dict[str, dict[str, str]] = {
         "（{candidate_score:.3f} → {refit:.3f}）。最近の訂正が以前の訂正と食い違っています",
     },
     "too_few_judges": {
-        "en": "too little evidence: {n} new questions from {people} people can judge; it takes {need} from {need_people}",
-        "ja": "証拠が足りません。判定に使える新しい質問は {n} 件（{people} 人）です。{need} 件（{need_people} 人）が必要です",
+        "en": "too little evidence: {n} new questions from {people} people can judge; it takes {need} from"
+        " {need_people}",
+        "ja": "証拠が足りません。判定に使える新しい質問は {n} 件（{people} 人）です。"
+        "{need} 件（{need_people} 人）が必要です",
     },
     "nothing_new": {
-        "en": "nothing new: every question was asked before the champion learned, so nothing can judge a successor fairly",
+        "en": "nothing new: every question was asked before the champion learned, so nothing can judge a"
+        " successor fairly",
         "ja": "新しい証拠がありません。質問はすべて現行モデルの学習より前のもので、後継を公平に判定できません",
     },
     "already_judged": {
-        "en": "nothing new since this very evidence was judged against this champion; correct or confirm some answers first",
+        "en": "nothing new since this very evidence was judged against this champion; correct or confirm some"
+        " answers first",
         "ja": "同じ証拠で、この現行モデルに対する判定はもう済んでいます。まず回答を訂正するか、正しいと伝えてください",
     },
     "nothing_said": {
@@ -96,11 +102,11 @@ RISKS: dict[str, dict[str, str]] = {
         "ja": "実際に使うのは全データで学習し直したもので、区間は一つ前の区切りで学習した同じ作り方のものです",
     },
     "selected_by_feedback": {
-        "en": "only questions somebody reacted to, or let pass, can judge; silence is counted for the model that served",
+        "en": "only questions somebody reacted to, or let pass, can judge; silence counts for the model that served",
         "ja": "判定できるのは、誰かが反応した質問か、そのまま受け入れた質問だけです。沈黙は現行モデルの得点とします",
     },
     "many_attempts": {
-        "en": "this champion was challenged {attempt} times; the interval was widened so that trying often does not help",
+        "en": "this champion was challenged {attempt} times; the interval was widened, so trying often does not help",
         "ja": "この現行モデルへの挑戦は {attempt} 回目です。何度も試すだけで通ることのないよう、区間を広げています",
     },
     "few_people": {

@@ -14,6 +14,8 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
+_GRACE_S = 5.0
+
 
 def serve(
     app: Any,
@@ -65,11 +67,12 @@ async def _serve(
         await asyncio.wait({serving, asking}, return_when=asyncio.FIRST_COMPLETED)
         if asked.is_set():
             server.stop()
-            try:
-                await asyncio.wait_for(serving, 5.0)
-            except TimeoutError:
-                log.info("answers under way were cut to stop in time")
+            await asyncio.wait({serving}, timeout=_GRACE_S)
     finally:
         asking.cancel()
         if on_stop is not None:
+            # Connections may still live here, so that whoever waits for an answer can be told.
             await on_stop()
+        if not serving.done():
+            log.info("answers under way were cut to stop in time")
+            await asyncio.wait({serving}, timeout=1.0)

@@ -3,7 +3,7 @@
 Lives here: the processor's measure (`device`, `probe`), kernels in Python that compile to its own instructions
 (`kernels`) with their slow twins (`reference`), and the lease by which training makes room for answers (`lease`).
 May not enter: models, requests, tenants, anything above (contract "Rooms are stacked").
-Begin at `device.py` for the machine, at `kernels/formats.py` and `kernels/phases.py` for the arithmetic.
+Begin at `device.py` for the machine, at `kernels/formats.py` and `kernels/steps.py` for the arithmetic.
 
 Importing this room does not import numba (`tests/silicon/test_signs.py`); `kernels` and `probe` do.
 """

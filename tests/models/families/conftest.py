@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -37,12 +38,13 @@ def once(script: str, name: str, *arguments: str, beside: str = "") -> Path:
     key = hashlib.sha256(b"|".join([(HERE / script).read_bytes(), *map(str.encode, [*versions, beside])])).hexdigest()
     made = CACHE / f"{name}-{key[:16]}"
     if not made.exists():
-        partial = made.with_name(made.name + ".part")
-        shutil.rmtree(partial, ignore_errors=True)
+        partial = made.with_name(f"{made.name}.{os.getpid()}.part")  # two runs may make it at the same time
         partial.mkdir(parents=True)
         command = [sys.executable, str(HERE / script), *(part.format(out=partial) for part in arguments)]
         subprocess.run(command, check=True, capture_output=True)
-        partial.replace(made)
+        with contextlib.suppress(OSError):
+            partial.replace(made)
+        shutil.rmtree(partial, ignore_errors=True)
     return made
 
 

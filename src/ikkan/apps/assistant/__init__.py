@@ -1,4 +1,4 @@
-"""Assistant: questions answered from the company's own knowledge when sure, else by the model; corrections make it better.
+"""Assistant: answers from the company's own knowledge when sure, else from the model; corrections make it better.
 
 Lives here: the knowledge, the ranking that finds an answer in it, the upstream `assistant`, the chat page, and the
 learnable `assistant.answer`.

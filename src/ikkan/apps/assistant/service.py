@@ -55,7 +55,7 @@ UNKNOWN = {
 CORRECTED = {"ja": "社内の訂正", "en": "A colleague's correction"}
 """The title and source of an answer that somebody typed as a correction."""
 _PIECE = re.compile(r"\s*\S{1,12}|\s+")
-_BATCH = 250
+_BATCH = 40
 
 
 class KnowledgeService:

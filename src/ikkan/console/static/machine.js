@@ -12,19 +12,15 @@ document.addEventListener("DOMContentLoaded", () => {
     grid: { stroke: colour("--line"), width: 0.5 }, ticks: { stroke: colour("--line"), width: 0.5 },
   });
 
-  /** Names beside their points: every second one lower, so that neighbours do not cover each other. */
-  function name(chart) {
+  /** Each point's number, as in the table below the chart. */
+  function number(chart) {
     const pen = chart.ctx, scale = window.devicePixelRatio || 1;
     pen.save();
-    pen.font = `${12 * scale}px system-ui`;
+    pen.font = `600 ${13 * scale}px system-ui`;
     pen.fillStyle = colour("--ink");
+    pen.textAlign = "center";
     roofline.points.forEach((point, index) => {
-      const x = chart.valToPos(point.x, "x", true), y = chart.valToPos(point.y, "y", true);
-      const half = pen.measureText(point.name).width / 2;
-      const within = Math.min(Math.max(x, chart.bbox.left + half), chart.bbox.left + chart.bbox.width - half);
-      const below = (22 + 20 * (index % 2)) * scale;
-      pen.textAlign = "center";
-      pen.fillText(point.name, within, y + below);
+      pen.fillText(String(index + 1), chart.valToPos(point.x, "x", true) + 12 * scale, chart.valToPos(point.y, "y", true) + 18 * scale);
     });
     pen.restore();
   }
@@ -43,7 +39,7 @@ document.addEventListener("DOMContentLoaded", () => {
       ...roofline.points.map(dot)],
     legend: { show: false },
     cursor: { show: false },
-    hooks: { draw: [name] },
+    hooks: { draw: [number] },
   }, [roofline.x, roofline.roof, ...roofline.points.map((point) => roofline.x.map((x) => (x === point.x ? point.y : null)))], place);
   window.addEventListener("resize", () => chart.setSize({ width: width(), height: 340 }));
 });

@@ -40,6 +40,12 @@ document.addEventListener("click", async (event) => {
   window.ikkan.notice(source.dataset.done || "✓");
 });
 
+// A job goes on while the gateway starts again; its line asks once more until somebody answers.
+document.addEventListener("htmx:sendError", (event) => {
+  const line = event.detail.elt.closest(".job[hx-get]");
+  if (line) setTimeout(() => window.htmx.ajax("GET", line.getAttribute("hx-get"), { target: line, swap: "outerHTML" }), 2000);
+});
+
 document.addEventListener("htmx:responseError", (event) => {
   let told = null;
   try { told = JSON.parse(event.detail.xhr.responseText).error; } catch { told = null; }

@@ -1,6 +1,7 @@
 """The decoder that llama and qwen2 share: a stack of one kind of block, with a bias or without, tied or untied.
 
-The arithmetic of a block is written once, in `stack.py`; here a checkpoint becomes a stack, and calls are checked.
+The arithmetic of a block is written once, in `ikkan.silicon.kernels.stack`; here a checkpoint becomes a stack, and calls
+are checked.
 """
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from ikkan.ground.errors import BadInput, HostileFile, PromptTooLong
-from ikkan.models.families.stack import Block, Cache, Shape, Stack
 from ikkan.models.families.weights import HasTensors, Weights
 from ikkan.models.values import DecoderConfig, Float32, Int32, KVCache
+from ikkan.silicon.kernels.stack import Block, Cache, Shape, Stack
 
 
 class BlockDecoder:

@@ -9,7 +9,7 @@ One compute thread at a time: `team.LOCK` guards every parallel region. Importin
 and compiles nothing; the first call compiles (seconds) or loads what an earlier run compiled.
 """
 
-from ikkan.silicon.kernels import phases, steps, team
+from ikkan.silicon.kernels import steps, team
 from ikkan.silicon.kernels.cache import (
     KeyValues,
     RopeStyle,
@@ -21,7 +21,7 @@ from ikkan.silicon.kernels.cache import (
 )
 from ikkan.silicon.kernels.elementwise import gelu, layer_norm, rms_norm, softmax, swiglu
 from ikkan.silicon.kernels.formats import FORMATS, Format
-from ikkan.silicon.kernels.multiply import get_path, matmul, path_code, set_path
+from ikkan.silicon.kernels.multiply import get_path, matmul, set_path
 from ikkan.silicon.kernels.packed import PackedMatrix, aligned, dequantize, pack, pack_f32, rows
 from ikkan.silicon.kernels.team import get_threads, set_threads
 from ikkan.silicon.kernels.tiles import PATHS, available_paths
@@ -45,8 +45,6 @@ __all__ = [
     "new_cache",
     "pack",
     "pack_f32",
-    "path_code",
-    "phases",
     "rms_norm",
     "rope",
     "rope_tables",

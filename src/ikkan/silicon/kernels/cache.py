@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from ikkan.silicon.kernels import lanes, steps, team
-from ikkan.silicon.kernels.compiled import compiled, parallel
+from ikkan.silicon.kernels.compiled import addressed, compiled
 from ikkan.silicon.kernels.packed import Float32, aligned
 
 BLOCK = 16
@@ -94,54 +93,24 @@ def store_keys_values(
     )
 
 
-@parallel
-def _attention(
-    threads: int,
-    n: int,
-    q: int,
-    heads: int,
-    kv_heads: int,
-    head_dim: int,
-    keys: int,
-    values: int,
-    context: int,
-    slots: Any,
-    positions: Any,
-    scale: np.float32,
-    scratch: int,
-    out: int,
-    runs: Any,
-    step: int,
-) -> None:
+@addressed(2)
+def _attend(block: int, thread: int) -> None:
+    threads, step, units = lanes.word(block), lanes.word(block + 8), lanes.word(block + 16)
+    heads, kv_heads, head_dim = lanes.word(block + 24), lanes.word(block + 32), lanes.word(block + 40)
+    context, keys, values = lanes.word(block + 48), lanes.word(block + 56), lanes.word(block + 64)
+    slots, positions, runs = lanes.word(block + 72), lanes.word(block + 80), lanes.word(block + 88)
+    q, out, scale = lanes.word(block + 96), lanes.word(block + 104), lanes.read(block + 112)
+    scratch = lanes.word(block + 120) + thread * steps.scratch_bytes(context)
     stride = 4 * heads * head_dim
-    units = heads * steps.find_runs(n, slots, runs)
     chunk = steps.attend_chunk(units, heads, threads)
-    for thread in prange(threads):
-        mine = scratch + lanes.whole(thread) * steps.scratch_bytes(context)
+    unit = team.take(step, chunk)
+    while unit < units:
+        last = min(unit + chunk, units)
+        steps.attend(
+            unit, last, runs, q, stride, heads, kv_heads, head_dim, keys, values, context, slots, positions, scale,
+            scratch, out, stride, 0, 0,
+        )  # fmt: skip
         unit = team.take(step, chunk)
-        while unit < units:
-            steps.attend(
-                unit,
-                min(unit + chunk, units),
-                runs,
-                q,
-                stride,
-                heads,
-                kv_heads,
-                head_dim,
-                keys,
-                values,
-                context,
-                slots,
-                positions,
-                scale,
-                mine,
-                out,
-                stride,
-                0,
-                0,
-            )
-            unit = team.take(step, chunk)
 
 
 def attention(
@@ -158,27 +127,17 @@ def attention(
     assert heads % kv_heads == 0 and cache.values.shape[3] == head_dim and head_dim % 2 == 0
     q = np.ascontiguousarray(q, dtype=np.float32)
     out = np.empty_like(q)
-    with team.LOCK, team.of(team.get_threads()) as threads:
-        step = aligned(team.STEP_WORDS, np.int64, zero=True)
-        scratch = aligned(threads * steps.scratch_bytes(cache.context))
-        _attention(
-            threads,
-            n,
-            q.ctypes.data,
-            heads,
-            kv_heads,
-            head_dim,
-            cache.keys.ctypes.data,
-            cache.values.ctypes.data,
-            cache.context,
-            slots,
-            positions,
-            np.float32(scale),
-            scratch.ctypes.data,
-            out.ctypes.data,
-            np.empty(n + 1, dtype=np.int64),
-            step.ctypes.data,
-        )
+    threads = team.get_threads()
+    step = aligned(team.STEP_WORDS, np.int64, zero=True)
+    scratch = aligned(threads * steps.scratch_bytes(cache.context))
+    runs = np.empty(n + 1, dtype=np.int64)
+    units = heads * steps.find_runs(n, slots.ctypes.data, runs.ctypes.data)
+    of_cache = (cache.context, cache.keys.ctypes.data, cache.values.ctypes.data)
+    of_rows = (slots.ctypes.data, positions.ctypes.data, runs.ctypes.data, q.ctypes.data, out.ctypes.data)
+    words = (0, step.ctypes.data, units, heads, kv_heads, head_dim, *of_cache, *of_rows, 0, scratch.ctypes.data)
+    block = np.array(words, dtype=np.int64)
+    block.view(np.float32)[28] = scale
+    team.launch(_attend, block, threads)
     return out
 
 

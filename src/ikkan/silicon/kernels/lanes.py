@@ -1,8 +1,8 @@
 """Sixteen floats as one value that numba code can add, multiply and store: `Lanes`.
 
 Numba alone leaves vectorising to LLVM's guesses; here the code says which vector it means, and the order of every sum
-is the one that is written. The IR is generic (`<16 x float>`), so LLVM makes one AVX-512 register of it, two AVX2 ones or
-four of NEON, with the same results.
+is the one that is written. The IR is generic (`<16 x float>`), so LLVM makes one AVX-512 register of it, two AVX2 ones
+or four of NEON, with the same results.
 
 Addresses are plain integers (`array.ctypes.data`); nothing here checks a bound.
 """
@@ -18,7 +18,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import models, register_model
 
-from ikkan.silicon.kernels.compiled import compiled, emitted, inlined
+from ikkan.silicon.kernels.compiled import emitted, inlined
 
 WIDTH: Final = 16
 
@@ -122,6 +122,7 @@ def operation(result: Any, *operands: Any) -> Callable[[Callable[..., Any]], Any
             lambda typing_context, a, b, c: answer,
             lambda typing_context, a, b, c, d: answer,
             lambda typing_context, a, b, c, d, e: answer,
+            lambda typing_context, a, b, c, d, e, f: answer,
         )
         shape = shapes[len(operands)]
         shape.__name__, shape.__doc__ = emit.__name__, emit.__doc__
@@ -261,14 +262,49 @@ def highest(builder: Any, a: Any) -> Any:
 
 @operation(_NONE)
 def apart(builder: Any) -> None:
-    """Keep the function that says this out of its callers' bodies: LLVM would copy it into each and compile for minutes."""
+    """Keep the function that says this out of its callers' bodies: copied into each, it would be compiled for each."""
     builder.function.attributes.add("noinline")
+
+
+def _call(builder: Any, address: Any, arguments: Any) -> None:
+    kind = ir.FunctionType(ir.VoidType(), [I64] * len(arguments))
+    builder.call(builder.inttoptr(address, kind.as_pointer()), list(arguments))
+
+
+@operation(_NONE, *[_ADDRESS] * 3)
+def call_2(builder: Any, address: Any, *arguments: Any) -> None:
+    """Call what is `Addressed` with two int64."""
+    _call(builder, address, arguments)
+
+
+@operation(_NONE, *[_ADDRESS] * 6)
+def call_5(builder: Any, address: Any, *arguments: Any) -> None:
+    """Call what is `Addressed` with five int64."""
+    _call(builder, address, arguments)
 
 
 @operation(types.int64, types.int64)
 def whole(builder: Any, number: Any) -> Any:
-    """An entry of an int32 array as int64, so that products of it cannot overflow."""
+    """Any integer as int64: numba's loop counters may be unsigned, and mixed with signed ones become floats."""
     return number
+
+
+@operation(types.int64, _ADDRESS)
+def word(builder: Any, address: Any) -> Any:
+    """One int64."""
+    return load_from(builder, address, 0, I64, 8)
+
+
+@operation(_NONE, _ADDRESS, types.int64)
+def put_word(builder: Any, address: Any, number: Any) -> None:
+    """Put one int64."""
+    store_to(builder, number, address, 0, 8)
+
+
+@operation(types.int64, _ADDRESS)
+def read_int(builder: Any, address: Any) -> Any:
+    """One int32, widened."""
+    return builder.sext(load_from(builder, address, 0, I32, 4), I64)
 
 
 @operation(_NUMBER, _ADDRESS)
@@ -316,7 +352,13 @@ def quantize_group(builder: Any, source: Any, target: Any) -> None:
     """
     halves = [load_from(builder, source, offset, F32X16, 4) for offset in (0, 64)]
     sizes = [call_llvm(builder, "llvm.fabs.v16f32", F32X16, half) for half in halves]
-    largest = fold(builder, larger(builder, *sizes), lambda x, y: larger(builder, x, y))
+    # Compared as bits, in which a NaN is larger than everything: an ordered comparison would lose it.
+    bits = [builder.bitcast(size, I32X16) for size in sizes]
+
+    def above(a: ir.Value, b: ir.Value) -> ir.Value:
+        return builder.select(builder.icmp_signed(">", a, b), a, b)
+
+    largest = builder.bitcast(fold(builder, above(*bits), above), F32)
     # Below 1e-30 the inverse would overflow; such a group is zero for every purpose.
     present = builder.fcmp_unordered(">", largest, ir.Constant(F32, float(np.float32(1e-30))))
     inverse = builder.select(present, builder.fdiv(ir.Constant(F32, 16256.0), largest), ir.Constant(F32, 0.0))
@@ -358,10 +400,3 @@ def exp(x: Lanes) -> Lanes:
     p = add(fma(mul(p, r), r, r), splat(_ONE))
     result: Lanes = mul(p, power_of_two(k))
     return result
-
-
-@compiled
-def exp_rows(source: int, target: int, count: int) -> None:
-    """e to the x for `count` floats: how the twin's test reaches `exp`."""
-    for i in range(0, count, WIDTH):
-        store_first(target + 4 * i, exp(load_first(source + 4 * i, count - i)), count - i)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
-from ikkan.silicon.kernels import steps, team
-from ikkan.silicon.kernels.compiled import parallel
+from ikkan.silicon.kernels import lanes, steps, team
+from ikkan.silicon.kernels.compiled import addressed
 from ikkan.silicon.kernels.formats import F16, TILE_ROWS
 from ikkan.silicon.kernels.packed import Float32, PackedMatrix, aligned
-from ikkan.silicon.kernels.tiles import PATHS, available_paths
+from ikkan.silicon.kernels.tiles import PATHS, available_paths, table
 
 _chosen = [PATHS.index(available_paths()[0])]
 
@@ -31,41 +30,36 @@ def path_code() -> int:
     return _chosen[0]
 
 
-@parallel
-def _matmul(
-    threads: int,
-    path: int,
-    code: int,
-    data: int,
-    rows: int,
-    cols: int,
-    n: int,
-    x: int,
-    x_stride: int,
-    ready: int,
-    ready_stride: int,
-    out: int,
-    counters: int,
-) -> None:
-    for _ in prange(threads):
-        floats = 1 if code >= F16 else 0
-        units = n * steps.groups_of(cols, floats)
-        chunk = max(1, units // (4 * threads))
+@addressed(2)
+def _multiply(block: int, thread: int) -> None:
+    """Round the activations, then multiply."""
+    threads, tiles, counters, code = (
+        lanes.word(block),
+        lanes.word(block + 8),
+        lanes.word(block + 16),
+        lanes.word(block + 24),
+    )
+    data, rows, cols, n = lanes.word(block + 32), lanes.word(block + 40), lanes.word(block + 48), lanes.word(block + 56)
+    x, ready, stride = lanes.word(block + 64), lanes.word(block + 72), lanes.word(block + 80)
+    out = lanes.word(block + 88)
+    floats = 1 if code >= F16 else 0
+    units = n * steps.groups_of(cols, floats)
+    chunk = max(1, units // (4 * threads))
+    unit = team.take(counters, chunk)
+    while unit < units:
+        last = min(unit + chunk, units)
+        steps.quantize(unit, last, cols, x, 4 * cols, ready, stride, floats)
+        team.finish(counters, last - unit)
         unit = team.take(counters, chunk)
-        while unit < units:
-            last = min(unit + chunk, units)
-            steps.quantize(unit, last, cols, x, x_stride, ready, ready_stride, floats)
-            team.finish(counters, last - unit)
-            unit = team.take(counters, chunk)
-        team.wait(counters, units)
-        following = counters + 8 * team.STEP_WORDS
-        units = (rows + TILE_ROWS - 1) // TILE_ROWS
-        chunk = max(1, units // (8 * threads))
+    team.wait(counters, units)
+    following = counters + 8 * team.STEP_WORDS
+    units = (rows + TILE_ROWS - 1) // TILE_ROWS
+    chunk = max(1, units // (8 * threads))
+    unit = team.take(following, chunk)
+    while unit < units:
+        last = min(unit + chunk, units)
+        steps.matmul(unit, last, tiles, code, data, rows, cols, n, ready, stride, out, 4 * rows, 0, 0)
         unit = team.take(following, chunk)
-        while unit < units:
-            last = min(unit + chunk, units)
-            steps.matmul(unit, last, path, code, data, rows, cols, n, ready, ready_stride, out, 4 * rows, 0, 0)
-            unit = team.take(following, chunk)
 
 
 def matmul(x: Float32, w: PackedMatrix, out: Float32 | None = None) -> Float32:
@@ -89,20 +83,8 @@ def matmul(x: Float32, w: PackedMatrix, out: Float32 | None = None) -> Float32:
     stride = w.kind.activation_bytes(w.cols)
     ready = aligned(n * stride)
     counters = aligned(2 * team.STEP_WORDS, np.int64, zero=True)
-    with team.LOCK, team.of(team.get_threads()) as threads:
-        _matmul(
-            threads,
-            path_code(),
-            w.code,
-            w.address,
-            w.rows,
-            w.cols,
-            n,
-            x.ctypes.data,
-            4 * w.cols,
-            ready.ctypes.data,
-            stride,
-            out.ctypes.data,
-            counters.ctypes.data,
-        )
+    tiles = table(get_path(), [w.code])
+    places = (x.ctypes.data, ready.ctypes.data, stride, out.ctypes.data)
+    words = (0, tiles, counters.ctypes.data, w.code, w.address, w.rows, w.cols, n, *places)
+    team.launch(_multiply, np.array(words, dtype=np.int64), team.get_threads())
     return out

@@ -150,22 +150,30 @@ def _fill(kind: Format, part: Bytes, cols: int, out: Bytes) -> None:
         return
     groups = cols // GROUP
     blocks = part.reshape(tiles, TILE_ROWS, groups, kind.block_bytes)
-    packed8 = out.reshape(tiles, groups, kind.bytes_per_step)
+    steps, behind = _views(kind, out.reshape(tiles, -1), groups)
     if kind.name == "Q8_0":
         weights = (blocks[..., 2:] ^ 128).reshape(tiles, TILE_ROWS, groups, 8, 4)
-        packed8[..., :512].reshape(tiles, groups, 8, TILE_ROWS, 4)[:] = weights.transpose(0, 2, 3, 1, 4)
-        numbers, after = blocks[..., :2], 512
+        steps[..., :512].reshape(tiles, groups, 8, TILE_ROWS, 4)[:] = weights.transpose(0, 2, 3, 1, 4)
+        numbers = blocks[..., :2]
     else:
         meta = 4 if kind.name == "Q4_1" else 2
         nibbles = blocks[..., meta:]  # byte i holds input i and, above it, input i + 16
         plain = np.concatenate([nibbles & 15, nibbles >> 4], axis=-1).reshape(tiles, TILE_ROWS, groups, 4, 2, 4)
         pairs = plain[..., 0, :] | (plain[..., 1, :] << 4)
-        packed8[..., :256].reshape(tiles, groups, 4, TILE_ROWS, 4)[:] = pairs.transpose(0, 2, 3, 1, 4)
-        numbers, after = blocks[..., :meta], 256
+        steps[..., :256].reshape(tiles, groups, 4, TILE_ROWS, 4)[:] = pairs.transpose(0, 2, 3, 1, 4)
+        numbers = blocks[..., :meta]
     for place in range(0, numbers.shape[-1], 2):
-        here = after + 16 * place
         halves = numbers[..., place : place + 2].transpose(0, 2, 1, 3)
-        packed8[..., here : here + 32].reshape(tiles, groups, TILE_ROWS, 2)[:] = halves
+        behind[..., 16 * place : 16 * place + 32].reshape(tiles, groups, TILE_ROWS, 2)[:] = halves
+
+
+def _views(kind: Format, tiles: Bytes, groups: int) -> tuple[Bytes, Bytes]:
+    """Of quantised tiles, both (tiles, groups, bytes): the weights, and the scales and minimums."""
+    end = groups * kind.bytes_per_step
+    steps = tiles[:, :end].reshape(-1, groups, kind.bytes_per_step)
+    if not kind.bytes_behind:
+        return steps[..., :256], steps[..., 256:]
+    return steps, tiles[:, end : end + groups * kind.bytes_behind].reshape(-1, groups, kind.bytes_behind)
 
 
 def dequantize(packed: PackedMatrix) -> Float32:
@@ -184,18 +192,20 @@ def rows(packed: PackedMatrix, ids: Sequence[int] | NDArray[Any]) -> Float32:
         dtype = np.float16 if kind.name == "F16" else np.float32
         plain = shaped.view(dtype).reshape(-1, kind.padded_cols(cols), TILE_ROWS)
         return plain[tile, :cols, lane].astype(np.float32)
-    groups = shaped.reshape(-1, cols // GROUP, kind.bytes_per_step)
+    groups = cols // GROUP
+    steps, behind = _views(kind, shaped, groups)
     if kind.name == "Q8_0":
-        bytes_ = groups[..., :512].reshape(-1, cols // GROUP, 8, TILE_ROWS, 4)[tile, :, :, lane]
-        weights, after = bytes_.astype(np.float32) - np.float32(128), 512
+        bytes_ = steps.reshape(-1, groups, 8, TILE_ROWS, 4)[tile, :, :, lane]
+        weights = bytes_.astype(np.float32) - np.float32(128)
     else:
-        bytes_ = groups[..., :256].reshape(-1, cols // GROUP, 4, TILE_ROWS, 4)[tile, :, :, lane]
+        bytes_ = steps.reshape(-1, groups, 4, TILE_ROWS, 4)[tile, :, :, lane]
         weights = np.stack([bytes_ & 15, bytes_ >> 4], axis=3).astype(np.float32)
-        after = 256
         if kind.name == "Q4_0":
             weights -= np.float32(8)
-    scales = groups[..., after : after + 32].view(np.float16)[tile, :, lane].astype(np.float32)
-    found = weights.reshape(wanted.size, cols // GROUP, GROUP) * scales[..., None]
+    numbers = behind[tile].view(np.float16)
+    places = np.arange(wanted.size)
+    scales = numbers[places, :, lane].astype(np.float32)
+    found = weights.reshape(wanted.size, groups, GROUP) * scales[..., None]
     if kind.name == "Q4_1":
-        found += groups[..., after + 32 : after + 64].view(np.float16)[tile, :, lane].astype(np.float32)[..., None]
+        found += numbers[places, :, TILE_ROWS + lane].astype(np.float32)[..., None]
     return found.reshape(wanted.size, cols)

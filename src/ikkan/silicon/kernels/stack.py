@@ -11,28 +11,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from ikkan.silicon.kernels import lanes, steps, team
 from ikkan.silicon.kernels.cache import BLOCK, rope_tables
-from ikkan.silicon.kernels.compiled import compiled, inlined, parallel
+from ikkan.silicon.kernels.compiled import addressed, compiled, inlined
 from ikkan.silicon.kernels.formats import F16, GROUP, RECORD_BYTES, TILE_ROWS
-from ikkan.silicon.kernels.multiply import path_code
+from ikkan.silicon.kernels.multiply import get_path
 from ikkan.silicon.kernels.packed import Float32, PackedMatrix, aligned
+from ikkan.silicon.kernels.tiles import table
 
 Int32 = NDArray[np.int32]
 
 CHUNK: Final = 128
 """Tokens read together at most, so that their activations stay in the second-level cache."""
 
-_CODE, _ADDRESS, _ROWS, _COLS = range(4)
-"""Columns of the table of matrices."""
-_Q, _K, _V, _OUT, _GATE, _UP, _DOWN = range(7)
-"""Matrices of a block."""
+_ADDRESS, _ROWS, _COLS, _ENTRY = 8, 16, 24, 32
+"""Where a matrix's address, rows and columns stand in its entry of the table, behind its format; an entry's bytes."""
+_OUT, _GATE, _UP, _DOWN = 3 * _ENTRY, 4 * _ENTRY, 5 * _ENTRY, 6 * _ENTRY
+"""Where a block's matrices stand in the table, behind q, k and v."""
+_STEP: Final = 8 * team.STEP_WORDS
 _STEPS_OF_A_BLOCK, _STEPS_AROUND = 13, 3
 
 
@@ -115,6 +116,7 @@ class Stack:
         self._threads = max(1, min(threads, team.MOST_THREADS))
         self._blocks, self._embedding, self._output = tuple(blocks), embedding, output  # tables hold bare addresses
         self._table = np.array([[_entry(matrix) for matrix in block.matrices] for block in blocks], np.int64)
+        self._codes = {matrix.code for block in blocks for matrix in block.matrices} | {output.code}
         self._ends = np.array([_entry(embedding), _entry(output)], np.int64)
         norms = [norm for block in blocks for norm in (block.attention_norm, block.ffn_norm)]
         self._norms = np.ascontiguousarray(np.stack([*norms, final_norm]), dtype=np.float32)
@@ -125,6 +127,7 @@ class Stack:
         self._cos = self._sin = np.zeros((0, s.head_dim // 2), np.float32)
         self._scratch = aligned(0)
         self._counters = aligned((self.layers * _STEPS_OF_A_BLOCK + _STEPS_AROUND) * team.STEP_WORDS, np.int64)
+        self._runs = np.empty(CHUNK + 1, np.int64)
         self._room = 0
 
     def new_cache(self, slots: int, context_tokens: int) -> Cache:
@@ -145,7 +148,9 @@ class Stack:
         order = np.argsort(logit_rows, kind="stable")
         wanted = logit_rows[order]
         logits = np.empty((len(wanted), self.vocab), np.float32)
-        with team.LOCK, team.of(self._threads) as threads:
+        with team.LOCK:
+            threads = self._threads
+            self._tiles = table(get_path(), self._codes)
             self._prepare(min(len(tokens), CHUNK), cache.context_tokens)
             for first in range(0, len(tokens), CHUNK):
                 part = slice(first, first + CHUNK)
@@ -190,23 +195,23 @@ class Stack:
         logits: Float32,
     ) -> None:
         s = self.shape
+        n = len(tokens)
         joined, widest = _padded(s.heads * s.head_dim), _padded(max(s.hidden, s.intermediate))
-        context = cache.shape[3]
-        sizes = np.array(
-            [self.layers, s.hidden, s.heads, s.kv_heads, s.head_dim, s.intermediate, context, self._biased], np.int64
-        )
-        strides = np.array(
-            [4 * joined, 4 * widest, _record_stride(max(widest, joined)), cache.keys.nbytes // self.layers], np.int64
-        )
+        self._counters[:] = 0
+        runs = steps.find_runs(n, slots.ctypes.data, self._runs.ctypes.data)
         arrays = (
-            self._norms, self._bias, self._cos, self._sin, self._x, self._qkv, self._mixed, self._floats,
-            self._wide_floats, self._records, self._wide_records, self._scratch, cache.keys, cache.values, logits,
+            self._table, self._ends, self._counters, self._norms, self._bias, self._cos, self._sin, self._x, self._qkv,
+            self._mixed, self._floats, self._wide_floats, self._records, self._wide_records, self._scratch,
+            cache.keys, cache.values, tokens, slots, positions, self._runs, rows, logits,
         )  # fmt: skip
-        places = np.array([array.ctypes.data for array in arrays], np.int64)
-        _forward(
-            threads, path_code(), np.float32(s.rms_eps), sizes, strides, places, self._table, self._ends,
-            self._counters, tokens, slots, positions, rows,
+        words = (
+            0, self._tiles, n, runs, len(rows), self.layers, s.hidden, s.heads, s.kv_heads, s.head_dim, s.intermediate,
+            cache.shape[3], self._biased, 4 * joined, 4 * widest, _record_stride(max(widest, joined)),
+            cache.keys.nbytes // self.layers, 0,
         )  # fmt: skip
+        block = np.array([*words, *(array.ctypes.data for array in arrays)], np.int64)
+        block.view(np.float32)[2 * 17] = s.rms_eps
+        team.launch(_work, block, threads)
 
 
 def _padded(size: int) -> int:
@@ -230,6 +235,12 @@ def _share(units: int, threads: int, parts: int) -> int:
     return max((units + threads * parts - 1) // (threads * parts), 1)
 
 
+@inlined
+def _tiles(matrix: int) -> int:
+    tiles: int = (lanes.word(matrix + _ROWS) + TILE_ROWS - 1) // TILE_ROWS
+    return tiles
+
+
 @compiled
 def _norm_step(
     step: int,
@@ -243,20 +254,22 @@ def _norm_step(
     record_bytes: int,
     floats: int,
     float_bytes: int,
-    matrices: Any,
+    matrices: int,
+    count: int,
 ) -> None:
-    """RMS norm of all rows, in each form that one of the matrices behind it multiplies with."""
+    """RMS norm of all rows, in each form that one of the `count` matrices behind it multiplies with."""
     lanes.apart()
     for form in range(2):
         needed = False
-        for m in range(matrices.shape[0]):
-            needed = needed or (matrices[m, _CODE] >= F16) == (form == 1)
+        for m in range(count):
+            needed = needed or (lanes.word(matrices + m * _ENTRY) >= F16) == (form == 1)
         if needed:
             groups = steps.groups_of(hidden, form)
-            target, stride = (floats, float_bytes) if form == 1 else (records, record_bytes)
+            target = floats if form == 1 else records
+            stride = float_bytes if form == 1 else record_bytes
             units = n * groups
             chunk = _share(units, threads, 1) if n < 4 * threads else groups * _share(n, threads, 4)
-            this = step + form * 8 * team.STEP_WORDS
+            this = step + form * _STEP
             unit = team.take(this, chunk)
             while unit < units:
                 last = min(unit + chunk, units)
@@ -270,8 +283,8 @@ def _norm_step(
 def _multiply_step(
     step: int,
     threads: int,
-    path: int,
-    matrix: Any,
+    tiles: int,
+    matrix: int,
     n: int,
     records: int,
     record_bytes: int,
@@ -284,89 +297,77 @@ def _multiply_step(
 ) -> None:
     """One matrix, in whatever form it multiplies; does not wait."""
     lanes.apart()
-    code, data, rows, cols = matrix[_CODE], matrix[_ADDRESS], matrix[_ROWS], matrix[_COLS]
-    x, stride = (floats, float_bytes) if code >= F16 else (records, record_bytes)
+    code, data = lanes.word(matrix), lanes.word(matrix + _ADDRESS)
+    rows, cols = lanes.word(matrix + _ROWS), lanes.word(matrix + _COLS)
+    x = floats if code >= F16 else records
+    stride = float_bytes if code >= F16 else record_bytes
     units = _tiles(matrix)
     chunk = _share(units, threads, 8)
     unit = team.take(step, chunk)
     while unit < units:
         last = min(unit + chunk, units)
-        steps.matmul(unit, last, path, code, data, rows, cols, n, x, stride, out, out_bytes, bias, accumulate)
+        steps.matmul(unit, last, tiles, code, data, rows, cols, n, x, stride, out, out_bytes, bias, accumulate)
         team.finish(step, last - unit)
         unit = team.take(step, chunk)
 
 
-@inlined
-def _tiles(matrix: Any) -> int:
-    tiles: int = (matrix[_ROWS] + TILE_ROWS - 1) // TILE_ROWS
-    return tiles
-
-
-@compiled
-def _work(
-    thread: int,
-    threads: int,
-    path: int,
-    eps: np.float32,
-    sizes: Any,
-    strides: Any,
-    places: Any,
-    table: Any,
-    ends: Any,
-    counters: int,
-    runs: Any,
-    run_count: int,
-    tokens: Any,
-    slots: Any,
-    positions: Any,
-    rows: Any,
-) -> None:
+@addressed(2)
+def _work(shared: int, thread: int) -> None:
     """What one thread does: embed, walk the blocks, and multiply its part of the vocabulary.
 
     A block (Llama, Qwen2): x += out(attention(rms_norm(x))); x += down(silu(gate) * up) of rms_norm(x).
     """
-    lanes.apart()
-    layers, hidden, heads, kv_heads, dim = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
-    inter, context, biased = sizes[5], sizes[6], sizes[7]
-    mb, fb, rb, layer_bytes = strides[0], strides[1], strides[2], strides[3]
-    norms, all_bias, cos, sin, x = places[0], places[1], places[2], places[3], places[4]
-    qkv, mixed, floats, wide_floats = places[5], places[6], places[7], places[8]
-    records, wide_records, keys, values, logits = places[9], places[10], places[12], places[13], places[14]
-    scratch = places[11] + thread * steps.scratch_bytes(context)
-    n = tokens.size
+    word = lanes.word
+    threads, tiles, n, runs = word(shared), word(shared + 8), word(shared + 16), word(shared + 24)
+    wanted, layers, hidden, heads = word(shared + 32), word(shared + 40), word(shared + 48), word(shared + 56)
+    kv_heads, dim, inter, context = word(shared + 64), word(shared + 72), word(shared + 80), word(shared + 88)
+    biased, mb, fb, rb = word(shared + 96), word(shared + 104), word(shared + 112), word(shared + 120)
+    layer_bytes, eps = word(shared + 128), lanes.read(shared + 136)
+    arrays = shared + 144
+    table, ends, step, norms = word(arrays), word(arrays + 8), word(arrays + 16), word(arrays + 24)
+    all_bias, cos, sin, x = word(arrays + 32), word(arrays + 40), word(arrays + 48), word(arrays + 56)
+    qkv, mixed, floats, wide_floats = word(arrays + 64), word(arrays + 72), word(arrays + 80), word(arrays + 88)
+    records, wide_records, keys, values = word(arrays + 96), word(arrays + 104), word(arrays + 120), word(arrays + 128)
+    scratch = word(arrays + 112) + thread * steps.scratch_bytes(context)
+    tokens, slots, positions, run_starts = (
+        word(arrays + 136),
+        word(arrays + 144),
+        word(arrays + 152),
+        word(arrays + 160),
+    )
+    rows, logits = word(arrays + 168), word(arrays + 176)
     xb = 4 * hidden
     joined = heads * dim
     width = 4 * (heads + 2 * kv_heads) * dim
     k_at, v_at = 4 * joined, 4 * (heads + kv_heads) * dim
     scale = np.float32(np.float32(1.0) / np.sqrt(np.float32(dim)))
-    bytes_of_a_step = 8 * team.STEP_WORDS
-    step = counters
 
     chunk = _share(n, threads, 4)
     unit = team.take(step, chunk)
     while unit < n:
         last = min(unit + chunk, n)
-        steps.embed(unit, last, ends[0, _CODE], ends[0, _ADDRESS], hidden, tokens, x, xb)
+        steps.embed(unit, last, word(ends), word(ends + _ADDRESS), hidden, tokens, x, xb)
         team.finish(step, last - unit)
         unit = team.take(step, chunk)
     team.wait(step, n)
-    step += bytes_of_a_step
+    step += _STEP
 
     for layer in range(layers):
-        block = table[layer]
+        block = table + layer * 7 * _ENTRY
+        out, gate, up, down = block + _OUT, block + _GATE, block + _UP, block + _DOWN
         layer_keys, layer_values = keys + layer * layer_bytes, values + layer * layer_bytes
         norm = norms + 2 * layer * xb
 
-        _norm_step(step, threads, n, hidden, x, norm, eps, records, rb, floats, fb, block[_Q : _V + 1])
-        step += 2 * bytes_of_a_step
-        for m in range(_Q, _V + 1):
-            part = 0 if m == _Q else k_at if m == _K else v_at
+        _norm_step(step, threads, n, hidden, x, norm, eps, records, rb, floats, fb, block, 3)
+        step += 2 * _STEP
+        for m in range(3):
+            part = 0 if m == 0 else k_at if m == 1 else v_at
             bias = all_bias + layer * width + part if biased != 0 else 0
-            this = step + (m - _Q) * bytes_of_a_step
-            _multiply_step(this, threads, path, block[m], n, records, rb, floats, fb, qkv + part, width, bias, 0)
-        for m in range(_Q, _V + 1):
-            team.wait(step + (m - _Q) * bytes_of_a_step, _tiles(block[m]))
-        step += 3 * bytes_of_a_step
+            this, matrix = step + m * _STEP, block + m * _ENTRY
+            _multiply_step(this, threads, tiles, matrix, n, records, rb, floats, fb, qkv + part, width, bias, 0)
+        for m in range(3):
+            team.wait(step + m * _STEP, _tiles(block + m * _ENTRY))
+        step += 3 * _STEP
 
         units = n * (heads + 2 * kv_heads)
         chunk = _share(units, threads, 1) if n < 4 * threads else _share(units, threads, 4)
@@ -380,99 +381,73 @@ def _work(
             team.finish(step, last - unit)
             unit = team.take(step, chunk)
         team.wait(step, units)
-        step += bytes_of_a_step
+        step += _STEP
 
-        # Records are written by attention itself where a head is whole groups; quantised rows are.
-        target = 0
-        if block[_OUT, _CODE] < F16 and dim % GROUP == 0:
-            target = wide_records
-        units = run_count * heads
+        # Attention rounds its own results where a head is whole groups; else rounding is a step of its own.
+        rounding = word(out) < F16
+        target = wide_records if rounding and dim % GROUP == 0 else 0
+        units = runs * heads
         chunk = steps.attend_chunk(units, heads, threads)
         unit = team.take(step, chunk)
         while unit < units:
             last = min(unit + chunk, units)
             steps.attend(
-                unit, last, runs, qkv, width, heads, kv_heads, dim, layer_keys, layer_values, context, slots, positions,
-                scale, scratch, mixed, mb, target, rb,
+                unit, last, run_starts, qkv, width, heads, kv_heads, dim, layer_keys, layer_values, context, slots,
+                positions, scale, scratch, mixed, mb, target, rb,
             )  # fmt: skip
             team.finish(step, last - unit)
             unit = team.take(step, chunk)
         team.wait(step, units)
-        step += bytes_of_a_step
-        if block[_OUT, _CODE] < F16 and target == 0:
+        step += _STEP
+        if rounding and target == 0:
             units = n * (joined // GROUP)
-            unit = team.take(step, joined // GROUP)
+            chunk = joined // GROUP
+            unit = team.take(step, chunk)
             while unit < units:
-                steps.quantize(unit, unit + joined // GROUP, joined, mixed, mb, wide_records, rb, 0)
-                team.finish(step, joined // GROUP)
-                unit = team.take(step, joined // GROUP)
+                steps.quantize(unit, unit + chunk, joined, mixed, mb, wide_records, rb, 0)
+                team.finish(step, chunk)
+                unit = team.take(step, chunk)
             team.wait(step, units)
-        step += bytes_of_a_step
-        _multiply_step(step, threads, path, block[_OUT], n, wide_records, rb, mixed, mb, x, xb, 0, 1)
-        team.wait(step, _tiles(block[_OUT]))
-        step += bytes_of_a_step
+        step += _STEP
+        _multiply_step(step, threads, tiles, out, n, wide_records, rb, mixed, mb, x, xb, 0, 1)
+        team.wait(step, _tiles(out))
+        step += _STEP
 
-        _norm_step(step, threads, n, hidden, x, norm + xb, eps, records, rb, floats, fb, block[_GATE : _UP + 1])
-        step += 2 * bytes_of_a_step
-        form = 1 if block[_DOWN, _CODE] >= F16 else 0
-        target, stride = (wide_floats, fb) if form == 1 else (wide_records, rb)
+        _norm_step(step, threads, n, hidden, x, norm + xb, eps, records, rb, floats, fb, gate, 2)
+        step += 2 * _STEP
+        form = 1 if word(down) >= F16 else 0
+        target = wide_floats if form == 1 else wide_records
+        stride = fb if form == 1 else rb
         units = (inter + GROUP - 1) // GROUP
         chunk = _share(units, threads, 8)
         unit = team.take(step, chunk)
         while unit < units:
             last = min(unit + chunk, units)
             steps.gate_up(
-                unit, last, path, block[_GATE, _CODE], block[_GATE, _ADDRESS], block[_UP, _CODE], block[_UP, _ADDRESS],
-                inter, hidden, n, records, floats, rb, fb, target, stride, form,
+                unit, last, tiles, word(gate), word(gate + _ADDRESS), word(up), word(up + _ADDRESS), inter, hidden, n,
+                records, floats, rb, fb, target, stride, form,
             )  # fmt: skip
             team.finish(step, last - unit)
             unit = team.take(step, chunk)
         team.wait(step, units)
-        step += bytes_of_a_step
-        _multiply_step(step, threads, path, block[_DOWN], n, wide_records, rb, wide_floats, fb, x, xb, 0, 1)
-        team.wait(step, _tiles(block[_DOWN]))
-        step += bytes_of_a_step
+        step += _STEP
+        _multiply_step(step, threads, tiles, down, n, wide_records, rb, wide_floats, fb, x, xb, 0, 1)
+        team.wait(step, _tiles(down))
+        step += _STEP
 
-    m = rows.size
-    if m > 0:
+    if wanted > 0:
         norm = norms + 2 * layers * xb
-        form = 1 if ends[1, _CODE] >= F16 else 0
+        output = ends + _ENTRY
+        form = 1 if word(output) >= F16 else 0
         groups = steps.groups_of(hidden, form)
         unit = team.take(step, 1)
-        while unit < m:
-            row = x + lanes.whole(rows[unit]) * xb
-            if form == 1:
-                steps.norm(0, groups, hidden, row, xb, norm, eps, floats + unit * fb, fb, 1)
-            else:
-                steps.norm(0, groups, hidden, row, xb, norm, eps, records + unit * rb, rb, 0)
+        while unit < wanted:
+            row = x + lanes.read_int(rows + 4 * unit) * xb
+            target = floats + unit * fb if form == 1 else records + unit * rb
+            steps.norm(0, groups, hidden, row, xb, norm, eps, target, 0, form)
             team.finish(step, 1)
             unit = team.take(step, 1)
-        team.wait(step, m)
-        step += bytes_of_a_step
-        _multiply_step(step, threads, path, ends[1], m, records, rb, floats, fb, logits, 4 * ends[1, _ROWS], 0, 0)
-
-
-@parallel
-def _forward(
-    threads: int,
-    path: int,
-    eps: np.float32,
-    sizes: Any,
-    strides: Any,
-    places: Any,
-    table: Any,
-    ends: Any,
-    counters: Any,
-    tokens: Any,
-    slots: Any,
-    positions: Any,
-    rows: Any,
-) -> None:
-    counters[:] = 0
-    runs = np.empty(tokens.size + 1, dtype=np.int64)
-    run_count = steps.find_runs(tokens.size, slots, runs)
-    for thread in prange(threads):
-        _work(
-            lanes.whole(thread), threads, path, eps, sizes, strides, places, table, ends, counters.ctypes.data, runs, run_count,
-            tokens, slots, positions, rows,
-        )  # fmt: skip
+        team.wait(step, wanted)
+        step += _STEP
+        stride = 4 * word(output + _ROWS)
+        _multiply_step(step, threads, tiles, output, wanted, records, rb, floats, fb, logits, stride, 0, 0)

@@ -11,7 +11,7 @@ Activations leave a step in the form that the next matrix multiplies with: `floa
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -39,22 +39,23 @@ def steps_of(code: int, cols: int) -> int:
 
 
 @inlined
-def bytes_of(code: int) -> int:
-    """Bytes of one step of a tile."""
+def bytes_of(code: int, cols: int) -> int:
+    """Bytes of a tile (`formats.Format.tile_bytes`)."""
+    steps = steps_of(code, cols)
     if code == _Q4_1:
-        return 320
+        return steps * 320
     if code == _Q8_0:
-        return 544
+        return (steps * 544 + 63) // 64 * 64
     if code == _F32:
-        return 64
-    return 32 if code == F16 else 288
+        return steps * 64
+    return steps * 32 if code == F16 else (steps * 288 + 63) // 64 * 64
 
 
 @compiled
 def matmul(
     first: int,
     last: int,
-    path: int,
+    tiles: int,
     code: int,
     data: int,
     rows: int,
@@ -73,14 +74,16 @@ def matmul(
     """
     lanes.apart()
     steps = steps_of(code, cols)
-    tile_bytes = steps * bytes_of(code)
+    tile_bytes = bytes_of(code, cols)
     results = lanes.scratch_tile()
     for number in range(first, last):
         row = number * TILE_ROWS
         left = rows - row
         done = 0
         while done < n:
-            took = tile(path, code, n - done, data + number * tile_bytes, steps, x + done * x_stride, x_stride, results)
+            took = tile(
+                tiles, code, n - done, data + number * tile_bytes, steps, x + done * x_stride, x_stride, results
+            )
             for token in range(took):
                 value = lanes.load(results + 64 * token)
                 there = out + (done + token) * out_stride + 4 * row
@@ -197,7 +200,7 @@ def silu_times(gate: Lanes, up: Lanes) -> Lanes:
 def gate_up(
     first: int,
     last: int,
-    path: int,
+    tiles: int,
     gate_code: int,
     gate: int,
     up_code: int,
@@ -219,7 +222,7 @@ def gate_up(
     """
     lanes.apart()
     gate_steps, up_steps = steps_of(gate_code, cols), steps_of(up_code, cols)
-    gate_bytes, up_bytes = gate_steps * bytes_of(gate_code), up_steps * bytes_of(up_code)
+    gate_bytes, up_bytes = bytes_of(gate_code, cols), bytes_of(up_code, cols)
     gate_x, gate_stride = (x, x_stride) if gate_code < F16 else (x_floats, floats_stride)
     up_x, up_stride = (x, x_stride) if up_code < F16 else (x_floats, floats_stride)
     gates, ups = lanes.scratch_tile(), lanes.scratch_tile()
@@ -234,7 +237,7 @@ def gate_up(
                 ready = 0
                 while ready < together:
                     ready += tile(
-                        path,
+                        tiles,
                         gate_code,
                         together - ready,
                         gate + at * gate_bytes,
@@ -246,7 +249,7 @@ def gate_up(
                 ready = 0
                 while ready < together:
                     ready += tile(
-                        path,
+                        tiles,
                         up_code,
                         together - ready,
                         up + at * up_bytes,
@@ -333,8 +336,8 @@ def rope_and_store(
     heads: int,
     kv_heads: int,
     head_dim: int,
-    slots: Any,
-    positions: Any,
+    slots: int,
+    positions: int,
     cos: int,
     sin: int,
     keys: int,
@@ -352,8 +355,8 @@ def rope_and_store(
     for unit in range(first, last):
         row = unit // parts
         part = unit - row * parts
-        position = lanes.whole(positions[row])
-        slot = lanes.whole(slots[row])
+        position = lanes.read_int(positions + 4 * row)
+        slot = lanes.read_int(slots + 4 * row)
         turn = position * half * 4
         if part < heads:
             rotate(q + row * stride + part * width, half, cos + turn, sin + turn)
@@ -505,7 +508,7 @@ def _attend_block(
     head_dim: int,
     keys: int,
     values: int,
-    positions: Any,
+    positions: int,
     scale: np.float32,
     scratch: int,
     row_bytes: int,
@@ -520,7 +523,7 @@ def _attend_block(
     queries = tokens * across
     longest = 0
     for token in range(tokens):
-        longest = max(longest, lanes.whole(positions[row + token]) + 1)
+        longest = max(longest, lanes.read_int(positions + 4 * (row + token)) + 1)
     blocks = (longest + _BLOCK - 1) // _BLOCK
     results = scratch + 4 * row_bytes
     done = 0
@@ -539,7 +542,7 @@ def _attend_block(
                 to = scratch + 64 * block
                 _scores_4(keys + block * _BLOCK * width, head_dim, q0, q1, q2, q3, to, row_bytes)
         for one in range(took):
-            seen = lanes.whole(positions[row + (done + one) // across]) + 1
+            seen = lanes.read_int(positions + 4 * (row + (done + one) // across)) + 1
             sums = _softmax(scratch + one * row_bytes, blocks, seen, scale)
             lanes.write(results + 4 * one, sums)
         for i in range(0, head_dim, 64):
@@ -576,7 +579,7 @@ def _attend_block(
 def attend(
     first: int,
     last: int,
-    runs: Any,
+    runs: int,
     q: int,
     stride: int,
     heads: int,
@@ -585,8 +588,8 @@ def attend(
     keys: int,
     values: int,
     context: int,
-    slots: Any,
-    positions: Any,
+    slots: int,
+    positions: int,
     scale: np.float32,
     scratch: int,
     out: int,
@@ -608,11 +611,11 @@ def attend(
         start = unit - number * heads
         kv_head = start // group
         stop = min(start + last - unit, (kv_head + 1) * group)
-        row = lanes.whole(runs[number])
-        there = (lanes.whole(slots[row]) * kv_heads + kv_head) * context * head_dim * 4
+        row = lanes.word(runs + 8 * number)
+        there = (lanes.read_int(slots + 4 * row) * kv_heads + kv_head) * context * head_dim * 4
         _attend_block(
             row,
-            lanes.whole(runs[number + 1]) - row,
+            lanes.word(runs + 8 * number + 8) - row,
             start,
             stop,
             q,
@@ -633,18 +636,19 @@ def attend(
 
 
 @compiled
-def find_runs(n: int, slots: Any, runs: Any) -> int:
-    """Cut rows into runs of at most four neighbours of one slot: their starts, then `n`, to `runs (n + 1,)`."""
+def find_runs(n: int, slots: int, runs: int) -> int:
+    """Cut rows into runs of at most four neighbours of one slot: their starts, then `n`, as int64 to `runs`."""
     count = 0
     row = 0
     while row < n:
-        runs[count] = row
+        lanes.put_word(runs + 8 * count, row)
+        slot = lanes.read_int(slots + 4 * row)
         after = row + 1
-        while after < n and after < row + _TOGETHER and slots[after] == slots[row]:
+        while after < n and after < row + _TOGETHER and lanes.read_int(slots + 4 * after) == slot:
             after += 1
         row = after
         count += 1
-    runs[count] = n
+    lanes.put_word(runs + 8 * count, n)
     return count
 
 
@@ -655,36 +659,38 @@ def embed(
     code: int,
     data: int,
     cols: int,
-    tokens: Any,
+    tokens: int,
     out: int,
     out_stride: int,
 ) -> None:
     """A unit is one row: copy a token's row of a packed matrix, as float32."""
     lanes.apart()
-    tile_bytes = steps_of(code, cols) * bytes_of(code)
+    tile_bytes = bytes_of(code, cols)
+    behind = cols // GROUP * (512 if code == _Q8_0 else 256)
     for unit in range(first, last):
-        token = lanes.whole(tokens[unit])
+        token = lanes.read_int(tokens + 4 * unit)
         here = data + token // TILE_ROWS * tile_bytes
         lane = token % TILE_ROWS
         for i in range(cols):
+            group = i // GROUP
+            place = i % GROUP
             if code == _F32:
                 v = lanes.read(here + 64 * i + 4 * lane)
             elif code == F16:
                 v = lanes.read_half(here + 32 * i + 2 * lane)
+            elif code == _Q8_0:
+                number = lanes.read_byte(here + 512 * group + place // 4 * 64 + 4 * lane + place % 4) - 128
+                v = lanes.read_half(here + behind + 32 * group + 2 * lane) * np.float32(number)
+            elif code == _Q4_1:
+                step = here + 320 * group
+                number = lanes.read_byte(step + place // 8 * 64 + 4 * lane + place % 4)
+                number = number & 15 if place % 8 < 4 else number >> 4
+                v = lanes.read_half(step + 256 + 2 * lane) * np.float32(number)
+                v = np.float32(v + lanes.read_half(step + 288 + 2 * lane))
             else:
-                group = here + i // GROUP * bytes_of(code)
-                place = i % GROUP
-                if code == _Q8_0:
-                    whole = lanes.read_byte(group + place // 4 * 64 + 4 * lane + place % 4) - 128
-                    v = lanes.read_half(group + 512 + 2 * lane) * np.float32(whole)
-                else:
-                    whole = lanes.read_byte(group + place // 8 * 64 + 4 * lane + place % 4)
-                    whole = whole & 15 if place % 8 < 4 else whole >> 4
-                    if code == _Q4_1:
-                        v = lanes.read_half(group + 256 + 2 * lane) * np.float32(whole)
-                        v = np.float32(v + lanes.read_half(group + 288 + 2 * lane))
-                    else:
-                        v = lanes.read_half(group + 256 + 2 * lane) * np.float32(whole - 8)
+                number = lanes.read_byte(here + 256 * group + place // 8 * 64 + 4 * lane + place % 4)
+                number = number & 15 if place % 8 < 4 else number >> 4
+                v = lanes.read_half(here + behind + 32 * group + 2 * lane) * np.float32(number - 8)
             lanes.write(out + unit * out_stride + 4 * i, v)
 
 

@@ -19,11 +19,14 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import numba
+import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import prange, types
+from numpy.typing import NDArray
 
 from ikkan.silicon.device import cores_allowed
-from ikkan.silicon.kernels.compiled import compiled
+from ikkan.silicon.kernels import lanes
+from ikkan.silicon.kernels.compiled import Addressed, compiled, parallel
 from ikkan.silicon.kernels.lanes import I64, call_llvm, operation
 
 numba.config.THREADING_LAYER = "workqueue"
@@ -102,6 +105,24 @@ def barrier(counter: int, goal: int, threads: int) -> int:
         else:
             pause()
     return goal
+
+
+@parallel
+def _launch(threads: int, address: int, block: int) -> None:
+    for thread in prange(threads):
+        lanes.call_2(address, block, lanes.whole(thread))
+
+
+def launch(function: Addressed, block: NDArray[np.int64], threads: int) -> None:
+    """Run `function(address of block, thread)` on each of some threads and come back when all are done.
+
+    `block` is what the threads share: addresses, sizes, counters, as the function reads them. Its first word is set to
+    the number of threads.
+    """
+    address = function.address  # may compile: before anybody has to wait
+    with LOCK, of(threads):
+        block[0] = threads
+        _launch(threads, address, block.ctypes.data)
 
 
 _threads = [0]

@@ -13,14 +13,17 @@ Source of the layout: measured in this project, see docs/decisions/0020-two-sign
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable
 from typing import Any, Final
 
+import numpy as np
 from llvmlite import binding, ir
 from numba import types
+from numpy.typing import NDArray
 
 from ikkan.silicon.kernels import lanes
-from ikkan.silicon.kernels.compiled import compiled
-from ikkan.silicon.kernels.formats import F16, F32, FORMATS, Q4_0, Q4_1, Q8_0, RECORD_BYTES
+from ikkan.silicon.kernels.compiled import Addressed, emitted, inlined
+from ikkan.silicon.kernels.formats import F16, FORMATS, Q4_0, Q4_1, Q8_0, RECORD_BYTES, Format
 from ikkan.silicon.kernels.lanes import (
     F16X16,
     F32X16,
@@ -32,7 +35,6 @@ from ikkan.silicon.kernels.lanes import (
     call_llvm,
     constant,
     load_from,
-    operation,
     spread,
     store_to,
 )
@@ -139,192 +141,171 @@ def _rows_of(builder: ir.IRBuilder, x: ir.Value, stride: ir.Value, tokens: int) 
     return addresses
 
 
-def _quantized(path: str, code: int, tokens: int) -> Any:
-    """`(tile, groups, x, stride, out)`: 16 rows times `tokens` rows of rounded activations."""
-    step_bytes = next(one for one in FORMATS.values() if one.code == code).bytes_per_step
-    dot, nibbles = _DOTS[path], code != Q8_0
+def _emit_quantized(
+    builder: ir.IRBuilder,
+    path: str,
+    kind: Format,
+    tokens: int,
+    weights: ir.Value,
+    groups: ir.Value,
+    x: ir.Value,
+    stride: ir.Value,
+    out: ir.Value,
+) -> None:
+    """16 rows times `tokens` rows of rounded activations."""
+    dot, nibbles = _DOTS[path], kind.code != Q8_0
+    rows = _rows_of(builder, x, stride, tokens)
+    behind = builder.add(weights, builder.mul(groups, ir.Constant(I64, kind.bytes_per_step)))
 
-    @operation(types.void, *([types.int64] * 5))
-    def tile(builder: Any, weights: Any, groups: Any, x: Any, stride: Any, out: Any) -> None:
-        if path not in available_paths():
-            return  # never called: the caller asks available_paths() first
-        rows = _rows_of(builder, x, stride, tokens)
-
-        def body(group: Any, held: Any) -> Any:
-            here = builder.add(weights, builder.mul(group, ir.Constant(I64, step_bytes)))
-            offset = builder.mul(group, ir.Constant(I64, RECORD_BYTES))
-            fours = []  # eight vectors: 16 rows x 4 weights of inputs 0..3, 4..7, ...
-            for quarter in range(4 if nibbles else 8):
-                vector = load_from(builder, here, 64 * quarter, I8X64, 32)
-                if nibbles:
-                    fours.append(builder.and_(vector, constant(I8X64, 15)))
-                    fours.append(builder.lshr(vector, constant(I8X64, 4)))
-                else:
-                    fours.append(vector)
-            after = 256 if nibbles else 512
-            scales = builder.fpext(load_from(builder, here, after, F16X16, 32), F32X16)
-            if code == Q4_1:
-                minimums = builder.fpext(load_from(builder, here, after + 32, F16X16, 32), F32X16)
-            grown = []
-            for row, sums in zip(rows, held, strict=True):
-                record = builder.add(row, offset)
-                high, low = constant(I32X16, 0), constant(I32X16, 0)
-                for place, four in enumerate(fours):
-                    high = dot(builder, high, four, load_from(builder, record, 4 * place, I32, 4), nibbles=nibbles)
-                    at = 32 + 4 * place
-                    low = dot(builder, low, four, load_from(builder, record, at, I32, 4), nibbles=nibbles)
-                whole = builder.add(builder.shl(high, constant(I32X16, 7)), low)
-                if code != Q4_1:
-                    undo = load_from(builder, record, 72 if code == Q4_0 else 76, I32, 4)
-                    whole = builder.sub(whole, spread(builder, undo, I32X16))
-                scaled = builder.fmul(scales, spread(builder, load_from(builder, record, 64, FLOAT, 4), F32X16))
-                new = _fma(builder, builder.sitofp(whole, F32X16), scaled, sums)
-                if code == Q4_1:
-                    lift = spread(builder, load_from(builder, record, 68, FLOAT, 4), F32X16)
-                    new = _fma(builder, minimums, lift, new)
-                grown.append(new)
-            return grown
-
-        for token, sums in enumerate(_steps(builder, groups, tokens, 1, body)):
-            store_to(builder, sums, out, 64 * token, 4)
-
-    return tile
-
-
-def _floats(code: int, tokens: int) -> Any:
-    """`(tile, cols, x, stride, out)`: 16 rows times `tokens` rows of floats; two running sums hide the latency."""
-    step_bytes = next(one for one in FORMATS.values() if one.code == code).bytes_per_step
-
-    @operation(types.void, *([types.int64] * 5))
-    def tile(builder: Any, weights: Any, cols: Any, x: Any, stride: Any, out: Any) -> None:
-        rows = _rows_of(builder, x, stride, tokens)
-
-        def body(pair: Any, held: Any) -> Any:
-            here = builder.add(weights, builder.mul(pair, ir.Constant(I64, 2 * step_bytes)))
-            offset = builder.mul(pair, ir.Constant(I64, 8))
-            grown = []
-            if code == F32:
-                both = [load_from(builder, here, 64 * place, F32X16, 32) for place in range(2)]
+    def body(group: Any, held: Any) -> Any:
+        here = builder.add(weights, builder.mul(group, ir.Constant(I64, kind.bytes_per_step)))
+        offset = builder.mul(group, ir.Constant(I64, RECORD_BYTES))
+        fours = []  # eight vectors: 16 rows x 4 weights of inputs 0..3, 4..7, ...
+        for quarter in range(4 if nibbles else 8):
+            vector = load_from(builder, here, 64 * quarter, I8X64, 64)
+            if nibbles:
+                fours.append(builder.and_(vector, constant(I8X64, 15)))
+                fours.append(builder.lshr(vector, constant(I8X64, 4)))
             else:
-                both = [builder.fpext(load_from(builder, here, 32 * place, F16X16, 32), F32X16) for place in range(2)]
-            for token, row in enumerate(rows):
-                there = builder.add(row, offset)
-                for place in range(2):
-                    number = spread(builder, load_from(builder, there, 4 * place, FLOAT, 4), F32X16)
-                    grown.append(_fma(builder, both[place], number, held[2 * token + place]))
-            return grown
+                fours.append(vector)
+        if kind.bytes_behind:
+            after = builder.add(behind, builder.mul(group, ir.Constant(I64, kind.bytes_behind)))
+        else:
+            after = builder.add(here, ir.Constant(I64, 256))
+        scales = builder.fpext(load_from(builder, after, 0, F16X16, 32), F32X16)
+        minimums = None
+        if kind.code == Q4_1:
+            minimums = builder.fpext(load_from(builder, after, 32, F16X16, 32), F32X16)
+        grown = []
+        for row, sums in zip(rows, held, strict=True):
+            record = builder.add(row, offset)
+            high, low = constant(I32X16, 0), constant(I32X16, 0)
+            for place, four in enumerate(fours):
+                high = dot(builder, high, four, load_from(builder, record, 4 * place, I32, 4), nibbles=nibbles)
+                low = dot(builder, low, four, load_from(builder, record, 32 + 4 * place, I32, 4), nibbles=nibbles)
+            whole = builder.add(builder.shl(high, constant(I32X16, 7)), low)
+            if kind.code != Q4_1:
+                undo = load_from(builder, record, 72 if kind.code == Q4_0 else 76, I32, 4)
+                whole = builder.sub(whole, spread(builder, undo, I32X16))
+            scaled = builder.fmul(scales, spread(builder, load_from(builder, record, 64, FLOAT, 4), F32X16))
+            new = _fma(builder, builder.sitofp(whole, F32X16), scaled, sums)
+            if minimums is not None:
+                lift = spread(builder, load_from(builder, record, 68, FLOAT, 4), F32X16)
+                new = _fma(builder, minimums, lift, new)
+            grown.append(new)
+        return grown
 
-        sums = _steps(builder, builder.lshr(cols, ir.Constant(I64, 1)), tokens, 2, body)
-        for token in range(tokens):
-            store_to(builder, builder.fadd(sums[2 * token], sums[2 * token + 1]), out, 64 * token, 4)
-
-    return tile
+    for token, sums in enumerate(_steps(builder, groups, tokens, 1, body)):
+        store_to(builder, sums, out, 64 * token, 4)
 
 
+def _emit_floats(
+    builder: ir.IRBuilder,
+    kind: Format,
+    tokens: int,
+    weights: ir.Value,
+    cols: ir.Value,
+    x: ir.Value,
+    stride: ir.Value,
+    out: ir.Value,
+) -> None:
+    """16 rows times `tokens` rows of floats; two running sums hide the latency."""
+    rows = _rows_of(builder, x, stride, tokens)
+    size = kind.bytes_per_step
+
+    def body(pair: Any, held: Any) -> Any:
+        here = builder.add(weights, builder.mul(pair, ir.Constant(I64, 2 * size)))
+        offset = builder.mul(pair, ir.Constant(I64, 8))
+        both = [load_from(builder, here, size * place, F32X16 if size == 64 else F16X16, size) for place in range(2)]
+        if size == 32:
+            both = [builder.fpext(half, F32X16) for half in both]
+        grown = []
+        for token, row in enumerate(rows):
+            there = builder.add(row, offset)
+            for place in range(2):
+                number = spread(builder, load_from(builder, there, 4 * place, FLOAT, 4), F32X16)
+                grown.append(_fma(builder, both[place], number, held[2 * token + place]))
+        return grown
+
+    sums = _steps(builder, builder.lshr(cols, ir.Constant(I64, 1)), tokens, 2, body)
+    for token in range(tokens):
+        store_to(builder, builder.fadd(sums[2 * token], sums[2 * token + 1]), out, 64 * token, 4)
+
+
+@emitted
+def _tile(
+    context: Any, path: Any, code: Any, tokens: Any, weights: Any, steps: Any, x: Any, stride: Any, out: Any
+) -> Any:
+    """The tile of a path, a format and a number of tokens, all three known when it is compiled."""
+    if not all(isinstance(one, types.IntegerLiteral) for one in (path, code, tokens)):
+        return None  # numba asks again with the literals
+    kind = next(one for one in FORMATS.values() if one.code == code.literal_value)
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        if kind.quantized:
+            _emit_quantized(builder, PATHS[path.literal_value], kind, tokens.literal_value, *values[3:])
+        else:
+            _emit_floats(builder, kind, tokens.literal_value, *values[3:])
+        return context.get_dummy_value()
+
+    return types.void(path, code, tokens, *[types.int64] * 5), generate
+
+
+TOGETHER: Final = {"avx512vnni": (1, 2, 8), "avx2": (1, 2, 2), "plain": (1, 1, 1)}
+"""Tokens that share one walk over the weights: one, a few, many. More would not fit the registers."""
+_FLOATS_TOGETHER: Final = (1, 4, 4)
 MOST_TOKENS: Final = 8
 
-_q40_512_8, _q40_512_2, _q40_512_1 = (_quantized("avx512vnni", Q4_0, tokens) for tokens in (8, 2, 1))
-_q41_512_8, _q41_512_2, _q41_512_1 = (_quantized("avx512vnni", Q4_1, tokens) for tokens in (8, 2, 1))
-_q80_512_8, _q80_512_2, _q80_512_1 = (_quantized("avx512vnni", Q8_0, tokens) for tokens in (8, 2, 1))
-_q40_256_2, _q40_256_1 = (_quantized("avx2", Q4_0, tokens) for tokens in (2, 1))
-_q41_256_2, _q41_256_1 = (_quantized("avx2", Q4_1, tokens) for tokens in (2, 1))
-_q80_256_2, _q80_256_1 = (_quantized("avx2", Q8_0, tokens) for tokens in (2, 1))
-_q40_plain, _q41_plain, _q80_plain = (_quantized("plain", code, 1) for code in (Q4_0, Q4_1, Q8_0))
-_f16_4, _f16_1 = (_floats(F16, tokens) for tokens in (4, 1))
-_f32_4, _f32_1 = (_floats(F32, tokens) for tokens in (4, 1))
+TABLE_WORDS: Final = 8
+"""int64 per format in a path's table: three addresses, and for how many tokens each is."""
+
+_made: dict[tuple[int, int, int], Addressed] = {}
+_tables: dict[str, NDArray[np.int64]] = {}
 
 
-@compiled
-def _avx512(code: int, tokens: int, weights: int, steps: int, x: int, stride: int, out: int) -> int:
-    lanes.apart()
-    if code == Q4_1:
-        if tokens >= 8:
-            _q41_512_8(weights, steps, x, stride, out)
-            return 8
-        if tokens >= 2:
-            _q41_512_2(weights, steps, x, stride, out)
-            return 2
-        _q41_512_1(weights, steps, x, stride, out)
-        return 1
-    if code == Q8_0:
-        if tokens >= 8:
-            _q80_512_8(weights, steps, x, stride, out)
-            return 8
-        if tokens >= 2:
-            _q80_512_2(weights, steps, x, stride, out)
-            return 2
-        _q80_512_1(weights, steps, x, stride, out)
-        return 1
-    if tokens >= 8:
-        _q40_512_8(weights, steps, x, stride, out)
-        return 8
-    if tokens >= 2:
-        _q40_512_2(weights, steps, x, stride, out)
-        return 2
-    _q40_512_1(weights, steps, x, stride, out)
-    return 1
+def _addressed_tile(path: int, code: int, tokens: int) -> Addressed:
+    """`(weights, steps, x, stride, out)`; the numbers of the closure are constants in the machine code."""
+
+    def tile_of(weights: int, steps: int, x: int, stride: int, out: int) -> None:
+        _tile(path, code, tokens, weights, steps, x, stride, out)
+
+    key = path, code, tokens
+    if key not in _made:
+        _made[key] = Addressed(tile_of, 5)
+    return _made[key]
 
 
-@compiled
-def _avx2(code: int, tokens: int, weights: int, steps: int, x: int, stride: int, out: int) -> int:
-    lanes.apart()
-    if code == Q4_1:
-        if tokens >= 2:
-            _q41_256_2(weights, steps, x, stride, out)
-            return 2
-        _q41_256_1(weights, steps, x, stride, out)
-        return 1
-    if code == Q8_0:
-        if tokens >= 2:
-            _q80_256_2(weights, steps, x, stride, out)
-            return 2
-        _q80_256_1(weights, steps, x, stride, out)
-        return 1
-    if tokens >= 2:
-        _q40_256_2(weights, steps, x, stride, out)
-        return 2
-    _q40_256_1(weights, steps, x, stride, out)
-    return 1
+def table(path: str, codes: Iterable[int]) -> int:
+    """The address of a path's table of tiles, in which the tiles of these formats are ready.
+
+    Compiles those that are not, so this is the slow part of a first run.
+    """
+    assert path in available_paths(), f"this processor has {available_paths()}, not {path}"
+    words = _tables.setdefault(path, np.zeros((len(FORMATS), TABLE_WORDS), np.int64))
+    for code in set(codes):
+        if words[code, 0] == 0:
+            floats = code >= F16
+            together = _FLOATS_TOGETHER if floats else TOGETHER[path]
+            number = PLAIN if floats else PATHS.index(path)
+            words[code, 3:6] = together
+            words[code, :3] = [_addressed_tile(number, code, tokens).address for tokens in together]
+    return int(words.ctypes.data)
 
 
-@compiled
-def _plain(code: int, weights: int, steps: int, x: int, stride: int, out: int) -> int:
-    lanes.apart()
-    if code == Q4_1:
-        _q41_plain(weights, steps, x, stride, out)
-    elif code == Q8_0:
-        _q80_plain(weights, steps, x, stride, out)
-    else:
-        _q40_plain(weights, steps, x, stride, out)
-    return 1
-
-
-@compiled
-def _float_tile(code: int, tokens: int, weights: int, steps: int, x: int, stride: int, out: int) -> int:
-    lanes.apart()
-    if code == F16:
-        if tokens >= 4:
-            _f16_4(weights, steps, x, stride, out)
-            return 4
-        _f16_1(weights, steps, x, stride, out)
-        return 1
-    if tokens >= 4:
-        _f32_4(weights, steps, x, stride, out)
-        return 4
-    _f32_1(weights, steps, x, stride, out)
-    return 1
-
-
-@compiled
-def tile(path: int, code: int, tokens: int, weights: int, steps: int, x: int, stride: int, out: int) -> int:
+@inlined
+def tile(tiles: int, code: int, tokens: int, weights: int, steps: int, x: int, stride: int, out: int) -> int:
     """16 rows times the first few of `tokens` rows of activations; says how many it took.
 
-    `steps` is groups (quantised) or padded inputs (floats); results go to `out`, 64 bytes a token.
+    `tiles` is a `table`; `steps` is groups (quantised) or padded inputs (floats); `out` gets 64 bytes a token.
     """
-    if code >= F16:
-        return _float_tile(code, tokens, weights, steps, x, stride, out)
-    if path == AVX512VNNI:
-        return _avx512(code, tokens, weights, steps, x, stride, out)
-    if path == AVX2:
-        return _avx2(code, tokens, weights, steps, x, stride, out)
-    return _plain(code, weights, steps, x, stride, out)
+    entry = tiles + code * 8 * TABLE_WORDS
+    took: int = lanes.word(entry + 40)
+    which = 16
+    if tokens < took:
+        took = lanes.word(entry + 32)
+        which = 8
+        if tokens < took:
+            took = 1
+            which = 0
+    lanes.call_5(lanes.word(entry + which), weights, steps, x, stride, out)
+    return took

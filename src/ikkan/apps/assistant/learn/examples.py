@@ -10,9 +10,9 @@
 | no reaction to a known answer | that entry: silence is consent | no, it only judges |
 | no reaction to a model's answer | no known answer: silence is consent | only how readily to defer |
 
-The last two lines keep the gate honest. People correct what is wrong more readily than they praise what is right; judged on
-corrections alone, any change would look like progress. Counting silence as consent leans the other way, towards the
-model that is serving. When several reactions bind to one answer, the latest that names the right answer counts.
+The last two lines keep the gate honest. People correct what is wrong more readily than they praise what is right;
+judged on corrections alone, any change would look like progress. Counting silence as consent leans the other way,
+towards the model that is serving. Of several reactions to one answer, the latest that names a right answer counts.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ NEAREST = 48
 """A question is trained against this many of the entries that look most like it."""
 MOST_WEIGHED = 2_500
 """The ranking has nine weights; more questions than this (the latest) would not change them."""
-STAY_NEAR_BASE = 0.05
+STAY_NEAR_BASE = 0.5
 PULL = 40.0
 """How many points it takes to move the level from which answers are given by 0.16 from where it started."""
 _STEPS = 30

@@ -58,6 +58,8 @@
       turn.querySelector(".marks").hidden = !answer.id;
     }
     turn.classList.toggle("waiting", !answer.done);
+    // A screen reader waits for the whole answer instead of reading every piece.
+    turn.setAttribute("aria-busy", String(!answer.done));
   }
 
   async function mark(answer, body, said) {
@@ -138,6 +140,7 @@
     showQuestion(question);
     const answer = { id: null, text: "", about: null, usage: null, done: false };
     const turn = showAnswer(question, answer);
+    turn.scrollIntoView({ block: "end" });
     const started = performance.now();
     leaving = new AbortController();
     send.hidden = true;
@@ -150,8 +153,10 @@
         answer.text += chunk.choices?.[0]?.delta?.content || "";
         answer.about = { ...(answer.about || {}), ...(chunk.ikkan || {}) };
         answer.usage = chunk.usage || answer.usage;
+        // Follow the answer, unless the person has scrolled away to read.
+        const follows = window.innerHeight + window.scrollY > document.documentElement.scrollHeight - 200;
         paint(turn, answer);
-        turn.scrollIntoView({ block: "end" });
+        if (follows) turn.scrollIntoView({ block: "end" });
       }
     } catch (error) {
       if (error.name === "AbortError") answer.stopped = true;

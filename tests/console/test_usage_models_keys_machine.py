@@ -1,0 +1,162 @@
+"""The operator's other pages: what they show, what their forms do, and a file that no spreadsheet runs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ikkan.cloud.service import UsageLine
+from ikkan.cloud.values import ChatRequest, Principal
+from ikkan.console.keys import micros_of
+from ikkan.console.machine import marks_view, resident, roofline_view, running
+from ikkan.console.usage import as_csv
+from ikkan.console.words import WORDS
+from ikkan.ground.errors import BadInput
+from ikkan.ground.ids import KeyId, TenantId
+
+
+def say(key: str, **values: object) -> str:
+    return WORDS[key]["en"].format(**values)
+
+
+def token_of(page: Any) -> str:
+    return str(page.get("/keys").text.split('data-csrf="')[1].split('"')[0])
+
+
+def line(**more: Any) -> UsageLine:
+    fields: dict[str, Any] = dict.fromkeys(UsageLine.__slots__, None) | dict.fromkeys(
+        ("requests", "failed", "input_tokens", "cached_tokens", "output_tokens", "estimated", "unpriced"), 1
+    )
+    return UsageLine(**{**fields, "day": "2026-06-01", "cost_micros": 1_500_000, "currency": "JPY", **more})
+
+
+# ---- usage ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "＝1", "  =1"])
+def test_no_name_becomes_a_formula(name: str) -> None:
+    rows = list(csv.reader(io.StringIO(as_csv([line(model=name, key_name=name)]).decode("utf-8-sig"))))
+    assert [cell[0] for cell in rows[1][1:3]] == ["'", "'"]
+
+
+def test_numbers_stay_numbers_and_letters_survive() -> None:
+    raw = as_csv([line(model='日本語,"x"', cost_micros=-2)])
+    assert raw.startswith(b"\xef\xbb\xbf")
+    rows = list(csv.DictReader(io.StringIO(raw.decode("utf-8-sig"))))
+    assert (rows[0]["model"], rows[0]["cost"], rows[0]["requests"]) == ('日本語,"x"', "-0.000002", "1")
+
+
+async def test_a_plain_user_sees_only_their_own_keys_use(house: Any) -> None:
+    service = house.desk.cloud.service
+    for name in ("mine", "theirs"):
+        made = service.create_key(name)
+        who = Principal(TenantId("local"), KeyId(made.key.id), None, frozenset({"user"}))
+        assert [piece async for piece in house.desk.cloud.pipeline.chat(who, ChatRequest("local/fake", []))]
+    await house.desk.cloud.pipeline.close()
+    mine = house.visitor("stranger")
+    every = service.keys()
+    secret = next(key.id for key in every if key.name == "mine")
+    mine.post("/sign-in", data={"key": secret})
+    assert "theirs" not in mine.get("/usage").text and "theirs" not in mine.get("/usage.csv").text
+    assert "theirs" in house.visitor().get("/usage").text
+    assert "mine" in mine.get("/usage.csv").text
+
+
+# ---- keys ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_is_shown_once(house: Any) -> None:
+    page = house.visitor()
+    made = page.post("/keys", data={"csrf": token_of(page), "name": "batch", "scope": "admin", "budget": "12.5"}).text
+    assert made.count("sk-ik-") == 1 and "sk-ik-" not in page.get("/keys").text
+    (key,) = house.desk.cloud.service.keys()
+    assert (key.name, key.limit_micros, key.scopes) == ("batch", 12_500_000, {"user", "admin"})
+
+
+def test_a_key_that_cannot_be_keeps_the_form(house: Any) -> None:
+    page = house.visitor()
+    reply = page.post("/keys", data={"csrf": token_of(page), "name": "batch", "budget": "much"})
+    assert (reply.status_code, 'value="batch"' in reply.text, house.desk.cloud.service.keys()) == (400, True, [])
+
+
+def test_a_revoked_key_is_marked(house: Any) -> None:
+    made = house.desk.cloud.service.create_key("old")
+    page = house.visitor()
+    assert page.post(f"/keys/{made.key.id}/revoke", data={"csrf": token_of(page)}).status_code == 303
+    assert house.desk.cloud.service.key(made.key.id).is_revoked
+    assert page.post("/keys/none/revoke", data={"csrf": token_of(page)}).status_code == 404
+
+
+@pytest.mark.parametrize("text", ["much", "-1", "NaN", "1e99", "infinity", "1,000"])
+def test_an_amount_that_cannot_be_is_refused(text: str) -> None:
+    with pytest.raises(BadInput):
+        micros_of(text)
+
+
+# ---- models --------------------------------------------------------------------------------------------------------
+
+
+def test_an_alias_is_changed_and_a_wrong_target_is_told(house: Any) -> None:
+    page = house.visitor()
+    form = {"csrf": token_of(page), "alias": "default"}
+    assert page.post("/models/alias", data=form | {"target": "vendor/a, local/b"}).status_code == 303
+    assert "vendor/a, local/b" in page.get("/models").text
+    assert page.post("/models/alias", data=form | {"target": "nonsense"}).status_code == 400
+
+
+def test_a_pull_shows_its_progress_and_is_found_again(house: Any) -> None:
+    page = house.visitor()
+    header = {"x-csrf-token": token_of(page), "hx-request": "true"}
+    assert page.post("/models/pull", data={"reference": ""}, headers=header).json()["error"]["code"] == "bad_input"
+    reply = page.post("/models/pull", data={"reference": "hf:a/b"}, headers=header)
+    assert house.jobs.started == [("models.pull", {"reference": "hf:a/b", "use": False})]
+    assert 'hx-get="/models/jobs/job-1"' in reply.text
+    assert 'hx-get="/models/jobs/job-1"' in page.get("/models").text
+    house.jobs.put("job-1", "models.pull", "done")
+    assert page.get("/models/jobs/job-1").headers["hx-refresh"] == "true"
+
+
+def test_a_model_nobody_stored_cannot_be_used(house: Any) -> None:
+    page = house.visitor()
+    assert page.post("/models/use", data={"csrf": token_of(page), "name": "nothing"}).status_code == 404
+    assert house.served == []
+
+
+# ---- machine -------------------------------------------------------------------------------------------------------
+
+
+def test_work_lies_on_the_roof_and_the_roof_bends_once(house: Any) -> None:
+    roofline = house.desk.look_at_machine().roofline
+    drawn = roofline_view(roofline, say)
+    assert drawn["x"] == sorted(drawn["x"]) and drawn["roof"] == sorted(drawn["roof"])
+    assert drawn["roof"][-1] == drawn["roof"][-2] == pytest.approx(400.0)
+    on_the_roof = dict(zip(drawn["x"], drawn["roof"], strict=True))
+    assert all(on_the_roof[point["x"]] == pytest.approx(point["y"], abs=0.01) for point in drawn["points"])
+    assert len(marks_view(roofline, say)) == len(drawn["points"])
+
+
+def test_what_runs_is_shown_with_the_memory_it_holds(tmp_path: Path) -> None:
+    assert running(tmp_path) == []
+    pid = os.getpid()
+    (tmp_path / "state.json").write_text(
+        f'{{"supervisor": {{"pid": {pid}}}, "processes": {{"gateway": {{"pid": {pid}, "restarts": 2, "phase": "up"}},'
+        f' "engine": {{"pid": null, "restarts": 0, "phase": "waiting"}}}}}}'
+    )
+    found = {process["name"]: process for process in running(tmp_path)}
+    assert found["gateway"]["resident"].endswith(" MB") and found["gateway"]["restarts"] == 2
+    assert found["engine"]["resident"] == "–"
+
+
+def test_a_process_that_is_gone_has_no_memory() -> None:
+    assert resident(2**22 + 1) == "–"
+
+
+def test_measuring_starts_the_job(house: Any) -> None:
+    page = house.visitor()
+    assert page.post("/machine/measure", headers={"x-csrf-token": token_of(page)}).status_code == 200
+    assert house.jobs.started == [("silicon.measure", {})]
