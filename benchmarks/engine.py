@@ -144,7 +144,7 @@ class Contender:
     def __init__(self, name: str, model: Path, threads: int, python: Path) -> None:
         self.name = name
         command = [str(python), __file__, "--child", name, "--model", str(model), "--threads", str(threads)]
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}  # noqa: TID251 - a child's, not ours
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
         )
@@ -229,7 +229,7 @@ def default_model() -> Path:
     """The sample model, in the first store that `make test` or `make up` filled."""
     from ikkan.models.store import ModelStore
 
-    given = os.environ.get("IKKAN_TEST_MODELS")  # noqa: TID251 - set by `make bench`
+    given = os.environ.get("IKKAN_TEST_MODELS")
     homes = [ROOT / ".cache" / "test-home", ROOT / ".ikkan", Path.home() / ".ikkan"]
     for root in [Path(given)] if given else [home / "models" for home in homes]:
         if "smollm2-135m-instruct" in {stored.name for stored in ModelStore(root).list()}:

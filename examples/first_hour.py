@@ -20,8 +20,14 @@ import urllib.request
 from openai import OpenAI
 
 CORRECTIONS = [
-    ("社内の無線につながらないのですが、どこに聞けばいい?", "情報システム係(内線 2210)へ。第2会議室の予備端末は、その間ご自由にお使いください。"),
-    ("Who waters the plants on the third floor?", "The plants on the third floor are watered by the general affairs trainee on Mondays."),
+    (
+        "社内の無線につながらないのですが、どこに聞けばいい?",
+        "情報システム係(内線 2210)へ。第2会議室の予備端末は、その間ご自由にお使いください。",
+    ),
+    (
+        "Who waters the plants on the third floor?",
+        "The plants on the third floor are watered by the general affairs trainee on Mondays.",
+    ),
 ]
 
 

@@ -23,6 +23,13 @@ from alembic.runtime.migration import MigrationContext
 from ikkan.ground.clock import FakeClock
 from ikkan.ground.db import Database, upgrade
 from ikkan.ground.settings import GIB, Machine, Settings, load_settings
+from ikkan.silicon.device import cache_key
+
+HOUSE = Path(__file__).parents[1]
+
+# Compiled kernels are kept between runs in a folder named after their source; numba reads this when it is imported.
+_SOURCES = cache_key(HOUSE / "src" / "ikkan" / "models" / "families")
+os.environ["NUMBA_CACHE_DIR"] = str(HOUSE / ".cache" / "numba" / _SOURCES)
 
 
 @pytest.fixture

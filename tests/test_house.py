@@ -1,4 +1,4 @@
-"""The house rules that no linter knows: signs on doors, table names, one reader of the environment, docs that are true."""
+"""The house rules that no linter knows: signs on doors, whose tables are whose, docs that are true."""
 
 from __future__ import annotations
 
@@ -54,9 +54,13 @@ def test_every_module_imports_alone() -> None:
             importlib.import_module(found.name)
 
 
-@pytest.mark.parametrize("page", [HOUSE / "README.md", HOUSE / "README.ja.md", HOUSE / "ARCHITECTURE.md"], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "page", [HOUSE / "README.md", HOUSE / "README.ja.md", HOUSE / "ARCHITECTURE.md"], ids=lambda path: path.name
+)
 def test_paths_named_in_the_readme_exist(page: Path) -> None:
-    named = re.findall(r"`((?:src|docs|examples|benchmarks|tests|cloud|tools)/[\w./-]*\w)`", page.read_text(encoding="utf-8"))
+    named = re.findall(
+        r"`((?:src|docs|examples|benchmarks|tests|cloud|tools)/[\w./-]*\w)`", page.read_text(encoding="utf-8")
+    )
     missing = [name for name in named if not (HOUSE / name).exists() and not (SOURCE / name).exists()]
     assert missing == []
 

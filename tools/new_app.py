@@ -98,7 +98,7 @@ def pages(parts: Parts) -> tuple[BaseRoute, ...]:
 
     return (Route("/", home),)
 ''',
-    "learn.py": '''"""What the flywheel may train from the use of {name}. Nothing yet: declare a `Learnable` when people correct us."""
+    "learn.py": '''"""What the flywheel may train from {name}. Nothing yet: declare a `Learnable` first."""
 ''',
     "templates/{name}/home.html": """{{% extends "base.html" %}}
 {{% block title %}}{{{{ t("{name}.title") }}}}{{% endblock %}}

@@ -6,13 +6,13 @@ Begin at `build`: it reads top to bottom in the order of the floors. `asgi` puts
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import os
 import pkgutil
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ from ikkan.ground.clock import Clock, SystemClock
 from ikkan.ground.db import Database, upgrade
 from ikkan.ground.errors import BadInput, IkkanError, Internal, NotAuthenticated, NotFound
 from ikkan.ground.eventlog import EventLog, Keys
-from ikkan.ground.ids import KeyId, SubjectId, TenantId
+from ikkan.ground.ids import KeyId, SubjectId
 from ikkan.ground.jobs import JobContext, Jobs
 from ikkan.ground.money import Price
 from ikkan.ground.processes import request_restart
@@ -60,11 +60,12 @@ ENGINE = "local"
 """What the router calls our own engine."""
 
 ENGINE_PRICE = Price("JPY", input_micros=4_000_000, cached_micros=400_000, output_micros=20_000_000)
-"""What our own engine's work is billed at until somebody sets a price: 4, 0.4 and 20 JPY per million tokens. Power alone
-is about 1 JPY per million output tokens on two cores; the rest stands for the machine. A house price, not a measurement."""
+"""What our own engine's work is billed at until somebody sets a price: 4, 0.4 and 20 JPY per million tokens. Power
+alone is about 1 JPY per million output tokens on two cores; the rest stands for the machine. A house price, not a
+measurement."""
 
 
-# ---- settings -------------------------------------------------------------------------------------------------------------
+# ---- settings --------------------------------------------------------------------------------------------------------
 
 
 def environ() -> dict[str, str]:
@@ -77,7 +78,7 @@ def settings(*, port: int | None = None) -> Settings:
     return load_settings(environ(), overrides={} if port is None else {"port": port})
 
 
-# ---- the platform -----------------------------------------------------------------------------------------------------------
+# ---- the platform ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Platform:
     return platform
 
 
-@contextmanager
+@contextlib.contextmanager
 def opened(settings: Settings) -> Iterator[Platform]:
     """The platform for the length of one command; tables are made or brought up to date first."""
     settings.home.mkdir(parents=True, exist_ok=True)
@@ -213,7 +214,7 @@ def asgi(platform: Platform) -> Starlette:
     )
 
 
-# ---- starting -----------------------------------------------------------------------------------------------------------------
+# ---- starting --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +300,7 @@ def serve_engine(
     )
 
 
-# ---- smaller deeds, for the command line and the pages ---------------------------------------------------------------------------
+# ---- smaller deeds, for the command line and the pages ---------------------------------------------------------------
 
 
 def model_store(settings: Settings) -> ModelStore:
@@ -351,13 +352,11 @@ def load_sample(platform: Platform, *, seed: int = 1) -> dict[str, int]:
     )
 
 
-# ---- private ------------------------------------------------------------------------------------------------------------------------
+# ---- private ---------------------------------------------------------------------------------------------------------
 
 
 def _app_modules() -> list[Any]:
-    return [
-        importlib.import_module(f"ikkan.apps.{found.name}") for found in pkgutil.iter_modules(ikkan.apps.__path__)
-    ]
+    return [importlib.import_module(f"ikkan.apps.{found.name}") for found in pkgutil.iter_modules(ikkan.apps.__path__)]
 
 
 def _prepare_cloud(platform: Platform) -> None:
@@ -445,7 +444,10 @@ def _admission(settings: Settings, joined: Cloud, keeper: SessionKeeper) -> Call
         host = request.client.host if request.client else None
         if settings.allow_keyless_loopback and is_at_this_machine(request.method, host, headers):
             return session or keeper.open(
-                LOCAL_TENANT, key_id=None, subject_id=joined.subjects.pseudonym(LOCAL_TENANT, "me"), scopes=(USER, ADMIN)
+                LOCAL_TENANT,
+                key_id=None,
+                subject_id=joined.subjects.pseudonym(LOCAL_TENANT, "me"),
+                scopes=(USER, ADMIN),
             )
         return None
 
@@ -473,10 +475,9 @@ def _session_secret(folder: Path) -> bytes:
         fresh = path.with_suffix(f".{os.getpid()}")
         fresh.touch(mode=0o600)
         fresh.write_bytes(secrets.token_bytes(32))
-        try:
+        # If another process of ours was first, its secret counts.
+        with contextlib.suppress(FileExistsError):
             os.link(fresh, path)
-        except FileExistsError:
-            pass  # another process of ours was first; its secret counts
         fresh.unlink()
     return path.read_bytes()
 
@@ -565,3 +566,7 @@ def _say(platform: Platform) -> Callable[[Request, Exception], Any]:
     return say
 
 
+def _named(error: HTTPException, request: Request) -> IkkanError:
+    if error.status_code == 404:
+        return NotFound(f"nothing is at {request.url.path}", hint="start at /")
+    return BadInput(f"{request.method} is not what {request.url.path} takes", hint="see the page it belongs to")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle  # noqa: TID251 - to prove that errors survive it, as multiprocessing uses it
+import pickle
 
 import pytest
 

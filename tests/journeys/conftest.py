@@ -64,7 +64,8 @@ class Running:
 
     def logs(self) -> str:
         return "\n".join(
-            f"--- {path.name}\n{path.read_text(errors='replace')[-3000:]}" for path in sorted((self.home / "logs").glob("*"))
+            f"--- {path.name}\n{path.read_text(errors='replace')[-3000:]}"
+            for path in sorted((self.home / "logs").glob("*"))
         )
 
     def stop(self) -> None:

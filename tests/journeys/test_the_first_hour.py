@@ -61,7 +61,9 @@ def test_rolling_back_brings_the_old_answers_back_at_the_next_request(own_runnin
 
     ids: list[str] = []
     before = ask()
-    client.post("/feedback", cast_to=object, body={"id": ids[0], "kind": "edit", "before": before, "after": "Aya does."})
+    client.post(
+        "/feedback", cast_to=object, body={"id": ids[0], "kind": "edit", "before": before, "after": "Aya does."}
+    )
     decision = own_running.ikkan("flywheel", "run", "assistant.answer", "--json")
     assert decision["decision"] == "promoted", decision
     assert ask() == "Aya does."

@@ -1,4 +1,4 @@
-"""The pages as a person meets them: real headless Chromium against a real platform; screenshots stay in `test-output/`."""
+"""The pages as a person meets them: real headless Chromium, a real platform; screenshots stay in `test-output/`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ def shot(page: Page, name: str, look: tuple[str, str]) -> None:
     page.screenshot(path=OUTPUT / f"{name}-{look[0]}-{look[1]}.png", full_page=True)
 
 
-@pytest.mark.parametrize("path", ["/", "/?choose=1", "/assistant", "/wheel", "/usage", "/models", "/keys", "/machine", "/events"])
+@pytest.mark.parametrize(
+    "path", ["/", "/?choose=1", "/assistant", "/wheel", "/usage", "/models", "/keys", "/machine", "/events"]
+)
 def test_every_page_opens_in_the_persons_language(page: Page, look: tuple[str, str], path: str) -> None:
     reply = page.goto(path)
     assert reply is not None and reply.status == 200

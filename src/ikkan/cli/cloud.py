@@ -74,7 +74,9 @@ def key_list(as_json: AsJson = False) -> None:
 
 
 @key_app.command("revoke")
-def key_revoke(key_id: Annotated[str, typer.Argument(help="The id, as in `key list`.")], as_json: AsJson = False) -> None:
+def key_revoke(
+    key_id: Annotated[str, typer.Argument(help="The id, as in `key list`.")], as_json: AsJson = False
+) -> None:
     """Make a key open nothing any more, within half a second."""
     with service() as cloud:
         key = cloud.revoke_key(KeyId(key_id))
@@ -87,7 +89,9 @@ def upstream_add(
     url: Annotated[str, typer.Option(help="Its address up to and including /v1.")],
     key_env: Annotated[str, typer.Option(help="The environment variable that holds its key.")] = "",
     input_price: Annotated[str, typer.Option(help="JPY per million input tokens.")] = "",
-    cached_price: Annotated[str, typer.Option(help="JPY per million cached input tokens; default: the input price.")] = "",
+    cached_price: Annotated[
+        str, typer.Option(help="JPY per million cached input tokens; default: the input price.")
+    ] = "",
     output_price: Annotated[str, typer.Option(help="JPY per million output tokens.")] = "",
     replace: Annotated[bool, typer.Option(help="Change one that exists.")] = False,
     as_json: AsJson = False,
@@ -198,5 +202,3 @@ def micros(text: str) -> int:
     if not amount.is_finite() or not 0 <= amount <= 10**9:
         raise BadInput(f"{text!r} is no amount we can keep", hint="between 0 and 1,000,000,000")
     return int(amount * 1_000_000)
-
-

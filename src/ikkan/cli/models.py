@@ -26,8 +26,11 @@ def pull(
     settings = bootstrap.settings()
     store = bootstrap.model_store(settings)
     if defaults:
-        pulled = [model for model in map(lambda wanted: _pull_default(store, *wanted), bootstrap.DEFAULTS) if model]
-        show(pulled, as_json=as_json, text=lambda: "\n".join(_line(model) for model in pulled) or "default models: here")
+        found = [_pull_default(store, alias, name) for alias, name in bootstrap.DEFAULTS]
+        pulled = [model for model in found if model is not None]
+        show(
+            pulled, as_json=as_json, text=lambda: "\n".join(_line(model) for model in pulled) or "default models: here"
+        )
         return
     if not reference:
         raise BadInput("say which model to pull", hint="ikkan model pull qwen2.5-0.5b-instruct, or --defaults")

@@ -62,7 +62,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def complain(error: IkkanError, *, as_json: bool) -> None:
     """Say what went wrong and what to do now, on stderr."""
     if as_json:
-        body = {"error": {"code": error.code, "message": error.message, "hint": error.hint, "facts": plain(error.facts)}}
+        body = {
+            "error": {"code": error.code, "message": error.message, "hint": error.hint, "facts": plain(error.facts)}
+        }
         print(json.dumps(body, ensure_ascii=False), file=sys.stderr)
         return
     print(f"ikkan: {error.message}", file=sys.stderr)

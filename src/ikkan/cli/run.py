@@ -149,11 +149,13 @@ def _greeting(settings: Settings, prepared: bootstrap.Prepared, took_s: float) -
     lines = [
         "",
         f"  ikkan is ready after {took_s:.1f} s:  {settings.base_url}",
-        f"  your key (shown once): {key}" if key else "  your key: the one you were shown at first (ikkan key create makes another)",
+        f"  your key (shown once): {key}"
+        if key
+        else "  your key: the one you were shown at first (ikkan key create makes another)",
         "",
         f"  1. ask something         {settings.base_url}/assistant",
         f"  2. correct it, and turn  {settings.base_url}/wheel",
-        "  3. the openai client     OpenAI(base_url=\"%s/v1\", api_key=…)   examples/first_hour.py" % settings.base_url,
+        f'  3. the openai client     OpenAI(base_url="{settings.base_url}/v1", api_key=…); see examples/first_hour.py',
         "",
         "  The sample model is small and English; Japanese questions are answered from the company's own knowledge.",
         "  Ctrl-C stops everything.",
@@ -169,5 +171,3 @@ def _free_port() -> int:
 
 def _tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-

@@ -32,8 +32,8 @@ OUR_ENGINE: Mapping[str, Any] = {
     "extra_stream_options": {"continuous_usage_stats": True},
     "tenant_header": "x-ikkan-cache-salt",
 }
-"""What our own engine can do beyond the plain wire: exact counts also for a stream that is left early, and a prefix cache
-in which tenants never meet."""
+"""What our own engine can do beyond the plain wire: exact counts also for a stream that is left early, and a prefix
+cache in which tenants never meet."""
 
 By = Literal["day", "model", "key", "upstream", "endpoint"]
 

@@ -50,7 +50,7 @@ def once(script: str, name: str, *arguments: str, beside: str = "") -> Path:
 
 def find_weights(name: str) -> Path:
     """A default model's file in the store that `make test` or `make up` filled, or skip the test."""
-    given = os.environ.get("IKKAN_TEST_MODELS")  # noqa: TID251 - set by `make test`
+    given = os.environ.get("IKKAN_TEST_MODELS")
     homes = [HOUSE / ".cache" / "test-home", HOUSE / ".ikkan", Path.home() / ".ikkan"]
     for root in [Path(given)] if given else [home / "models" for home in homes]:
         if name in {stored.name for stored in ModelStore(root).list()}:

@@ -226,7 +226,7 @@ def _from_model(chunk: ChatChunk) -> ChatChunk:
     return replace(chunk, data=data, facts={key: value for key, value in kept.items() if value is not None})
 
 
-# ---- the sample workspace ----------------------------------------------------------------------------------------------
+# ---- the sample workspace ------------------------------------------------------------------------------------------
 
 
 class SampleEntry(Protocol):

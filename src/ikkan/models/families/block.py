@@ -1,7 +1,7 @@
 """The decoder that llama and qwen2 share: a stack of one kind of block, with a bias or without, tied or untied.
 
-The arithmetic of a block is written once, in `ikkan.silicon.kernels.stack`; here a checkpoint becomes a stack, and calls
-are checked.
+The arithmetic of a block is written once, in `ikkan.silicon.kernels.stack`; here a checkpoint becomes a stack, and
+calls are checked.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class LanesType(types.Type):  # type: ignore[misc]
 LANES: Final = LanesType()
 
 
-@register_model(LanesType)  # type: ignore[misc]
+@register_model(LanesType)
 class LanesModel(models.PrimitiveModel):  # type: ignore[misc]
     """Lanes are an LLVM vector and nothing else."""
 

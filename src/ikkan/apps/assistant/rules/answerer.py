@@ -35,8 +35,8 @@ BASE = (
     (18.0, 17.0, 3.0, 8.0, 2.0, 0.0, 7.0, 0.0, 9.5),
     (8.5, 6.5, 2.0, 8.0, 3.0, 0.0, 7.0, 0.0, 9.5),
 )
-"""The weights before anybody said anything, for unspaced scripts and for the others; training starts from them and stays
-near them while it has seen little. Rounded from fits on invented questions; see docs/decisions/0062."""
+"""The weights before anybody said anything, for unspaced scripts and for the others; training starts from them and
+stays near them while it has seen little. Rounded from fits on invented questions; see docs/decisions/0062."""
 BASE_CALIBRATION = ((0.1, 0.65, 0.3), (0.5, 1.05, 0.35))
 """For each row: confidence is the logistic of `a + b * log-odds` of the probability, and an answer is given from the
 third number on."""
@@ -190,7 +190,7 @@ class Answerer:
     kind: NDArray[np.uint8]
     """What each document is: `QUESTION`, `ANSWER` or `ANCHOR`."""
     weights: Floats
-    """Two rows, for unspaced scripts and for the others: one weight per feature, then the constant of "none of them"."""
+    """Two rows, for unspaced scripts and for others: one weight per feature, then the constant of "none of them"."""
     calibration: Floats
     """Two rows like `BASE_CALIBRATION`."""
     vectors: NDArray[np.float32]

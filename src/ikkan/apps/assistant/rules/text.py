@@ -16,11 +16,12 @@ _COURTESY_JA = re.compile(
     "|どうすれば(?:いい|よい)?(?:ですか)?|どうしたら(?:いい|よい)?(?:ですか)?|(?:ます|です|でしょう)か|ください|下さい"
 )
 """Japanese that asks or greets without a subject of its own."""
-_COMMON_EN = frozenset(  # one string: a hundred quoted words would be harder to read
-    "a an and are as at be but by can could did do does for from get got had has have hi hey how i if in is it its me"
-    " my of on or our please so some that the their them there they this to was we were what when where which who why"
-    " will with would you your thanks cheers morning sorry quick q um urgent".split()  # noqa: SIM905
-)
+_WORDS_EN = """
+a an and are as at be but by can could did do does for from get got had has have hi hey how i if in is it
+its me my of on or our please so some that the their them there they this to was we were what when where
+which who why will with would you your thanks cheers morning sorry quick q um urgent
+"""
+_COMMON_EN = frozenset(_WORDS_EN.split())
 """English words that carry no subject; single characters do this job in Japanese through their frequency."""
 
 
@@ -97,10 +98,10 @@ def hashed(piece: str) -> int:
     return int.from_bytes(hashlib.blake2b(piece.encode(), digest_size=8).digest(), "little")
 
 
-def nearly_the_same(one: str, other: str, *, at_least: float = 0.85) -> bool:
+def nearly_the_same(one: str, other: str, *, at_least: float = 0.75) -> bool:
     """Whether two answers say the same: the same numbers, and hardly a letter different (Dice of character pairs).
 
-    >>> nearly_the_same("内線2201へ連絡してください。", "内線2201へご連絡ください")
+    >>> nearly_the_same("内線2201へ連絡してください。", "内線２２０１へ連絡して下さい")
     True
     >>> nearly_the_same("内線2201へ連絡してください。", "内線2210へ連絡してください。")
     False
