@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import unquote
 
 import pytest
@@ -13,6 +13,7 @@ import ikkan.kit
 from ikkan import console
 from ikkan.console.words import WORDS
 from ikkan.ground.errors import IkkanError, UnknownModel
+from ikkan.ground.processes import ProcessPhase
 
 PAGES = ["/", "/?choose=1", "/wheel", "/usage", "/models", "/keys", "/machine", "/events", "/sign-in"]
 in_each_language = pytest.mark.parametrize("language", ["ja", "en"])
@@ -64,6 +65,7 @@ def test_templates_say_only_what_has_words_and_every_word_is_said() -> None:
     stations = ("events", "dataset", "candidate", "gate", "champion")
     built = {f"wheel.{name}" for name in (*outcomes, *stations)} | {"wheel.drill_promoted", "wheel.drill_refused"}
     built |= {"machine.limit_memory", "machine.limit_arithmetic"}
+    built |= {f"machine.phase_{phase}" for phase in get_args(ProcessPhase)}
     built |= {f"error.{error.code}" for error in every_error(IkkanError)}
     built |= {key for key in WORDS if key.startswith("nav.")}  # bootstrap names the places
     assert {key for key in WORDS if f'"{key}"' not in said and f"'{key}'" not in said} <= built

@@ -80,6 +80,12 @@ def test_a_button_starts_a_job_and_shows_how_it_goes(house: Any, button: str, sh
     assert "hx-refresh" not in reply.headers
 
 
+def test_what_a_turn_says_of_itself_is_said_in_the_persons_language(house: Any) -> None:
+    house.jobs.put("job-1", "flywheel.run", "running", 0.2, "training and judging")
+    reply = house.visitor().get("/wheel/jobs/job-1", headers={"accept-language": "ja"})
+    assert WORDS["job.judging"]["ja"] in reply.text
+
+
 def test_a_turn_that_is_done_loads_the_page_anew(house: Any) -> None:
     house.jobs.put("job-1", "flywheel.run", "done")
     assert house.visitor().get("/wheel/jobs/job-1").headers["hx-refresh"] == "true"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -18,6 +19,7 @@ from ikkan.console.usage import as_csv
 from ikkan.console.words import WORDS
 from ikkan.ground.errors import BadInput
 from ikkan.ground.ids import KeyId, TenantId
+from ikkan.ground.processes import ProcessPhase
 
 
 def say(key: str, **values: object) -> str:
@@ -144,8 +146,15 @@ def test_what_runs_is_shown_with_the_memory_it_holds(tmp_path: Path) -> None:
     assert running(tmp_path) == []
     pid = os.getpid()
     (tmp_path / "state.json").write_text(
-        f'{{"supervisor": {{"pid": {pid}}}, "processes": {{"gateway": {{"pid": {pid}, "restarts": 2, "phase": "up"}},'
-        f' "engine": {{"pid": null, "restarts": 0, "phase": "waiting"}}}}}}'
+        json.dumps(
+            {
+                "supervisor": {"pid": pid},
+                "processes": {
+                    "gateway": {"pid": pid, "restarts": 2, "phase": "ready"},
+                    "engine": {"pid": None, "restarts": 0, "phase": "waiting"},
+                },
+            }
+        )
     )
     found = {process["name"]: process for process in running(tmp_path)}
     assert found["gateway"]["resident"].endswith(" MB") and found["gateway"]["restarts"] == 2
@@ -160,3 +169,13 @@ def test_measuring_starts_the_job(house: Any) -> None:
     page = house.visitor()
     assert page.post("/machine/measure", headers={"x-csrf-token": token_of(page)}).status_code == 200
     assert house.jobs.started == [("silicon.measure", {})]
+
+
+def test_the_page_says_how_each_process_is(house: Any) -> None:
+    pid, run_dir = os.getpid(), house.desk.settings.run_dir
+    run_dir.mkdir(parents=True)
+    phases = get_args(ProcessPhase)
+    processes = {f"process-{phase}": {"pid": pid, "restarts": 0, "phase": phase} for phase in phases}
+    (run_dir / "state.json").write_text(json.dumps({"supervisor": {"pid": pid}, "processes": processes}))
+    text = house.visitor().get("/machine", headers={"accept-language": "ja"}).text
+    assert all(WORDS[f"machine.phase_{phase}"]["ja"] in text for phase in phases)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
+from ikkan.cloud.values import text_chunk
 from ikkan.console.words import WORDS
 from ikkan.ground.clock import FakeClock
 from ikkan.ground.errors import Conflict, IkkanError, NotFound
@@ -138,8 +140,6 @@ class Broken(Exception):
 
 
 async def pieces(*found: Any) -> Any:
-    from ikkan.cloud.values import text_chunk
-
     for piece in found:
         if isinstance(piece, Exception):
             raise piece
@@ -163,3 +163,27 @@ def test_a_stream_begins_only_when_there_is_something_to_send(found: Any, status
     reply = TestClient(Starlette(routes=[Route("/", show)])).get("/")
     assert reply.status_code == status
     assert all(word in reply.text for word in said) and "secret" not in reply.text
+
+
+async def test_a_reader_who_leaves_stops_the_answer() -> None:
+    closed, first = asyncio.Event(), asyncio.Event()
+
+    async def endless() -> Any:
+        try:
+            yield text_chunk("word")
+            first.set()
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    async def leave() -> Any:
+        await first.wait()
+        return {"type": "http.disconnect"}
+
+    async def swallow(message: Any) -> None:
+        pass
+
+    scope = {"type": "http", "method": "POST", "headers": []}
+    async with asyncio.timeout(10):
+        await AnswerStream(endless())(scope, leave, swallow)
+    assert closed.is_set()

@@ -129,6 +129,15 @@ async def form_of(request: Request) -> Mapping[str, str]:
 # ---- jobs ----------------------------------------------------------------------------------------------------------
 
 
+SAID = {
+    "reading events": "job.reading",
+    "training and judging": "job.judging",
+    "recording": "job.recording",
+    "measuring": "job.measuring",
+}
+"""What jobs say of themselves, as words; what is not here is shown as it is (a model's name and megabytes)."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobView:
     """A job as `_job.html` draws it."""
@@ -136,6 +145,8 @@ class JobView:
     live: bool
     percent: int
     message: str
+    message_key: str
+    """The same in words that exist in both languages; empty for what a job says in its own."""
     error: str
     poll: str
     """Where to ask again."""
@@ -146,7 +157,8 @@ class JobView:
         if status.state == "cancelled":
             error = error or "cancelled"
         percent = round(100 * min(max(status.progress, 0.0), 1.0))
-        return cls(not status.is_finished, percent, status.message, error, poll)
+        key = SAID.get(status.message, "" if status.message else "job.waiting")
+        return cls(not status.is_finished, percent, status.message, key, error, poll)
 
 
 async def job_view(desk: Desk, job_id: str, poll: str) -> JobView:

@@ -109,13 +109,13 @@ def running(run_dir: Path) -> list[dict[str, Any]]:
     if state is None:
         return []
     found = [
-        ("supervisor", {"pid": state["supervisor"]["pid"], "restarts": 0, "phase": "up"}),
+        ("supervisor", {"pid": state["supervisor"]["pid"], "restarts": 0, "phase": "ready"}),
         *state["processes"].items(),
     ]
     return [
         {
             "name": name,
-            "phase": process.get("phase", ""),
+            "phase": process.get("phase", "stopped"),
             "pid": process.get("pid") or "–",
             "resident": resident(process.get("pid")),
             "restarts": process.get("restarts", 0),

@@ -24,6 +24,10 @@ WORDS: dict[str, dict[str, str]] = {
     "error.internal_error": {"ja": "こちらの不具合です", "en": "Our fault"},
     # jobs
     "job.waiting": {"ja": "順番を待っています", "en": "Waiting for its turn"},
+    "job.reading": {"ja": "記録を読んでいます", "en": "Reading the record"},
+    "job.judging": {"ja": "学習して、後日の質問で判定しています", "en": "Training, and judging on later questions"},
+    "job.recording": {"ja": "判定を記録しています", "en": "Recording the decision"},
+    "job.measuring": {"ja": "測っています", "en": "Measuring"},
     "job.done": {"ja": "終わりました。", "en": "Done."},
     # navigation
     "nav.home": {"ja": "ホーム", "en": "Home"},
@@ -210,6 +214,11 @@ WORDS: dict[str, dict[str, str]] = {
     "machine.measure": {"ja": "測る", "en": "Measure"},
     "machine.processes": {"ja": "動いているもの", "en": "What runs"},
     "machine.process": {"ja": "プロセス", "en": "Process"},
+    "machine.phase_starting": {"ja": "起動中", "en": "starting"},
+    "machine.phase_ready": {"ja": "稼働中", "en": "ready"},
+    "machine.phase_stopping": {"ja": "停止中", "en": "stopping"},
+    "machine.phase_waiting": {"ja": "再起動待ち", "en": "waiting to restart"},
+    "machine.phase_stopped": {"ja": "停止", "en": "stopped"},
     "machine.restarts": {"ja": "再起動", "en": "Restarts"},
     "machine.resident": {"ja": "常駐メモリ", "en": "Resident"},
     # events

@@ -2,7 +2,7 @@
 
 Lives here: batching, slots of the KV cache and what they remember, sampling, streaming, leaving early.
 May not enter: tenants, prices, apps (contract "Rooms are stacked"), torch (contract "Tensors stay below the cloud"),
-pydantic (`tests/engine/test_the_sign.py`). Prompts never reach a log (`tests/engine/test_what_is_logged.py`).
+pydantic or a database (`tests/engine/test_turns.py`). Prompts never reach a log (`tests/engine/test_many_at_once.py`).
 Begin at `engine.py`: one turn of the loop is `Engine.step`. `server.py` is the door, `serve.py` the process.
 """
 

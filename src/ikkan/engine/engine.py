@@ -338,6 +338,7 @@ class Engine:
     def _give_up(self, turn: Sequence[tuple[Answer, int]], exc: Exception) -> None:
         log.error("answers could not be computed", extra={"answers": len(turn), **told(exc)})
         error = exc if isinstance(exc, IkkanError) else Internal("the answer could not be computed", hint="ask again")
+        error.__cause__ = None if error is exc else exc  # shown where nobody's words are in it: while warming up
         for answer, _ in turn:
             self._free(answer, "failed")
             _fail(answer, error)

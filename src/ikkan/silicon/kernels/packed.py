@@ -148,32 +148,40 @@ def _fill(kind: Format, part: Bytes, cols: int, out: Bytes) -> None:
         packed[:, :cols] = part.view(dtype).reshape(tiles, TILE_ROWS, cols).transpose(0, 2, 1)
         packed[:, cols:] = 0
         return
-    groups = cols // GROUP
-    blocks = part.reshape(tiles, TILE_ROWS, groups, kind.block_bytes)
-    steps, behind = _views(kind, out.reshape(tiles, -1), groups)
-    if kind.name == "Q8_0":
-        weights = (blocks[..., 2:] ^ 128).reshape(tiles, TILE_ROWS, groups, 8, 4)
-        steps[..., :512].reshape(tiles, groups, 8, TILE_ROWS, 4)[:] = weights.transpose(0, 2, 3, 1, 4)
-        numbers = blocks[..., :2]
-    else:
-        meta = 4 if kind.name == "Q4_1" else 2
-        nibbles = blocks[..., meta:]  # byte i holds input i and, above it, input i + 16
-        plain = np.concatenate([nibbles & 15, nibbles >> 4], axis=-1).reshape(tiles, TILE_ROWS, groups, 4, 2, 4)
-        pairs = plain[..., 0, :] | (plain[..., 1, :] << 4)
-        steps[..., :256].reshape(tiles, groups, 4, TILE_ROWS, 4)[:] = pairs.transpose(0, 2, 3, 1, 4)
-        numbers = blocks[..., :meta]
-    for place in range(0, numbers.shape[-1], 2):
-        halves = numbers[..., place : place + 2].transpose(0, 2, 1, 3)
-        behind[..., 16 * place : 16 * place + 32].reshape(tiles, groups, TILE_ROWS, 2)[:] = halves
+    blocks = part.reshape(tiles, TILE_ROWS, cols // GROUP, kind.block_bytes)
+    for which, weights, numbers in _parts(kind, out.reshape(tiles, -1), cols // GROUP):
+        some = blocks[:, :, which]
+        count = some.shape[2]
+        if kind.name == "Q8_0":
+            plain = (some[..., 2:] ^ 128).reshape(tiles, TILE_ROWS, count, 8, 4)
+            weights.reshape(tiles, count, 8, TILE_ROWS, 4)[:] = plain.transpose(0, 2, 3, 1, 4)
+        else:
+            nibbles = some[..., _META[kind.name] :]  # byte i holds input i and, above it, input i + 16
+            both = np.concatenate([nibbles & 15, nibbles >> 4], axis=-1).reshape(tiles, TILE_ROWS, count, 4, 2, 4)
+            plain = both[..., 0, :] | (both[..., 1, :] << 4)
+            weights.reshape(tiles, count, 4, TILE_ROWS, 4)[:] = plain.transpose(0, 2, 3, 1, 4)
+        for place in range(0, _META[kind.name], 2):
+            halves = some[..., place : place + 2].transpose(0, 2, 1, 3)
+            numbers[..., 16 * place : 16 * place + 32].reshape(tiles, count, TILE_ROWS, 2)[:] = halves
 
 
-def _views(kind: Format, tiles: Bytes, groups: int) -> tuple[Bytes, Bytes]:
-    """Of quantised tiles, both (tiles, groups, bytes): the weights, and the scales and minimums."""
-    end = groups * kind.bytes_per_step
-    steps = tiles[:, :end].reshape(-1, groups, kind.bytes_per_step)
-    if not kind.bytes_behind:
-        return steps[..., :256], steps[..., 256:]
-    return steps, tiles[:, end : end + groups * kind.bytes_behind].reshape(-1, groups, kind.bytes_behind)
+_META = {"Q4_0": 2, "Q4_1": 4, "Q8_0": 2}
+"""Bytes of scale and minimum in front of a file's block."""
+
+
+def _parts(kind: Format, tiles: Bytes, groups: int) -> list[tuple[slice, Bytes, Bytes]]:
+    """Views of quantised tiles: which groups, their weights and their scales, both (tiles, those groups, bytes)."""
+    steps = tiles.reshape(len(tiles), -1, kind.bytes_per_step)
+    if not kind.paired:
+        return [(slice(None), steps[..., :256], steps[..., 256:])]
+    size = kind.bytes_per_step // 2 - 32
+    parts = []
+    for half in range(2):
+        mine = steps[:, : (groups + 1 - half) // 2]
+        scales = 2 * size + 32 * half
+        weights = mine[..., half * size : half * size + size]
+        parts.append((slice(half, None, 2), weights, mine[..., scales : scales + 32]))
+    return parts
 
 
 def dequantize(packed: PackedMatrix) -> Float32:
@@ -192,20 +200,20 @@ def rows(packed: PackedMatrix, ids: Sequence[int] | NDArray[Any]) -> Float32:
         dtype = np.float16 if kind.name == "F16" else np.float32
         plain = shaped.view(dtype).reshape(-1, kind.padded_cols(cols), TILE_ROWS)
         return plain[tile, :cols, lane].astype(np.float32)
-    groups = cols // GROUP
-    steps, behind = _views(kind, shaped, groups)
-    if kind.name == "Q8_0":
-        bytes_ = steps.reshape(-1, groups, 8, TILE_ROWS, 4)[tile, :, :, lane]
-        weights = bytes_.astype(np.float32) - np.float32(128)
-    else:
-        bytes_ = steps.reshape(-1, groups, 4, TILE_ROWS, 4)[tile, :, :, lane]
-        weights = np.stack([bytes_ & 15, bytes_ >> 4], axis=3).astype(np.float32)
-        if kind.name == "Q4_0":
-            weights -= np.float32(8)
-    numbers = behind[tile].view(np.float16)
+    found = np.empty((wanted.size, cols // GROUP, GROUP), dtype=np.float32)
     places = np.arange(wanted.size)
-    scales = numbers[places, :, lane].astype(np.float32)
-    found = weights.reshape(wanted.size, groups, GROUP) * scales[..., None]
-    if kind.name == "Q4_1":
-        found += numbers[places, :, TILE_ROWS + lane].astype(np.float32)[..., None]
+    for which, weights, numbers in _parts(kind, shaped, cols // GROUP):
+        tiles, count = weights.shape[:2]
+        if kind.name == "Q8_0":
+            bytes_ = weights.reshape(tiles, count, 8, TILE_ROWS, 4)[tile, :, :, lane]
+            plain = bytes_.astype(np.float32) - np.float32(128)
+        else:
+            bytes_ = weights.reshape(tiles, count, 4, TILE_ROWS, 4)[tile, :, :, lane]
+            plain = np.stack([bytes_ & 15, bytes_ >> 4], axis=3).astype(np.float32)
+            plain -= np.float32(8 if kind.name == "Q4_0" else 0)
+        halves = numbers[tile].view(np.float16)
+        scaled = plain.reshape(wanted.size, count, GROUP) * halves[places, :, lane].astype(np.float32)[..., None]
+        if kind.name == "Q4_1":
+            scaled += halves[places, :, TILE_ROWS + lane].astype(np.float32)[..., None]
+        found[:, which] = scaled
     return found.reshape(wanted.size, cols)

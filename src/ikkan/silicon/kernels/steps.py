@@ -45,10 +45,10 @@ def bytes_of(code: int, cols: int) -> int:
     if code == _Q4_1:
         return steps * 320
     if code == _Q8_0:
-        return (steps * 544 + 63) // 64 * 64
+        return (steps + 1) // 2 * 1088
     if code == _F32:
         return steps * 64
-    return steps * 32 if code == F16 else (steps * 288 + 63) // 64 * 64
+    return steps * 32 if code == F16 else (steps + 1) // 2 * 576
 
 
 @compiled
@@ -666,7 +666,6 @@ def embed(
     """A unit is one row: copy a token's row of a packed matrix, as float32."""
     lanes.apart()
     tile_bytes = bytes_of(code, cols)
-    behind = cols // GROUP * (512 if code == _Q8_0 else 256)
     for unit in range(first, last):
         token = lanes.read_int(tokens + 4 * unit)
         here = data + token // TILE_ROWS * tile_bytes
@@ -679,8 +678,9 @@ def embed(
             elif code == F16:
                 v = lanes.read_half(here + 32 * i + 2 * lane)
             elif code == _Q8_0:
-                number = lanes.read_byte(here + 512 * group + place // 4 * 64 + 4 * lane + place % 4) - 128
-                v = lanes.read_half(here + behind + 32 * group + 2 * lane) * np.float32(number)
+                pair = here + group // 2 * 1088
+                number = lanes.read_byte(pair + group % 2 * 512 + place // 4 * 64 + 4 * lane + place % 4) - 128
+                v = lanes.read_half(pair + 1024 + group % 2 * 32 + 2 * lane) * np.float32(number)
             elif code == _Q4_1:
                 step = here + 320 * group
                 number = lanes.read_byte(step + place // 8 * 64 + 4 * lane + place % 4)
@@ -688,9 +688,10 @@ def embed(
                 v = lanes.read_half(step + 256 + 2 * lane) * np.float32(number)
                 v = np.float32(v + lanes.read_half(step + 288 + 2 * lane))
             else:
-                number = lanes.read_byte(here + 256 * group + place // 8 * 64 + 4 * lane + place % 4)
+                pair = here + group // 2 * 576
+                number = lanes.read_byte(pair + group % 2 * 256 + place // 8 * 64 + 4 * lane + place % 4)
                 number = number & 15 if place % 8 < 4 else number >> 4
-                v = lanes.read_half(here + behind + 32 * group + 2 * lane) * np.float32(number - 8)
+                v = lanes.read_half(pair + 512 + group % 2 * 32 + 2 * lane) * np.float32(number - 8)
             lanes.write(out + unit * out_stride + 4 * i, v)
 
 

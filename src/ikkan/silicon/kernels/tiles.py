@@ -12,6 +12,7 @@ Source of the layout: measured in this project, see docs/decisions/0020-two-sign
 
 from __future__ import annotations
 
+import functools
 import platform
 from collections.abc import Iterable
 from typing import Any, Final
@@ -51,6 +52,7 @@ I16X16, I16X32, I16X64 = (ir.VectorType(I16, count) for count in (16, 32, 64))
 I32X8 = ir.VectorType(I32, 8)
 
 
+@functools.cache
 def available_paths() -> tuple[str, ...]:
     """The paths this processor can run, best first."""
     if platform.machine().lower() not in {"x86_64", "amd64"}:
@@ -155,11 +157,19 @@ def _emit_quantized(
     """16 rows times `tokens` rows of rounded activations."""
     dot, nibbles = _DOTS[path], kind.code != Q8_0
     rows = _rows_of(builder, x, stride, tokens)
-    behind = builder.add(weights, builder.mul(groups, ir.Constant(I64, kind.bytes_per_step)))
 
     def body(group: Any, held: Any) -> Any:
-        here = builder.add(weights, builder.mul(group, ir.Constant(I64, kind.bytes_per_step)))
         offset = builder.mul(group, ir.Constant(I64, RECORD_BYTES))
+        if kind.paired:
+            size = kind.bytes_per_step // 2 - 32
+            pair, odd = builder.lshr(group, ir.Constant(I64, 1)), builder.and_(group, ir.Constant(I64, 1))
+            both = builder.add(weights, builder.mul(pair, ir.Constant(I64, kind.bytes_per_step)))
+            here = builder.add(both, builder.mul(odd, ir.Constant(I64, size)))
+            after = builder.add(both, builder.mul(odd, ir.Constant(I64, 32)))
+            after = builder.add(after, ir.Constant(I64, 2 * size))
+        else:
+            here = builder.add(weights, builder.mul(group, ir.Constant(I64, kind.bytes_per_step)))
+            after = builder.add(here, ir.Constant(I64, 256))
         fours = []  # eight vectors: 16 rows x 4 weights of inputs 0..3, 4..7, ...
         for quarter in range(4 if nibbles else 8):
             vector = load_from(builder, here, 64 * quarter, I8X64, 64)
@@ -168,10 +178,6 @@ def _emit_quantized(
                 fours.append(builder.lshr(vector, constant(I8X64, 4)))
             else:
                 fours.append(vector)
-        if kind.bytes_behind:
-            after = builder.add(behind, builder.mul(group, ir.Constant(I64, kind.bytes_behind)))
-        else:
-            after = builder.add(here, ir.Constant(I64, 256))
         scales = builder.fpext(load_from(builder, after, 0, F16X16, 32), F32X16)
         minimums = None
         if kind.code == Q4_1:

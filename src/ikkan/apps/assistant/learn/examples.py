@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ikkan.apps.assistant.rules.text import language_of, nearly_the_same, same_text
+from ikkan.apps.assistant.rules.text import language_of, meaning, same_text
 from ikkan.apps.assistant.values import FEEDBACK, FROM_SAMPLE, MODEL, NO_ANSWER, SERVED, Knowledge, Truth
 from ikkan.flywheel.contract import Examples
 from ikkan.ground.events import Event
@@ -66,32 +66,25 @@ def new_answer_id(text: str) -> str:
 
 
 class Matcher:
-    """Finds the known answer that says the same as a text somebody typed."""
+    """Finds the known answer that says the same as a text somebody typed (`rules.text.nearly_the_same`)."""
 
     def __init__(self, entries: Iterable[Knowledge]) -> None:
-        self._answers = [(entry.id, entry.answer) for entry in entries]
-        self._exact: dict[str, str] = {}
-        for known_id, answer in self._answers:
-            self._exact.setdefault(same_text(answer), known_id)
+        self._known: dict[tuple[str, ...] | str, str] = {}
+        for entry in entries:
+            self._learn(entry.answer, entry.id)
 
     def match(self, text: str) -> str:
-        """A knowledge id, or the id of a new answer, which later typings are then matched with."""
-        letters = same_text(text)
-        if letters in self._exact:
-            return self._exact[letters]
-        found = next(
-            (
-                known_id
-                for known_id, answer in self._answers
-                if 0.7 < len(answer) / max(len(text), 1) < 1.4 and nearly_the_same(answer, text)
-            ),
-            None,
-        )
+        """A knowledge id, or the id of a new answer, with which later typings are then matched."""
+        found = self._known.get(same_text(text)) or self._known.get(meaning(text))
         if found is None:
             found = new_answer_id(text)
-            self._answers.append((found, text))
-        self._exact[letters] = found
+            self._learn(text, found)
         return found
+
+    def _learn(self, text: str, known_id: str) -> None:
+        self._known.setdefault(same_text(text), known_id)
+        if words := meaning(text):
+            self._known.setdefault(words, known_id)
 
 
 def read_examples(events: Iterable[Event], entries: Sequence[Knowledge]) -> Examples:

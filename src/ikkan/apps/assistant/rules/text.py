@@ -98,22 +98,27 @@ def hashed(piece: str) -> int:
     return int.from_bytes(hashlib.blake2b(piece.encode(), digest_size=8).digest(), "little")
 
 
-def nearly_the_same(one: str, other: str, *, at_least: float = 0.75) -> bool:
-    """Whether two answers say the same: the same numbers, and hardly a letter different (Dice of character pairs).
+def nearly_the_same(one: str, other: str) -> bool:
+    """Whether two answers differ only in grammar and punctuation: the same content words, numbers and negations.
 
-    >>> nearly_the_same("内線2201へ連絡してください。", "内線２２０１へ連絡して下さい")
+    >>> nearly_the_same("内線2201へ連絡してください。", "内線２２０１へご連絡下さい")
     True
-    >>> nearly_the_same("内線2201へ連絡してください。", "内線2210へ連絡してください。")
+    >>> nearly_the_same("三日前までに申請します", "五日前までに申請します")
     False
+    >>> nearly_the_same("申請できます。", "申請できません。"), nearly_the_same("Ask Aya, please.", "Please ask Ben.")
+    (False, False)
     """
-    one, other = same_text(one), same_text(other)
-    if one == other:
-        return True
-    if re.findall(r"\d+", one) != re.findall(r"\d+", other):
-        return False
-    mine, yours = (Counter(text[at : at + 2] for at in range(len(text) - 1)) for text in (one, other))
-    total = mine.total() + yours.total()
-    return total > 0 and 2 * (mine & yours).total() / total >= at_least
+    return same_text(one) == same_text(other) or (bool(meaning(one)) and meaning(one) == meaning(other))
+
+
+def meaning(text: str) -> tuple[str, ...]:
+    """What carries the meaning of a text, in order. Hiragana is grammar here, except where it says no."""
+    text = _COURTESY_JA.sub(" ", plain(text))
+    found = re.findall(
+        r"[\u3400-\u9fff\uf900-\ufaff\u3005]|[\u30a0-\u30ff]+|ません|ない|なく|ずに|[^\W_\u3005\u3040-\u30ff\u3400-\u9fff]+",
+        text,
+    )
+    return tuple(word for word in found if word not in _COMMON_EN and word != "御")
 
 
 def _is_hiragana(letter: str) -> bool:
