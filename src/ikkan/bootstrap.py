@@ -316,8 +316,9 @@ def engine_models(settings: Settings) -> tuple[str, str]:
 
 def use_model(settings: Settings, name: str) -> None:
     """Let the engine serve a stored model for chat; a running engine is started again with it."""
+    chat = DEFAULTS[0][0]
     store = model_store(settings)
-    store.set_alias("default", store.get(name).name)
+    store.set_alias(chat, store.get(name).name)
     request_restart(settings.run_dir, "engine")
 
 

@@ -133,7 +133,8 @@ def test_turning_the_wheel_shows_progress_and_then_what_was_measured(page: Page,
     page.goto("/wheel")
     page.locator("#turn").click()
     expect(page.locator("#turning .job")).to_be_visible(timeout=10_000)
-    expect(page.locator("#last-decision")).to_be_visible(timeout=90_000)
+    expect(page.locator("#turning .job progress")).to_have_count(0, timeout=120_000)
+    expect(page.locator("#judged")).to_be_visible()
     shot(page, "wheel-turned", look)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,7 +43,7 @@ def list_models(as_json: AsJson = False) -> None:
     """What is here, and which names it answers to."""
     store = bootstrap.model_store(bootstrap.settings())
     aliases = store.aliases()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": model.name,
             "bytes": model.bytes,
@@ -68,9 +68,10 @@ def list_models(as_json: AsJson = False) -> None:
 
 @model_app.command("use")
 def use(name: Annotated[str, typer.Argument(help="A stored model.")], as_json: AsJson = False) -> None:
-    """Let the engine serve this model for chat. A running `ikkan up` switches at once."""
-    settings = bootstrap.settings()
-    bootstrap.use_model(settings, name)
+    """Let the engine serve this model for chat, and let `default` lead to it. A running `ikkan up` switches at once."""
+    with bootstrap.opened(bootstrap.settings()) as platform:
+        bootstrap.use_model(platform.settings, name)
+        platform.cloud.service.set_alias("default", f"{bootstrap.ENGINE}/default")
     show({"default": name}, as_json=as_json, text=lambda: f"chat is answered by {name} from now on")
 
 

@@ -15,6 +15,7 @@ from ikkan.apps.assistant.learn import AnswerLearnable
 from ikkan.apps.assistant.sample.values import Entry, Reaction, Visit
 from ikkan.apps.assistant.service import AssistantUpstream, KnowledgeService, load_sample
 from ikkan.apps.assistant.values import LEARNABLE, Knowledge
+from ikkan.cloud.pipeline import DELEGATED_TO
 from ikkan.cloud.values import (
     LOCAL_TENANT,
     ChatChunk,
@@ -51,7 +52,9 @@ class FakePipeline:
         if self.missing:
             raise UnknownModel("no model named 'default'")
         yield text_chunk("sunny", first=True)
-        yield text_chunk("", finish_reason="stop", facts={"upstream_model": "smol", "cost": "¥0.01", "latency_ms": 3})
+        yield text_chunk(
+            "", finish_reason="stop", facts={"upstream_model": "smol", "cost_micros": 10_000, "latency_ms": 3}
+        )
 
     async def complete(self, principal: Principal, request: CompletionRequest) -> AsyncIterator[ChatChunk]:
         self.asked.append((principal, request))
@@ -166,8 +169,10 @@ async def test_what_knowledge_does_not_answer_the_model_does(house: House) -> No
     request = ChatRequest("assistant", [{"role": "user", "content": WEATHER}], body={"temperature": 0})
     chunks = [chunk async for chunk in upstream.chat(request)]
     assert "".join(chunk.text for chunk in chunks) == "sunny"
-    assert chunks[-1].facts == {"source": "model", "model": "smol", "model_cost": "¥0.01"}
     ((_, asked),) = pipeline.asked
+    paid = {"source": "model", DELEGATED_TO: asked.request_id}
+    assert chunks[0].facts == paid
+    assert chunks[-1].facts == {**paid, "model": "smol", "spent_micros": 10_000}
     assert asked.model == "default" and asked.request_id != request.request_id and asked.body == {"temperature": 0}
 
 

@@ -24,7 +24,7 @@ from ikkan.apps.assistant.values import (
     Knowledge,
     KnowledgeAnswer,
 )
-from ikkan.cloud.pipeline import Pipeline
+from ikkan.cloud.pipeline import DELEGATED_TO, Pipeline
 from ikkan.cloud.upstreams import Health
 from ikkan.cloud.values import (
     LOCAL_TENANT,
@@ -44,7 +44,7 @@ from ikkan.ground.db import Database
 from ikkan.ground.errors import UnknownModel
 from ikkan.ground.eventlog import EventLog
 from ikkan.ground.events import SERVICE, NewEvent
-from ikkan.ground.ids import ArtifactId, SubjectId, TenantId
+from ikkan.ground.ids import ArtifactId, RequestId, SubjectId, TenantId
 from ikkan.models.registry import Registry
 
 UNKNOWN = {
@@ -179,11 +179,11 @@ class AssistantUpstream:
             for chunk in _told(answer.text, facts):
                 yield chunk
             return
-        asked = replace(request, model="default", request_id=new_request_id())
+        asked = replace(request, model="default", request_id=new_request_id(), include_usage=False)
         try:
             async with aclosing(self._pipeline.chat(request.principal, asked)) as chunks:
                 async for chunk in chunks:
-                    yield _from_model(chunk)
+                    yield _from_model(chunk, asked.request_id)
         except UnknownModel:
             for chunk in _told(UNKNOWN["en" if language_of(question) == "en" else "ja"], {"source": "none"}):
                 yield chunk
@@ -193,7 +193,7 @@ class AssistantUpstream:
         asked = replace(request, model="default", request_id=new_request_id("completions"))
         async with aclosing(self._pipeline.complete(request.principal, asked)) as chunks:
             async for chunk in chunks:
-                yield _from_model(chunk)
+                yield _from_model(chunk, asked.request_id)
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
         """The default embedder's vectors."""
@@ -218,12 +218,13 @@ def _told(text: str, facts: dict[str, Any]) -> Iterator[ChatChunk]:
     yield text_chunk("", finish_reason="stop", usage=Usage(), facts=facts, first=first)
 
 
-def _from_model(chunk: ChatChunk) -> ChatChunk:
-    if not chunk.facts:
-        return chunk
-    kept = {"source": "model", "model": chunk.facts.get("upstream_model"), "model_cost": chunk.facts.get("cost")}
+def _from_model(chunk: ChatChunk, inner: RequestId) -> ChatChunk:
+    """A piece of the model's answer, with what ties it to the request that pays for it."""
+    facts: dict[str, Any] = {"source": "model", DELEGATED_TO: inner}
+    if chunk.facts:
+        facts |= {"model": chunk.facts.get("upstream_model"), "spent_micros": chunk.facts.get("cost_micros")}
     data = {key: value for key, value in chunk.data.items() if key != "ikkan"}
-    return replace(chunk, data=data, facts={key: value for key, value in kept.items() if value is not None})
+    return replace(chunk, data=data, facts=facts)
 
 
 # ---- the sample workspace ------------------------------------------------------------------------------------------
@@ -232,28 +233,40 @@ def _from_model(chunk: ChatChunk) -> ChatChunk:
 class SampleEntry(Protocol):
     """What `load_sample` reads of an entry of the sample."""
 
-    entry_id: str
-    lang: Any
-    topic: str
-    question: str
-    answer: str
-    source: str
+    @property
+    def entry_id(self) -> str: ...
+    @property
+    def lang(self) -> Any: ...
+    @property
+    def topic(self) -> str: ...
+    @property
+    def question(self) -> str: ...
+    @property
+    def answer(self) -> str: ...
+    @property
+    def source(self) -> str: ...
 
 
 class SampleReaction(Protocol):
     """What a recorded visitor did about an answer."""
 
-    kind: Literal["edit", "choice", "thumb_up", "thumb_down"]
-    knowledge_id: str | None
+    @property
+    def kind(self) -> Literal["edit", "choice", "thumb_up", "thumb_down"]: ...
+    @property
+    def knowledge_id(self) -> str | None: ...
 
 
 class SampleVisit(Protocol):
     """What `load_sample` reads of a recorded visit."""
 
-    visit_id: str
-    at: datetime
-    subject: str
-    question: str
+    @property
+    def visit_id(self) -> str: ...
+    @property
+    def at(self) -> datetime: ...
+    @property
+    def subject(self) -> str: ...
+    @property
+    def question(self) -> str: ...
 
     def reaction(self, shown_id: str | None) -> Any: ...
 

@@ -53,7 +53,7 @@
         input: answer.usage?.prompt_tokens ?? "–",
         output: answer.usage?.completion_tokens ?? "–",
         seconds: ((about?.latency_ms ?? answer.elapsed_ms) / 1000).toFixed(2),
-        cost: about?.model_cost ?? about?.cost ?? "–",
+        cost: about?.cost ?? "–",
       }) + (answer.stopped ? " · " + words.stopped : "") + (answer.error ? " · " + answer.error : "");
       turn.querySelector(".marks").hidden = !answer.id;
     }
