@@ -169,6 +169,10 @@ _META = {"Q4_0": 2, "Q4_1": 4, "Q8_0": 2}
 """Bytes of scale and minimum in front of a file's block."""
 
 
+_OFFSET = {"Q4_0": np.float32(8), "Q4_1": np.float32(0), "Q8_0": np.float32(128)}
+"""What packed weights are above the numbers they stand for."""
+
+
 def _parts(kind: Format, tiles: Bytes, groups: int) -> list[tuple[slice, Bytes, Bytes]]:
     """Views of quantised tiles: which groups, their weights and their scales, both (tiles, those groups, bytes)."""
     steps = tiles.reshape(len(tiles), -1, kind.bytes_per_step)
@@ -206,13 +210,12 @@ def rows(packed: PackedMatrix, ids: Sequence[int] | NDArray[Any]) -> Float32:
         tiles, count = weights.shape[:2]
         if kind.name == "Q8_0":
             bytes_ = weights.reshape(tiles, count, 8, TILE_ROWS, 4)[tile, :, :, lane]
-            plain = bytes_.astype(np.float32) - np.float32(128)
         else:
-            bytes_ = weights.reshape(tiles, count, 4, TILE_ROWS, 4)[tile, :, :, lane]
-            plain = np.stack([bytes_ & 15, bytes_ >> 4], axis=3).astype(np.float32)
-            plain -= np.float32(8 if kind.name == "Q4_0" else 0)
+            both = weights.reshape(tiles, count, 4, TILE_ROWS, 4)[tile, :, :, lane]
+            bytes_ = np.stack([both & 15, both >> 4], axis=3)
+        plain = bytes_.astype(np.float32).reshape(wanted.size, count, GROUP) - _OFFSET[kind.name]
         halves = numbers[tile].view(np.float16)
-        scaled = plain.reshape(wanted.size, count, GROUP) * halves[places, :, lane].astype(np.float32)[..., None]
+        scaled = plain * halves[places, :, lane].astype(np.float32)[..., None]
         if kind.name == "Q4_1":
             scaled += halves[places, :, TILE_ROWS + lane].astype(np.float32)[..., None]
         found[:, which] = scaled

@@ -136,7 +136,9 @@ def set_threads(threads: int) -> None:
 
 def get_threads() -> int:
     """How many threads kernels use: what was set, else every core this process may use."""
-    return _threads[0] or min(cores_allowed(), MOST_THREADS)
+    if _threads[0] == 0:
+        set_threads(cores_allowed())
+    return _threads[0]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ numbers split in two signed bytes: `q = 128 * high + low`. All of that is exact 
 one multiplication and one or two fused multiply-adds a group, always in the same order. So every path and every number
 of tokens gives the same bits.
 
-Source of the layout: measured in this project, see docs/decisions/0020-two-signed-bytes.md and benchmarks/kernels.py.
+Why two bytes and why this layout: docs/decisions/0022 and 0023; timed in benchmarks/kernels.py.
 """
 
 from __future__ import annotations

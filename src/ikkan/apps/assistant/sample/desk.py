@@ -12,7 +12,7 @@ from ikkan.apps.assistant.sample.contents import knowledge, outside, paraphrases
 from ikkan.apps.assistant.sample.values import FIRM, Correction, Lang, Visit
 from ikkan.apps.assistant.sample.wording import reworded
 
-VISITS = 1200
+VISITS = 1500
 """How many visits the sample records."""
 WEEKS = 8
 SAMPLE_END = datetime(2026, 6, 30, 9, 0, tzinfo=UTC)
@@ -22,8 +22,8 @@ LANGS: tuple[Lang, ...] = ("ja", "en")
 SPOKEN: tuple[tuple[Lang, ...], ...] = (("ja",), ("en",), LANGS)
 OUTSIDE_SHARE = 0.06
 SLIP_SHARE = 0.04
-ZIPF_EXPONENT = 0.9
-ZIPF_OFFSET = 5
+ZIPF_EXPONENT = 1.6
+ZIPF_OFFSET = 10
 JAPAN = timezone(timedelta(hours=9))
 
 
@@ -128,7 +128,7 @@ def _people(rng: random.Random) -> dict[Lang, list[_Person]]:
     by_lang: dict[Lang, list[_Person]] = {lang: [] for lang in LANGS}
     for number in range(1, FIRM.employees + 1):
         langs = rng.choices(SPOKEN, (35, 30, 35))[0]
-        helpful = rng.betavariate(5, 1.4)
+        helpful = rng.betavariate(9, 1.2)
         person = _Person(
             subject=f"shionagi-{number:03d}",
             langs=langs,
