@@ -1,17 +1,19 @@
-"""A few threads that share the units of one step after another, inside one parallel region.
+"""A few threads that share the units of one step after another, inside one region that they enter once a call.
 
-Numba's parallel loops cost microseconds each; a forward pass has hundreds of steps. So a whole pass is one `prange`
-over thread numbers. Each step has two counters: units handed out, and units finished. A thread takes units until none
-are left, then waits until all are finished, spinning only while somebody computes. Nobody waits for a *thread*: if the
-system takes one away between two units, the others do its part, and when it comes back it runs past the finished steps.
+A forward pass has hundreds of steps of a few microseconds; a numba parallel loop costs tens of microseconds before its
+first turn. So a whole pass is one region. Each step has two counters: units handed out, and units finished. A thread
+takes units until none are left, then waits until all are finished, spinning only while somebody computes.
 
-This needs every thread number on a thread of its own. Numba's `workqueue` layer does exactly that; `tbb` may run two on
-one thread (and wait for ever), so the layer is chosen here, before the first region. `workqueue` ends the process when
-two Python threads enter regions at once: hold `LOCK` around every call.
+Nobody waits for a *thread*. The caller opens the region, wakes the helpers and begins at once; a helper joins when the
+system lets it, runs past the finished steps and takes units where the others are. If it is taken off its core between
+two units, the others do its part. When the caller is done it closes the region and waits only for helpers inside.
+
+Helpers are daemon threads that sleep on a lock; the first call that needs one starts it.
 """
 
 from __future__ import annotations
 
+import ctypes
 import platform
 import threading
 from collections.abc import Iterator
@@ -21,18 +23,18 @@ from typing import Any, Final
 import numba
 import numpy as np
 from llvmlite import ir
-from numba import prange, types
+from numba import types
 from numpy.typing import NDArray
 
 from ikkan.silicon.device import cores_allowed
 from ikkan.silicon.kernels import lanes
-from ikkan.silicon.kernels.compiled import Addressed, compiled, parallel
+from ikkan.silicon.kernels.compiled import Addressed, addressed, compiled
 from ikkan.silicon.kernels.lanes import I64, call_llvm, operation
 
-numba.config.THREADING_LAYER = "workqueue"
+numba.config.THREADING_LAYER = "workqueue"  # for `of` only: every thread number on a thread of its own
 
 LOCK: Final = threading.RLock()
-"""Hold it while a parallel region runs."""
+"""Held while a region runs; hold it to keep others out for longer."""
 
 MOST_THREADS: Final = int(numba.config.NUMBA_NUM_THREADS)
 _SPINS: Final = 2_000
@@ -51,6 +53,12 @@ def atomic_add(builder: Any, address: Any, amount: Any) -> Any:
 def atomic_read(builder: Any, address: Any) -> Any:
     """A shared int64, and everything its writer wrote before it."""
     return builder.load_atomic(builder.inttoptr(address, I64.as_pointer()), "acquire", 8)
+
+
+@operation(types.void, types.int64, types.int64)
+def atomic_write(builder: Any, address: Any, number: Any) -> None:
+    """Set a shared int64; who reads it sees everything that was written before."""
+    builder.store_atomic(number, builder.inttoptr(address, I64.as_pointer()), "release", 8)
 
 
 @operation(types.void)
@@ -92,37 +100,94 @@ def wait(step: int, units: int) -> None:
             pause()
 
 
-@compiled
-def barrier(counter: int, goal: int, threads: int) -> int:
-    """Wait until every thread of the team has come this far; returns the next goal. The first is 0."""
-    goal += threads
-    atomic_add(counter, 1)
-    spins = 0
-    while atomic_read(counter) < goal:
-        spins += 1
-        if spins > _SPINS:
-            _yield()
-        else:
+# The region. Words of its control block: threads that came in (beyond _CLOSED: too late), threads that left again, how
+# often it was opened, and what there is to do.
+_CAME, _LEFT, _OPENED, _FUNCTION, _BLOCK, _THREADS = 0, 64, 128, 136, 144, 152
+_CLOSED: Final = 1 << 32
+_LINGER: Final = 1_000
+"""Turns, some 20 us, in which a helper that is done looks whether the next region opens before it sleeps."""
+
+
+@addressed(1)
+def _open(control: int) -> None:
+    """Let threads in; what there is to do was written before."""
+    lanes.put_word(control + _LEFT, 0)
+    atomic_add(control + _OPENED, 1)
+    atomic_write(control + _CAME, 0)
+
+
+@addressed(1)
+def _lead(control: int) -> None:
+    """The caller's part: thread 0. Then nobody else is let in, and who is inside is waited for."""
+    lanes.call_2(lanes.word(control + _FUNCTION), lanes.word(control + _BLOCK), 0)
+    came: int = atomic_add(control + _CAME, _CLOSED)
+    wait(control + _LEFT - 8, came)
+
+
+@addressed(1)
+def _help(control: int) -> None:
+    """A helper's part, as often as a region is open or opens within moments."""
+    opened: int = atomic_read(control + _OPENED)
+    again = True
+    while again:
+        came: int = atomic_add(control + _CAME, 1)
+        if came < _CLOSED:
+            # Woken twice for one region, a helper comes twice; more numbers than threads there are not.
+            if came + 1 < lanes.word(control + _THREADS):
+                lanes.call_2(lanes.word(control + _FUNCTION), lanes.word(control + _BLOCK), came + 1)
+            atomic_add(control + _LEFT, 1)
+        before = opened
+        turns = 0
+        while opened == before and turns < _LINGER:
             pause()
-    return goal
+            turns += 1
+            opened = atomic_read(control + _OPENED)
+        again = opened != before
 
 
-@parallel
-def _launch(threads: int, address: int, block: int) -> None:
-    for thread in prange(threads):
-        lanes.call_2(address, block, lanes.whole(thread))
+_Function = ctypes.CFUNCTYPE(None, ctypes.c_int64)
+_control: Final = np.zeros(32, dtype=np.int64)
+_wakers: Final[list[threading.Lock]] = []
+"""One lock a helper; it sleeps while its lock is held."""
+
+
+def _control_address() -> int:
+    return -(-int(_control.ctypes.data) // 64) * 64
+
+
+def _sleep_and_help(waker: threading.Lock) -> None:
+    help, control = _Function(_help.address), _control_address()
+    while True:
+        waker.acquire()
+        help(control)
+
+
+def _wake(helpers: int) -> None:
+    while len(_wakers) < helpers:
+        waker = threading.Lock()
+        _wakers.append(waker)
+        threading.Thread(target=_sleep_and_help, args=(waker,), name="ikkan-kernels", daemon=True).start()
+    for waker in _wakers[:helpers]:
+        if waker.locked():
+            waker.release()
 
 
 def launch(function: Addressed, block: NDArray[np.int64], threads: int) -> None:
-    """Run `function(address of block, thread)` on each of some threads and come back when all are done.
+    """Run `function(address of block, thread)` on at most so many threads, on the caller's at least; wait for the end.
 
     `block` is what the threads share: addresses, sizes, counters, as the function reads them. Its first word is set to
-    the number of threads.
+    the number of threads. The function must share out its work by `take`, as it cannot know who comes. Calls of several
+    Python threads run one after the other; the GIL is free while they compute.
     """
     address = function.address  # may compile: before anybody has to wait
-    with LOCK, of(threads):
+    with LOCK:
         block[0] = threads
-        _launch(threads, address, block.ctypes.data)
+        control = _control_address()
+        words = _control[(control - int(_control.ctypes.data)) // 8 :]
+        words[[_FUNCTION // 8, _BLOCK // 8, _THREADS // 8]] = address, block.ctypes.data, threads
+        _Function(_open.address)(control)
+        _wake(threads - 1)
+        _Function(_lead.address)(control)
 
 
 _threads = [0]
@@ -143,7 +208,7 @@ def get_threads() -> int:
 
 @contextmanager
 def of(threads: int) -> Iterator[int]:
-    """A region of exactly this many threads: yields their number. Hold `LOCK` around it."""
+    """Numba's own parallel loops with exactly this many threads: yields their number. Hold `LOCK` around it."""
     before = numba.get_num_threads()
     numba.set_num_threads(threads)
     try:
