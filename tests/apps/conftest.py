@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from ikkan import bootstrap
-from ikkan.bootstrap import Platform
+from ikkan.bootstrap.platform import Platform
 from ikkan.ground.settings import Settings
 
 

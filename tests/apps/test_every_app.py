@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 import ikkan.apps
-from ikkan.bootstrap import Platform, asgi
+from ikkan.bootstrap.platform import Platform, asgi
 from ikkan.kit import App
 
 FILES = ("values", "rules", "store", "service", "routes", "pages", "learn")

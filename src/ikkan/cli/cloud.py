@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ikkan import bootstrap
 from ikkan.cli.output import AsJson, plain, show, table
-from ikkan.cloud.service import CloudService
 from ikkan.ground.errors import BadInput
 from ikkan.ground.ids import KeyId
 from ikkan.ground.money import Price, format_micros
+
+if TYPE_CHECKING:
+    from ikkan.cloud.service import CloudService
 
 key_app = typer.Typer(no_args_is_help=True, help="API keys: made, listed, revoked.")
 upstream_app = typer.Typer(no_args_is_help=True, help="Who computes answers: our engine, vLLM, a vendor.")

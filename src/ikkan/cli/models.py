@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ikkan import bootstrap
 from ikkan.cli.output import AsJson, download_bar, show, table
 from ikkan.ground.errors import BadInput
-from ikkan.models.store import ModelStore, StoredModel
+
+if TYPE_CHECKING:
+    from ikkan.models.store import ModelStore, StoredModel
 
 model_app = typer.Typer(no_args_is_help=True, help="Models on this machine.")
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ikkan import bootstrap
 from ikkan.cli.output import AsJson, show, table
-from ikkan.flywheel.values import Decision
 from ikkan.ground.ids import DecisionId
+
+if TYPE_CHECKING:
+    from ikkan.flywheel.values import Decision
 
 flywheel_app = typer.Typer(no_args_is_help=True, help="From daily corrections to a better model, and back.")
 sample_app = typer.Typer(no_args_is_help=True, help="The sample firm's help desk.")

@@ -1,7 +1,7 @@
-"""Bootstrap: the only module that knows everyone. Settings in, Platform out.
+"""The platform: every room, joined. The only module that knows everyone.
 
 Begin at `build`: it reads top to bottom in the order of the floors. `asgi` puts the doors of all rooms on one port;
-`prepare` is what a start does before anything listens; `serve`, `work` and `serve_engine` are one process each.
+`make_ready` is what the first start in a home does; `serve` and `work` are the gateway's and the worker's process.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from starlette.staticfiles import StaticFiles
 
 import ikkan.apps
 from ikkan import __version__, console
+from ikkan.bootstrap import DEFAULTS, ENGINE, device_profile, engine_models, model_store, use_model
 from ikkan.cloud.assembly import Cloud, assemble
 from ikkan.cloud.directory import ANY_MODEL
 from ikkan.cloud.door import is_at_this_machine
@@ -42,40 +43,19 @@ from ikkan.ground.eventlog import EventLog, Keys
 from ikkan.ground.ids import KeyId, SubjectId
 from ikkan.ground.jobs import JobContext, Jobs
 from ikkan.ground.money import Price
-from ikkan.ground.processes import request_restart
-from ikkan.ground.settings import Settings, load_settings
+from ikkan.ground.settings import Settings
 from ikkan.kit import App, Frame, Parts, Place, Session, SessionKeeper, Words
 from ikkan.kit.api import error_reply
 from ikkan.kit.frame import static_folder
 from ikkan.models.registry import Registry
 from ikkan.models.store import ModelStore
-from ikkan.silicon.device import DeviceProfile
 
 log = logging.getLogger(__name__)
-
-DEFAULTS = (("default", "smollm2-135m-instruct"), ("default-embed", "all-minilm-l6-v2"))
-"""Aliases every installation has, and the models they begin with."""
-
-ENGINE = "local"
-"""What the router calls our own engine."""
 
 ENGINE_PRICE = Price("JPY", input_micros=4_000_000, cached_micros=400_000, output_micros=20_000_000)
 """What our own engine's work is billed at until somebody sets a price: 4, 0.4 and 20 JPY per million tokens. Power
 alone is about 1 JPY per million output tokens on two cores; the rest stands for the machine. A house price, not a
 measurement."""
-
-
-# ---- settings --------------------------------------------------------------------------------------------------------
-
-
-def environ() -> dict[str, str]:
-    """The environment of this process. Read here and nowhere else."""
-    return dict(os.environ)
-
-
-def settings(*, port: int | None = None) -> Settings:
-    """The settings of this process, from its environment and the command line."""
-    return load_settings(environ(), overrides={} if port is None else {"port": port})
 
 
 # ---- the platform ----------------------------------------------------------------------------------------------------
@@ -214,38 +194,18 @@ def asgi(platform: Platform) -> Starlette:
     )
 
 
-# ---- starting --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What a start found and made."""
-
-    new_home: bool
-    admin_key: str | None
-    """The first key, when this start made it: shown once."""
-
-
-def prepare(settings: Settings, *, tell: Callable[[str], None] = lambda text: None) -> Prepared:
-    """Make this home ready: folders, tables, the first key, the sample workspace; give back what a crash left open."""
-    for folder in (settings.home, settings.logs_dir, settings.run_dir):
-        folder.mkdir(parents=True, exist_ok=True)
-    settings.home.chmod(0o700)
+def make_ready(settings: Settings, tell: Callable[[str], None]) -> str | None:
+    """Tables, the first key and the sample workspace, where they are missing; returns the key if it was made now."""
     with opened(settings) as platform:
-        with platform.database.transaction() as connection:
-            platform.events.reconcile(connection)
-        platform.cloud.sweep(alone=True)
         _prepare_cloud(platform)
         fresh = not platform.cloud.service.keys()
-        admin_key = None
-        if fresh:
-            admin_key = platform.cloud.service.create_key("first", scopes=(USER, ADMIN)).secret
+        admin_key = platform.cloud.service.create_key("first", scopes=(USER, ADMIN)).secret if fresh else None
         if fresh and platform.events.count() == 0:
             tell("loading the sample workspace …")
             load_sample(platform)
         for name in platform.flywheel.names:
             platform.flywheel.ensure_champion(name)
-        return Prepared(fresh, admin_key)
+    return admin_key
 
 
 def serve(settings: Settings) -> None:
@@ -253,7 +213,10 @@ def serve(settings: Settings) -> None:
     from ikkan.ground.asgi import serve as serve_asgi
 
     ground_log.configure(settings.log_level)
+    upgrade(settings.database_url)
     platform = build(settings)
+    with platform.database.transaction() as connection:
+        platform.events.reconcile(connection)
     # What a killed gateway left reserved is given back before anyone asks; on SQLite there is no other gateway.
     platform.cloud.sweep(alone=platform.database.dialect == "sqlite")
     _prepare_cloud(platform)
@@ -264,79 +227,6 @@ def work(settings: Settings) -> None:
     """The worker's process: durable jobs until SIGTERM."""
     ground_log.configure(settings.log_level)
     build(settings).jobs.run_worker()
-
-
-def serve_engine(
-    settings: Settings,
-    model: str,
-    *,
-    host: str,
-    port: int,
-    threads: int | None = None,
-    embedder: str | None = None,
-    context: int | None = None,
-    max_batch: int | None = None,
-) -> None:
-    """The engine's process: needs neither gateway nor database."""
-    ground_log.configure(settings.log_level)
-    _use_kernel_cache(settings)
-    from ikkan.engine import serve as engine
-    from ikkan.silicon.lease import DeviceLease
-
-    store = model_store(settings)
-    settings.run_dir.mkdir(parents=True, exist_ok=True)
-    engine.run(
-        store.resolve(model),
-        host=host,
-        port=port,
-        names=_names(store, model),
-        threads=threads or settings.engine_threads,
-        embedder_path=store.resolve(embedder) if embedder else None,
-        embedder_names=_names(store, embedder) if embedder else (),
-        context_tokens=context or settings.context_tokens,
-        max_batch=max_batch or settings.max_batch,
-        kv_bytes=settings.kv_bytes,
-        lease=DeviceLease(settings.run_dir / "device.lease"),
-    )
-
-
-# ---- smaller deeds, for the command line and the pages ---------------------------------------------------------------
-
-
-def model_store(settings: Settings) -> ModelStore:
-    """The models of this home."""
-    return ModelStore(settings.models_dir, hf_endpoint=settings.hf_endpoint)
-
-
-def engine_models(settings: Settings) -> tuple[str, str]:
-    """What the engine serves: the chat model's and the embedder's alias, each empty when there is none."""
-    aliases = model_store(settings).aliases()
-    return tuple(alias if alias in aliases else "" for alias, _ in DEFAULTS)  # type: ignore[return-value]
-
-
-def use_model(settings: Settings, name: str) -> None:
-    """Let the engine serve a stored model for chat; a running engine is started again with it."""
-    chat = DEFAULTS[0][0]
-    store = model_store(settings)
-    store.set_alias(chat, store.get(name).name)
-    request_restart(settings.run_dir, "engine")
-
-
-def device_profile(settings: Settings, *, measure: bool) -> DeviceProfile:
-    """This machine's measurements: taken now, or the last ones."""
-    from ikkan.silicon import device
-
-    path = settings.home / "device.json"
-    if measure:
-        _use_kernel_cache(settings)
-        profile = device.measure(settings.engine_threads)
-        settings.home.mkdir(parents=True, exist_ok=True)
-        device.save(profile, path)
-        return profile
-    stored = device.load(path)
-    if stored is None:
-        raise NotFound("this machine was not measured yet", hint="ikkan silicon")
-    return stored
 
 
 def load_sample(platform: Platform, *, seed: int = 1) -> dict[str, int]:
@@ -483,25 +373,6 @@ def _session_secret(folder: Path) -> bytes:
     return path.read_bytes()
 
 
-def _use_kernel_cache(settings: Settings) -> None:
-    # Compiled kernels are kept with the home, so that a second start is quick wherever the package lies. The folder is
-    # named after their source and this processor: numba does not notice when a function called by another changes.
-    from ikkan.silicon import device
-
-    package = Path(__file__).parent
-    key = device.cache_key(package / "silicon", package / "models" / "families")
-    root = Path(os.environ.get("NUMBA_CACHE_DIR", settings.home / "cache" / "numba"))
-    folder = root / key
-    folder.mkdir(parents=True, exist_ok=True)
-    os.environ["NUMBA_CACHE_DIR"] = str(folder)
-
-
-def _names(store: ModelStore, model: str) -> list[str]:
-    """What requests may call it: the alias first where one was used, then the stored name."""
-    stored = store.aliases().get(model, model)
-    return list(dict.fromkeys([model, Path(stored).stem if "/" in stored else stored]))
-
-
 def _static(platform: Platform) -> Sequence[BaseRoute]:
     vendor = _vendor_folder(platform.settings)
     mounts = [Mount("/static/console", StaticFiles(packages=[("ikkan.console", "static")]))]
@@ -529,7 +400,7 @@ def _static(platform: Platform) -> Sequence[BaseRoute]:
 
 def _vendor_folder(settings: Settings) -> Path:
     """Where npm put the pages' assets: the checkout this runs from, else the home."""
-    checkout = Path(__file__).parent.parent.parent / "web" / "node_modules"
+    checkout = Path(__file__).parents[3] / "web" / "node_modules"
     return checkout if checkout.exists() else settings.home / "web" / "node_modules"
 
 
