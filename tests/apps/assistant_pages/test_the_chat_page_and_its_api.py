@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from ikkan.apps.assistant.pages import CHAT_WORDS, STARTERS, WORDS, ModelWatch
 from ikkan.apps.assistant.values import FEEDBACK, LEARNABLE, SERVED
-from ikkan.bootstrap import Platform, asgi
+from ikkan.bootstrap.platform import Platform, asgi
 from ikkan.cloud.upstreams.fakes import FakeUpstream
 from ikkan.ground.errors import UpstreamUnreachable
 
