@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ HOUSE = Path(__file__).resolve().parents[2]
 
 
 def find(name: str) -> Path:
-    """Where `make setup` or a developer put a default model, or skip the test."""
-    roots = [HOUSE / ".ikkan" / "models", Path.home() / ".ikkan" / "models", HOUSE.parent / "models"]
-    for root in roots:
+    """Where `make test` or `make setup` put a default model, or skip the test."""
+    roots = [HOUSE / ".cache" / "test-home" / "models", HOUSE / ".ikkan" / "models", Path.home() / ".ikkan" / "models"]
+    given = os.environ.get("IKKAN_TEST_MODELS")
+    for root in [Path(given), *roots] if given else roots:
         for found in sorted(root.rglob(name)) if root.is_dir() else []:
             return found
-    pytest.skip(f"{name} is not here; `make setup` fetches it")
+    pytest.skip(f"{name} is not here; `make test` fetches it")
 
 
 @pytest.fixture(scope="session")
