@@ -13,12 +13,12 @@ import pytest
 
 from ikkan.cloud.service import UsageLine
 from ikkan.cloud.values import ChatRequest, Principal
-from ikkan.console.keys import micros_of
 from ikkan.console.machine import marks_view, resident, roofline_view, running
 from ikkan.console.usage import as_csv
 from ikkan.console.words import WORDS
 from ikkan.ground.errors import BadInput
 from ikkan.ground.ids import KeyId, TenantId
+from ikkan.ground.money import parse_micros
 from ikkan.ground.processes import ProcessPhase
 
 
@@ -97,7 +97,7 @@ def test_a_revoked_key_is_marked(house: Any) -> None:
 @pytest.mark.parametrize("text", ["much", "-1", "NaN", "1e99", "infinity", "1,000"])
 def test_an_amount_that_cannot_be_is_refused(text: str) -> None:
     with pytest.raises(BadInput):
-        micros_of(text)
+        parse_micros(text)
 
 
 # ---- models --------------------------------------------------------------------------------------------------------

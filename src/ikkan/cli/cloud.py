@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +12,7 @@ from ikkan import bootstrap
 from ikkan.cli.output import AsJson, plain, show, table
 from ikkan.ground.errors import BadInput
 from ikkan.ground.ids import KeyId
-from ikkan.ground.money import Price, format_micros
+from ikkan.ground.money import Price, format_micros, parse_micros
 
 if TYPE_CHECKING:
     from ikkan.cloud.service import CloudService
@@ -42,7 +41,7 @@ def key_create(
     if scopes is None:
         raise BadInput(f"there is no scope {scope!r}", hint="user or admin")
     with service() as cloud:
-        made = cloud.create_key(name, scopes=scopes, budget_micros=micros(budget) if budget else None)
+        made = cloud.create_key(name, scopes=scopes, budget_micros=parse_micros(budget) if budget else None)
     show(
         {"key": made.secret, "id": made.key.id, "name": made.key.name, "scopes": sorted(made.key.scopes)},
         as_json=as_json,
@@ -101,8 +100,10 @@ def upstream_add(
     """Make an OpenAI-wire endpoint known: a vendor, vLLM, llama.cpp."""
     price = None
     if input_price or output_price:
-        fresh = micros(input_price or "0")
-        price = Price("JPY", fresh, micros(cached_price) if cached_price else fresh, micros(output_price or "0"))
+        fresh = parse_micros(input_price or "0")
+        price = Price(
+            "JPY", fresh, parse_micros(cached_price) if cached_price else fresh, parse_micros(output_price or "0")
+        )
     with service() as cloud:
         record = cloud.add_upstream(name, url, key_env=key_env or None, price=price, replace=replace)
     show(
@@ -189,18 +190,3 @@ def meter(
             [[*list(row.values())[:8], format_micros(row["cost_micros"], row["currency"])] for row in rows],  # type: ignore[arg-type]
         ),
     )
-
-
-def micros(text: str) -> int:
-    """An amount in yen as typed, in micros.
-
-    >>> micros("0.25")
-    250000
-    """
-    try:
-        amount = Decimal(text)
-    except InvalidOperation as exc:
-        raise BadInput(f"{text!r} is no amount", hint="write it like 5000 or 0.25") from exc
-    if not amount.is_finite() or not 0 <= amount <= 10**9:
-        raise BadInput(f"{text!r} is no amount we can keep", hint="between 0 and 1,000,000,000")
-    return int(amount * 1_000_000)

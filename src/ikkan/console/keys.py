@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +12,7 @@ from ikkan.cloud.values import ADMIN, USER
 from ikkan.console.desk import Desk, form_of, local_time, money, told, visible_tenant
 from ikkan.ground.errors import BadInput, NotFound
 from ikkan.ground.ids import KeyId, TenantId
+from ikkan.ground.money import parse_micros
 from ikkan.kit.session import Session
 
 
@@ -31,7 +31,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
                 form.get("name", ""),
                 tenant_id=TenantId(session.tenant_id),
                 scopes=(USER, ADMIN) if form.get("scope") == ADMIN else (USER,),
-                budget_micros=micros_of(form.get("budget", "")),
+                budget_micros=parse_micros(form["budget"]) if form.get("budget") else None,
             )
         except BadInput as error:
             return await page(request, session, failed=told(error), form=form, status=400)
@@ -81,20 +81,3 @@ def routes(desk: Desk) -> list[BaseRoute]:
         Route("/keys", create, methods=["POST"]),
         Route("/keys/{key_id}/revoke", revoke, methods=["POST"]),
     ]
-
-
-def micros_of(text: str) -> int | None:
-    """An amount as typed, in micros; empty means no limit.
-
-    >>> micros_of("1200.5"), micros_of("")
-    (1200500000, None)
-    """
-    if not text:
-        return None
-    try:
-        amount = Decimal(text)
-    except InvalidOperation as exc:
-        raise BadInput(f"{text!r} is no amount", hint="write it like 5000 or 0.25") from exc
-    if not amount.is_finite() or amount < 0 or amount > 10**9:
-        raise BadInput(f"{text!r} is no amount we can keep", hint="between 0 and 1,000,000,000")
-    return int(amount * 1_000_000)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import NewType
+
+from ikkan.ground.errors import BadInput
 
 Micros = NewType("Micros", int)
 """Millionths of the currency unit: 1 JPY = 1,000,000 micros."""
@@ -48,3 +51,21 @@ def format_micros(micros: int, currency: str) -> str:
     whole, part = divmod(rest, 1_000_000)
     digits = f"{part:06d}".rstrip("0")
     return f"{sign}{whole:,}{'.' + digits if digits else ''} {currency}"
+
+
+def parse_micros(text: str) -> Micros:
+    """An amount as a person types it, in micros.
+
+    Raises:
+        BadInput: it is no amount, negative, or larger than we keep.
+
+    >>> parse_micros("1200.5"), parse_micros("0.25")
+    (1200500000, 250000)
+    """
+    try:
+        amount = Decimal(text)
+    except InvalidOperation as exc:
+        raise BadInput(f"{text!r} is no amount", hint="write it like 5000 or 0.25") from exc
+    if not amount.is_finite() or not 0 <= amount <= 10**9:
+        raise BadInput(f"{text!r} is no amount we can keep", hint="between 0 and 1,000,000,000")
+    return Micros(int(amount * 1_000_000))

@@ -273,29 +273,6 @@ def gate_up(
 
 
 @compiled
-def swiglu(
-    first: int, last: int, inter: int, gate: int, up: int, stride: int, target: int, target_stride: int, floats: int
-) -> None:
-    """A unit is one group of one row: silu(gate) * up, straight into the form the next matrix wants."""
-    lanes.apart()
-    group_cols = 16 if floats != 0 else GROUP
-    groups = groups_of(inter, floats)
-    scratch = lanes.scratch_tile()
-    for unit in range(first, last):
-        row = unit // groups
-        i = (unit - row * groups) * group_cols
-        g = gate + row * stride + 4 * i
-        u = up + row * stride + 4 * i
-        if floats != 0:
-            v = silu_times(lanes.load_first(g, inter - i), lanes.load_first(u, inter - i))
-            lanes.store(target + row * target_stride + 4 * i, v)
-        else:
-            lanes.store(scratch, silu_times(lanes.load(g), lanes.load(u)))
-            lanes.store(scratch + 64, silu_times(lanes.load(g + 64), lanes.load(u + 64)))
-            lanes.quantize_group(scratch, target + row * target_stride + i // GROUP * RECORD_BYTES)
-
-
-@compiled
 def rotate(x: int, half: int, cos: int, sin: int) -> None:
     """Turn one head in place; entry i and entry i + half are partners."""
     lanes.apart()
