@@ -5,7 +5,7 @@
 - `matmul_1_token`: bytes of weights a second for one token, by working set (several matrices in turn, so that nothing
   smaller than the set is met again), beside a plain streaming read of the very same bytes.
 - `matmul_64_tokens`: useful operations a second (two for each weight and token) for a prompt of 64, beside the int8
-  peak. The kernels round activations to 15 bits and so multiply each weight twice: half the peak is their ceiling.
+  peak. The kernels round activations to 12 bits and so multiply each weight twice: half the peak is their ceiling.
 
 Kernel and bound take turns, pass by pass, and each line gives the best pass of both: other work on the machine can only
 slow a pass down. Prints one JSON line a figure.

@@ -143,7 +143,7 @@ class Roofline:
 def roofline(profile: DeviceProfile) -> Roofline:
     """Where reading stops and multiplying begins to be the limit, and on which side our work is.
 
-    The kernels round activations to 15 bits, so each weight takes part in two int8 products (four operations) a token.
+    The kernels round activations to 12 bits, so each weight takes part in two int8 products (four operations) a token.
     """
     peak = profile.int8_tops * 1000
 

@@ -2,7 +2,7 @@
 
 A twin has its kernel's name and arguments, and says in a few lines what the kernel may spend hundreds on. Nothing that
 serves imports this module, and it imports no numba. A twin rounds where its kernel's definition rounds (activations
-to 15 bits) and nowhere else; what is left between the two is the width of the kernel's sums (`tests/silicon` has the
+to 12 bits) and nowhere else; what is left between the two is the width of the kernel's sums (`tests/silicon` has the
 bounds).
 """
 
@@ -19,15 +19,15 @@ Float64 = NDArray[np.float64]
 Numbers = NDArray[np.floating[Any]]
 
 GROUP = 32
-LEVELS = 16256
-"""Activations become whole numbers up to this: 127 * 128, what two signed bytes hold as 128 * high + low."""
+LEVELS = 2032
+"""Activations become whole numbers up to this: 127 * 16, what two signed bytes hold as 16 * high + low."""
 
 
 def quantize(x: Float32) -> Float64:
-    """What is left of rows of activations once every 32 of them share one scale and 15 bits each.
+    """What is left of rows of activations once every 32 of them share one scale and 12 bits each.
 
-    >>> quantize(np.float32([[16256.4, 2.4, *[0] * 30]]))[0, :2].round(2).tolist()
-    [16256.4, 2.0]
+    >>> quantize(np.float32([[2032.4, 2.4, *[0] * 30]]))[0, :2].round(2).tolist()
+    [2032.4, 2.0]
     """
     groups = x.reshape(x.shape[0], -1, GROUP)
     largest = np.abs(groups).max(axis=2, keepdims=True)

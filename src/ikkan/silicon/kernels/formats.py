@@ -14,8 +14,10 @@ from typing import Final
 
 TILE_ROWS: Final = 16
 GROUP: Final = 32
-RECORD_BYTES: Final = 80
-"""One group of rounded activations: 32 high bytes, 32 low bytes, scale, scale x sum, 8 x sum, 128 x sum."""
+PLANE_BYTES: Final = 64
+"""One group of rounded activations: 32 high bytes, then 32 low bytes; `q = 16 * high + low`, both signed."""
+META_BYTES: Final = 16
+"""What belongs to such a group: scale, scale x sum(q), and, as int32, 8 x sum(q) and 128 x sum(q)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,20 @@ class Format:
 
     def activation_bytes(self, cols: int) -> int:
         """Bytes of one row of activations in the form this format multiplies with."""
-        return cols // GROUP * RECORD_BYTES if self.quantized else self.padded_cols(cols) * 4
+        return record_bytes(cols) if self.quantized else self.padded_cols(cols) * 4
+
+
+def record_bytes(cols: int) -> int:
+    """Bytes of one row of rounded activations: the planes of all its groups, then their meta, in whole cache lines.
+
+    Never a multiple of 4,096: sixteen rows that are read side by side would fall on the same lines of the cache.
+
+    >>> record_bytes(576), record_bytes(4096)
+    (1472, 10240)
+    """
+    groups = -(-cols // GROUP)
+    size = -(-groups * (PLANE_BYTES + META_BYTES) // 64) * 64
+    return size + 64 if size % 4096 == 0 else size
 
 
 Q4_0, Q4_1, Q8_0, F16, F32 = range(5)

@@ -343,12 +343,12 @@ def scratch_tile(builder: Any) -> Any:
     return builder.ptrtoint(cgutils.alloca_once(builder, ir.ArrayType(F32X16, 8)), I64)
 
 
-@operation(_NONE, _ADDRESS, _ADDRESS)
-def quantize_group(builder: Any, source: Any, target: Any) -> None:
-    """Round 32 floats to 15 bits and write one record of 80 bytes.
+@operation(_NONE, _ADDRESS, _ADDRESS, _ADDRESS)
+def quantize_group(builder: Any, source: Any, planes: Any, meta: Any) -> None:
+    """Round 32 floats to 12 bits: 64 bytes of planes and 16 of meta (`formats.PLANE_BYTES`, `META_BYTES`).
 
-    32 high parts, 32 low parts (`q = 128 * high + low`, both signed bytes), then the scale, scale x sum(q), and, as
-    int32, 8 x sum(q) and 128 x sum(q), which undo the offsets of Q4_0 and Q8_0.
+    32 high parts, 32 low parts (`q = 16 * high + low`, both signed bytes); the scale, scale x sum(q), and, as int32,
+    8 x sum(q) and 128 x sum(q), which undo the offsets of Q4_0 and Q8_0.
     """
     halves = [load_from(builder, source, offset, F32X16, 4) for offset in (0, 64)]
     sizes = [call_llvm(builder, "llvm.fabs.v16f32", F32X16, half) for half in halves]
@@ -361,22 +361,22 @@ def quantize_group(builder: Any, source: Any, target: Any) -> None:
     largest = builder.bitcast(fold(builder, above(*bits), above), F32)
     # Below 1e-30 the inverse would overflow; such a group is zero for every purpose.
     present = builder.fcmp_unordered(">", largest, ir.Constant(F32, float(np.float32(1e-30))))
-    inverse = builder.select(present, builder.fdiv(ir.Constant(F32, 16256.0), largest), ir.Constant(F32, 0.0))
-    scale = builder.select(present, builder.fdiv(largest, ir.Constant(F32, 16256.0)), ir.Constant(F32, 0.0))
+    inverse = builder.select(present, builder.fdiv(ir.Constant(F32, 2032.0), largest), ir.Constant(F32, 0.0))
+    scale = builder.select(present, builder.fdiv(largest, ir.Constant(F32, 2032.0)), ir.Constant(F32, 0.0))
     whole = []
     for position, half in enumerate(halves):
         exact = builder.fmul(half, spread(builder, inverse, F32X16))
         q = builder.fptosi(call_llvm(builder, "llvm.rint.v16f32", F32X16, exact), I32X16)
-        high = builder.ashr(builder.add(q, constant(I32X16, 64)), constant(I32X16, 7))
-        low = builder.sub(q, builder.shl(high, constant(I32X16, 7)))
-        store_to(builder, builder.trunc(high, I8X16), target, 16 * position, 1)
-        store_to(builder, builder.trunc(low, I8X16), target, 32 + 16 * position, 1)
+        high = builder.ashr(builder.add(q, constant(I32X16, 8)), constant(I32X16, 4))
+        low = builder.sub(q, builder.shl(high, constant(I32X16, 4)))
+        store_to(builder, builder.trunc(high, I8X16), planes, 16 * position, 1)
+        store_to(builder, builder.trunc(low, I8X16), planes, 32 + 16 * position, 1)
         whole.append(q)
     count = fold(builder, builder.add(*whole), builder.add)
-    store_to(builder, scale, target, 64, 4)
-    store_to(builder, builder.fmul(scale, builder.sitofp(count, F32)), target, 68, 4)
-    store_to(builder, builder.shl(count, ir.Constant(I32, 3)), target, 72, 4)
-    store_to(builder, builder.shl(count, ir.Constant(I32, 7)), target, 76, 4)
+    store_to(builder, scale, meta, 0, 4)
+    store_to(builder, builder.fmul(scale, builder.sitofp(count, F32)), meta, 4, 4)
+    store_to(builder, builder.shl(count, ir.Constant(I32, 3)), meta, 8, 4)
+    store_to(builder, builder.shl(count, ir.Constant(I32, 7)), meta, 12, 4)
 
 
 _LOG2E, _LN2_HIGH, _LN2_LOW = np.float32(1.44269504088896341), np.float32(0.693359375), np.float32(-2.12194440e-4)

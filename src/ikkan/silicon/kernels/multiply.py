@@ -66,7 +66,7 @@ def matmul(x: Float32, w: PackedMatrix, out: Float32 | None = None) -> Float32:
     """Multiply rows of activations with a packed matrix: `x (n, cols) @ W.T -> (n, rows)`.
 
     Each result row depends on its own row of `x` only, bit for bit, whatever `n`, the path or the threads. With
-    quantised weights the activations are rounded to 15 bits per 32 inputs; with F16 and F32 nothing is rounded.
+    quantised weights the activations are rounded to 12 bits per 32 inputs; with F16 and F32 nothing is rounded.
 
     >>> from ikkan.silicon.kernels.packed import pack_f32
     >>> matmul(np.float32([[1, 2]]), pack_f32(np.float32([[3, 4], [5, 6], [7, 8]]))).tolist()

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ikkan.silicon.kernels import lanes, steps, team
 from ikkan.silicon.kernels.cache import BLOCK, rope_tables
 from ikkan.silicon.kernels.compiled import addressed, compiled, inlined
-from ikkan.silicon.kernels.formats import F16, GROUP, RECORD_BYTES, TILE_ROWS
+from ikkan.silicon.kernels.formats import F16, GROUP, TILE_ROWS, record_bytes
 from ikkan.silicon.kernels.multiply import get_path
 from ikkan.silicon.kernels.packed import Float32, PackedMatrix, aligned
 from ikkan.silicon.kernels.tiles import table
@@ -181,8 +181,8 @@ class Stack:
             self._mixed = aligned(n * joined, np.float32, zero=True)
             self._floats = aligned(n * widest, np.float32, zero=True)
             self._wide_floats = aligned(n * widest, np.float32, zero=True)
-            self._records = aligned(n * _record_stride(max(widest, joined)))
-            self._wide_records = aligned(n * _record_stride(max(widest, joined)))
+            self._records = aligned(n * record_bytes(max(widest, joined)))
+            self._wide_records = aligned(n * record_bytes(max(widest, joined)))
 
     def _run(
         self,
@@ -206,7 +206,7 @@ class Stack:
         )  # fmt: skip
         words = (
             0, self._tiles, n, runs, len(rows), self.layers, s.hidden, s.heads, s.kv_heads, s.head_dim, s.intermediate,
-            cache.shape[3], self._biased, 4 * joined, 4 * widest, _record_stride(max(widest, joined)),
+            cache.shape[3], self._biased, 4 * joined, 4 * widest, record_bytes(max(widest, joined)),
             cache.keys.nbytes // self.layers, 0,
         )  # fmt: skip
         block = np.array([*words, *(array.ctypes.data for array in arrays)], np.int64)
@@ -216,10 +216,6 @@ class Stack:
 
 def _padded(size: int) -> int:
     return -(-size // BLOCK) * BLOCK
-
-
-def _record_stride(cols: int) -> int:
-    return -(-cols // GROUP) * RECORD_BYTES
 
 
 def _entry(matrix: PackedMatrix) -> tuple[int, int, int, int]:
@@ -251,7 +247,7 @@ def _norm_step(
     weight: int,
     eps: np.float32,
     records: int,
-    record_bytes: int,
+    record_stride: int,
     floats: int,
     float_bytes: int,
     matrices: int,
@@ -266,7 +262,7 @@ def _norm_step(
         if needed:
             groups = steps.groups_of(hidden, form)
             target = floats if form == 1 else records
-            stride = float_bytes if form == 1 else record_bytes
+            stride = float_bytes if form == 1 else record_stride
             units = n * groups
             chunk = _share(units, threads, 1) if n < 4 * threads else groups * _share(n, threads, 4)
             this = step + form * _STEP
@@ -287,7 +283,7 @@ def _multiply_step(
     matrix: int,
     n: int,
     records: int,
-    record_bytes: int,
+    record_stride: int,
     floats: int,
     float_bytes: int,
     out: int,
@@ -300,7 +296,7 @@ def _multiply_step(
     code, data = lanes.word(matrix), lanes.word(matrix + _ADDRESS)
     rows, cols = lanes.word(matrix + _ROWS), lanes.word(matrix + _COLS)
     x = floats if code >= F16 else records
-    stride = float_bytes if code >= F16 else record_bytes
+    stride = float_bytes if code >= F16 else record_stride
     units = _tiles(matrix)
     chunk = _share(units, threads, 8)
     unit = team.take(step, chunk)

@@ -17,7 +17,7 @@ import numpy as np
 
 from ikkan.silicon.kernels import lanes
 from ikkan.silicon.kernels.compiled import compiled, inlined
-from ikkan.silicon.kernels.formats import F16, GROUP, RECORD_BYTES, TILE_ROWS
+from ikkan.silicon.kernels.formats import F16, GROUP, META_BYTES, PLANE_BYTES, TILE_ROWS
 from ikkan.silicon.kernels.formats import F32 as _F32
 from ikkan.silicon.kernels.formats import Q4_1 as _Q4_1
 from ikkan.silicon.kernels.formats import Q8_0 as _Q8_0
@@ -117,9 +117,13 @@ def quantize(
             v = lanes.load_first(x + row * x_stride + at, cols - 16 * group)
             lanes.store(target + row * target_stride + at, v)
         else:
-            lanes.quantize_group(
-                x + row * x_stride + group * 4 * GROUP, target + row * target_stride + group * RECORD_BYTES
-            )
+            record(x + row * x_stride + group * 4 * GROUP, target + row * target_stride, group, groups)
+
+
+@inlined
+def record(source: int, row: int, group: int, groups: int) -> None:
+    """Round 32 floats into their place in a row of records (`formats.record_bytes`)."""
+    lanes.quantize_group(source, row + group * PLANE_BYTES, row + groups * PLANE_BYTES + group * META_BYTES)
 
 
 @inlined
@@ -185,7 +189,7 @@ def norm(
             lanes.store(scratch, lanes.mul(lanes.mul(lanes.load(at), factor), lanes.load(weight + 4 * i)))
             v = lanes.mul(lanes.mul(lanes.load(at + 64), factor), lanes.load(weight + 4 * i + 64))
             lanes.store(scratch + 64, v)
-            lanes.quantize_group(scratch, target + row * target_stride + i // GROUP * RECORD_BYTES)
+            record(scratch, target + row * target_stride, i // GROUP, groups)
 
 
 @inlined
@@ -268,7 +272,7 @@ def gate_up(
                         v = lanes.load(both + 128 * token + 64 * half)
                         lanes.store(there + 128 * unit + 64 * half, v)
                 else:
-                    lanes.quantize_group(both + 128 * token, there + unit * RECORD_BYTES)
+                    record(both + 128 * token, there, unit, inter // GROUP)
             done += together
 
 
@@ -493,6 +497,7 @@ def _attend_block(
     out_stride: int,
     target: int,
     target_stride: int,
+    groups: int,
 ) -> None:
     """Queries of neighbouring tokens and heads that share one key head; results as floats to `out`."""
     width = 4 * head_dim
@@ -546,9 +551,9 @@ def _attend_block(
             for unit in range(done, done + took):
                 column = (first_head + unit % across) * head_dim
                 there = out + (row + unit // across) * out_stride + 4 * column
-                record = target + (row + unit // across) * target_stride + column // GROUP * RECORD_BYTES
+                to = target + (row + unit // across) * target_stride
                 for group in range(head_dim // GROUP):
-                    lanes.quantize_group(there + group * 4 * GROUP, record + group * RECORD_BYTES)
+                    record(there + group * 4 * GROUP, to, column // GROUP + group, groups)
         done += took
 
 
@@ -608,6 +613,7 @@ def attend(
             out_stride,
             target,
             target_stride,
+            heads * head_dim // GROUP,
         )
         unit += stop - start
 

@@ -2,8 +2,8 @@
 
 The idea. Sixteen rows stand side by side in one register, so no sum ever runs across a register. A step takes a group
 of 32 inputs: `vpdpbusd` multiplies four unsigned bytes of each row with four signed bytes of the activations. Weights
-are unsigned (Q4_0 and Q8_0 keep their offset; the sum of the activations undoes it exactly), activations are 15-bit
-numbers split in two signed bytes: `q = 128 * high + low`. All of that is exact integer arithmetic; then one conversion,
+are unsigned (Q4_0 and Q8_0 keep their offset; the sum of the activations undoes it exactly), activations are 12-bit
+numbers split in two signed bytes: `q = 16 * high + low`. All of that is exact integer arithmetic; then one conversion,
 one multiplication and one or two fused multiply-adds a group, always in the same order. So every path and every number
 of tokens gives the same bits.
 
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ikkan.silicon.kernels import lanes
 from ikkan.silicon.kernels.compiled import Addressed, emitted, inlined
-from ikkan.silicon.kernels.formats import F16, FORMATS, Q4_0, Q4_1, Q8_0, RECORD_BYTES, Format
+from ikkan.silicon.kernels.formats import F16, FORMATS, Q4_0, Q4_1, Q8_0, META_BYTES, PLANE_BYTES, Format
 from ikkan.silicon.kernels.lanes import (
     F16X16,
     F32X16,
@@ -157,9 +157,11 @@ def _emit_quantized(
     """16 rows times `tokens` rows of rounded activations."""
     dot, nibbles = _DOTS[path], kind.code != Q8_0
     rows = _rows_of(builder, x, stride, tokens)
+    planes = builder.mul(groups, ir.Constant(I64, PLANE_BYTES))
 
     def body(group: Any, held: Any) -> Any:
-        offset = builder.mul(group, ir.Constant(I64, RECORD_BYTES))
+        offset = builder.mul(group, ir.Constant(I64, PLANE_BYTES))
+        behind = builder.add(builder.mul(group, ir.Constant(I64, META_BYTES)), planes)
         if kind.paired:
             size = kind.bytes_per_step // 2 - 32
             pair, odd = builder.lshr(group, ir.Constant(I64, 1)), builder.and_(group, ir.Constant(I64, 1))
@@ -184,19 +186,19 @@ def _emit_quantized(
             minimums = builder.fpext(load_from(builder, after, 32, F16X16, 32), F32X16)
         grown = []
         for row, sums in zip(rows, held, strict=True):
-            record = builder.add(row, offset)
+            record, meta = builder.add(row, offset), builder.add(row, behind)
             high, low = constant(I32X16, 0), constant(I32X16, 0)
             for place, four in enumerate(fours):
                 high = dot(builder, high, four, load_from(builder, record, 4 * place, I32, 4), nibbles=nibbles)
                 low = dot(builder, low, four, load_from(builder, record, 32 + 4 * place, I32, 4), nibbles=nibbles)
-            whole = builder.add(builder.shl(high, constant(I32X16, 7)), low)
+            whole = builder.add(builder.shl(high, constant(I32X16, 4)), low)
             if kind.code != Q4_1:
-                undo = load_from(builder, record, 72 if kind.code == Q4_0 else 76, I32, 4)
+                undo = load_from(builder, meta, 8 if kind.code == Q4_0 else 12, I32, 4)
                 whole = builder.sub(whole, spread(builder, undo, I32X16))
-            scaled = builder.fmul(scales, spread(builder, load_from(builder, record, 64, FLOAT, 4), F32X16))
+            scaled = builder.fmul(scales, spread(builder, load_from(builder, meta, 0, FLOAT, 4), F32X16))
             new = _fma(builder, builder.sitofp(whole, F32X16), scaled, sums)
             if minimums is not None:
-                lift = spread(builder, load_from(builder, record, 68, FLOAT, 4), F32X16)
+                lift = spread(builder, load_from(builder, meta, 4, FLOAT, 4), F32X16)
                 new = _fma(builder, minimums, lift, new)
             grown.append(new)
         return grown
