@@ -15,9 +15,10 @@ from llvmlite import ir
 from numba import prange, types
 from numpy.typing import NDArray
 
-from ikkan.silicon.kernels import PATHS, aligned, available_paths, get_path, team
+from ikkan.silicon.kernels import PATHS, aligned, amx, available_paths, get_path, team
 from ikkan.silicon.kernels.compiled import parallel
 from ikkan.silicon.kernels.lanes import I8, I16, I32, I32X16, I64, call_llvm, constant, load_from, operation, store_to
+from ikkan.silicon.kernels.tiles import AMX, AVX2, AVX512VNNI
 
 _LINE: Final = 64
 _STRIDE: Final = 1024
@@ -28,7 +29,12 @@ _PASSES: Final = 100
 """Short and many: on a machine with other work, some of them are undisturbed."""
 _I8X32, _I16X16, _I16X32, _I32X8 = (ir.VectorType(*kind) for kind in ((I8, 32), (I16, 16), (I16, 32), (I32, 8)))
 
-OPERATIONS: Final = {"avx512vnni": 2 * 64 * _SUMS, "avx2": 2 * 32 * _SUMS, "plain": 2 * 32 * _SUMS}
+OPERATIONS: Final = {
+    "amx": 2 * 16 * 16 * 64 * 3,
+    "avx512vnni": 2 * 64 * _SUMS,
+    "avx2": 2 * 32 * _SUMS,
+    "plain": 2 * 32 * _SUMS,
+}
 """Operations in one turn of each path's multiplying loop."""
 
 
@@ -68,10 +74,11 @@ def int8_tops(threads: int, path: str | None = None, *, passes: int = _PASSES) -
     code, turns = PATHS.index(path), 10_000
     seeds = aligned(threads * _LINE, np.uint8, zero=True)
     seeds[:] = 1
+    shapes = amx.configuration()
 
     def run() -> None:
         with team.LOCK, team.of(threads):
-            _multiply(threads, code, turns, seeds.ctypes.data)
+            _multiply(threads, code, turns, seeds.ctypes.data, shapes)
 
     run()
     while _seconds(run) < 0.01:
@@ -106,12 +113,16 @@ def _write(threads: int, memory: int, share: int, sums: int) -> None:
 
 
 @parallel
-def _multiply(threads: int, path: int, turns: int, seeds: int) -> None:
+def _multiply(threads: int, path: int, turns: int, seeds: int, shapes: int) -> None:
     for thread in prange(threads):
         seed = seeds + thread * _LINE
-        if path == 0:
+        if path == AMX:
+            amx.configure(shapes)
+            amx.count_products(turns)
+            amx.release()
+        elif path == AVX512VNNI:
             _products_vnni(turns, seed)
-        elif path == 1:
+        elif path == AVX2:
             _products_avx2(turns, seed)
         else:
             _products_plain(turns, seed)

@@ -2,8 +2,8 @@
 
 A twin has its kernel's name and arguments, and says in a few lines what the kernel may spend hundreds on. Nothing that
 serves imports this module, and it imports no numba. A twin rounds where its kernel's definition rounds (activations
-to 12 bits) and nowhere else; what is left between the two is the width of the kernel's sums (`tests/silicon` has the
-bounds).
+to 12 bits, what attention multiplies to bfloat16) and nowhere else; what is left between the two is the width of the
+kernel's sums (`tests/silicon` has the bounds).
 """
 
 from __future__ import annotations
@@ -82,6 +82,17 @@ def softmax(x: Numbers) -> Float64:
     return result
 
 
+def bfloat16(x: Numbers) -> Float32:
+    """What is left of numbers in bfloat16: eight bits, ties to even.
+
+    >>> bfloat16(np.float32([1.00390625, 3.0])).tolist()
+    [1.0, 3.0]
+    """
+    bits = np.ascontiguousarray(x, dtype=np.float32).view(np.uint32)
+    kept = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) & np.uint32(0xFFFF0000)
+    return kept.view(np.float32)
+
+
 def rope(
     x: Numbers, positions: NDArray[np.int32], freqs: Numbers, style: Literal["half", "interleaved"] = "half"
 ) -> Float64:
@@ -105,14 +116,17 @@ def attention(
 ) -> Float64:
     """Each query `(n, heads, head_dim)` averages its slot's values at positions 0..its own, weighted by its keys.
 
+    Queries, keys, values and the numerators of the softmax are bfloat16.
+
     Args:
         keys, values: (slots, kv_heads, context, head_dim), in plain order.
     """
     shared = q.shape[1] // keys.shape[1]
     out = np.empty(q.shape, dtype=np.float64)
+    q, keys, values = (bfloat16(one).astype(np.float64) for one in (q, keys, values))
     for row, (slot, position) in enumerate(zip(slots, positions, strict=True)):
         for head in range(q.shape[1]):
-            k = keys[slot, head // shared, : position + 1].astype(np.float64)
-            weights = softmax(k @ q[row, head].astype(np.float64) * scale)
-            out[row, head] = weights @ values[slot, head // shared, : position + 1].astype(np.float64)
+            scores = keys[slot, head // shared, : position + 1] @ q[row, head] * scale
+            powers = bfloat16(np.exp(scores - scores.max())).astype(np.float64)
+            out[row, head] = powers @ values[slot, head // shared, : position + 1] / powers.sum()
     return out

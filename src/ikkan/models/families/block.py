@@ -21,8 +21,11 @@ class BlockDecoder:
         self.config = config
         self._stack = stack
 
-    def new_cache(self, slots: int, context_tokens: int) -> Cache:
+    def new_cache(self, slots: int, context_tokens: int, pages: int | None = None) -> Cache:
         """Room for `slots` conversations; memory is taken only where tokens are written.
+
+        Args:
+            pages: how many there are; None for enough, each slot with its own.
 
         Raises:
             PromptTooLong: `context_tokens` exceeds what the model was trained for.
@@ -34,7 +37,7 @@ class BlockDecoder:
                 hint="ask for a shorter context",
                 limit=self.config.context,
             )
-        return self._stack.new_cache(slots, context_tokens)
+        return self._stack.new_cache(slots, context_tokens, pages)
 
     def forward(self, tokens: Int32, slots: Int32, positions: Int32, cache: KVCache, logit_rows: Int32) -> Float32:
         """Read tokens into their slots; see `Decoder.forward`."""
@@ -44,7 +47,7 @@ class BlockDecoder:
             assert given.ndim == 1 and given.dtype == np.int32, f"want int32 vectors, not {given.dtype} {given.shape}"
         assert len(slots) == n and len(positions) == n, (n, len(slots), len(positions))
         assert isinstance(cache, Cache)
-        layers, _, kv_heads, _, dim = cache.shape
+        layers, _, kv_heads, dim = cache.shape
         assert (layers, kv_heads, dim) == (stack.layers, config.kv_heads, config.head_dim), "the cache of another model"
         if n == 0:
             assert len(logit_rows) == 0

@@ -24,7 +24,7 @@ WIDTH: Final = 16
 
 I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 F32, F16 = ir.FloatType(), ir.HalfType()
-F32X16, F16X16, I32X16, I8X16 = (ir.VectorType(kind, WIDTH) for kind in (F32, F16, I32, I8))
+F32X16, F16X16, I32X16, I16X16, I8X16 = (ir.VectorType(kind, WIDTH) for kind in (F32, F16, I32, I16, I8))
 
 
 class Lanes:
@@ -248,6 +248,76 @@ def first(builder: Any, a: Any, b: Any, count: Any) -> Any:
     return builder.select(_first(builder, count), a, b)
 
 
+def _nearest_halves(builder: ir.IRBuilder, a: ir.Value) -> ir.Value:
+    """The bits of floats, rounded to what bfloat16 holds (ties to even); the lower half still has the remains."""
+    bits = builder.bitcast(a, I32X16)
+    odd = builder.and_(builder.lshr(bits, constant(I32X16, 16)), constant(I32X16, 1))
+    return builder.add(bits, builder.add(odd, constant(I32X16, 0x7FFF)))
+
+
+@operation(LANES, LANES)
+def as_bfloat16(builder: Any, a: Any) -> Any:
+    """Each number rounded to what bfloat16 holds."""
+    kept = builder.and_(_nearest_halves(builder, a), constant(I32X16, 0xFFFF0000))
+    return builder.bitcast(kept, F32X16)
+
+
+@operation(_NONE, _ADDRESS, LANES)
+def store_bfloat16(builder: Any, address: Any, a: Any) -> None:
+    """Sixteen bfloat16, side by side."""
+    halves = builder.trunc(builder.lshr(_nearest_halves(builder, a), constant(I32X16, 16)), I16X16)
+    store_to(builder, halves, address, 0, 2)
+
+
+@operation(_NONE, _ADDRESS, LANES, _COUNT)
+def store_every_other_bfloat16(builder: Any, address: Any, a: Any, odd: Any) -> None:
+    """Sixteen bfloat16 into the even or odd ones of 32 places; the others are not touched, so others may write them."""
+    upper = builder.lshr(_nearest_halves(builder, a), constant(I32X16, 16))
+    moved = builder.select(
+        builder.icmp_signed("!=", odd, ir.Constant(I64, 0)), builder.shl(upper, constant(I32X16, 16)), upper
+    )
+    kind, mask = ir.VectorType(I16, 2 * WIDTH), ir.VectorType(ir.IntType(1), 2 * WIDTH)
+    evens, odds = (ir.Constant(mask, [place % 2 == parity for place in range(2 * WIDTH)]) for parity in range(2))
+    chosen = builder.select(builder.icmp_signed("!=", odd, ir.Constant(I64, 0)), odds, evens)
+    pointer = builder.inttoptr(address, kind.as_pointer())
+    halves = builder.bitcast(moved, kind)
+    call_llvm(builder, "llvm.masked.store.v32i16.p0", ir.VoidType(), halves, pointer, ir.Constant(I32, 2), chosen)
+
+
+@operation(LANES, _ADDRESS)
+def load_even_bfloat16(builder: Any, address: Any) -> Any:
+    """The even ones of 32 bfloat16, widened."""
+    pairs = load_from(builder, address, 0, I32X16, 4)
+    return builder.bitcast(builder.shl(pairs, constant(I32X16, 16)), F32X16)
+
+
+@operation(LANES, _ADDRESS)
+def load_odd_bfloat16(builder: Any, address: Any) -> Any:
+    """The odd ones of 32 bfloat16, widened."""
+    pairs = load_from(builder, address, 0, I32X16, 4)
+    return builder.bitcast(builder.and_(pairs, constant(I32X16, 0xFFFF0000)), F32X16)
+
+
+@operation(LANES, LANES)
+def finite(builder: Any, a: Any) -> Any:
+    """Zero in place of what is infinite or no number."""
+    size = call_llvm(builder, "llvm.fabs.v16f32", F32X16, a)
+    fine = builder.fcmp_ordered("<=", size, constant(F32X16, float(np.float32(3.38e38))))
+    return builder.select(fine, a, constant(F32X16, 0.0))
+
+
+@operation(_NONE, _ADDRESS, _ADDRESS)
+def copy_four(builder: Any, source: Any, target: Any) -> None:
+    """Copy four bytes."""
+    store_to(builder, load_from(builder, source, 0, I32, 4), target, 0, 4)
+
+
+@operation(_ADDRESS)
+def scratch_line(builder: Any) -> Any:
+    """The address of 16 floats on the stack of whoever calls."""
+    return builder.ptrtoint(cgutils.alloca_once(builder, F32X16), I64)
+
+
 @operation(_NUMBER, LANES)
 def total(builder: Any, a: Any) -> Any:
     """The sum of the lanes, as a tree."""
@@ -333,14 +403,14 @@ def read_byte(builder: Any, address: Any) -> Any:
 
 @operation(_ADDRESS)
 def scratch_wide(builder: Any) -> Any:
-    """The address of 8 x 32 floats on the stack of whoever calls."""
-    return builder.ptrtoint(cgutils.alloca_once(builder, ir.ArrayType(F32X16, 16)), I64)
+    """The address of 16 x 32 floats on the stack of whoever calls."""
+    return builder.ptrtoint(cgutils.alloca_once(builder, ir.ArrayType(F32X16, 32)), I64)
 
 
 @operation(_ADDRESS)
 def scratch_tile(builder: Any) -> Any:
-    """The address of 8 x 16 floats on the stack of whoever calls."""
-    return builder.ptrtoint(cgutils.alloca_once(builder, ir.ArrayType(F32X16, 8)), I64)
+    """The address of 27 KiB on the stack of whoever calls: a tile's results, and room to work (`amx.RESULT_BYTES`)."""
+    return builder.ptrtoint(cgutils.alloca_once(builder, ir.ArrayType(F32X16, 450)), I64)
 
 
 @operation(_NONE, _ADDRESS, _ADDRESS, _ADDRESS)

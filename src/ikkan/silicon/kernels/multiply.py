@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ikkan.silicon.kernels import lanes, steps, team
+from ikkan.silicon.kernels import amx, lanes, steps, team
 from ikkan.silicon.kernels.compiled import addressed
 from ikkan.silicon.kernels.formats import F16, TILE_ROWS
 from ikkan.silicon.kernels.packed import Float32, PackedMatrix, aligned
-from ikkan.silicon.kernels.tiles import PATHS, available_paths, table
+from ikkan.silicon.kernels.tiles import MOST_TOKENS, PATHS, available_paths, table
 
 _chosen = [PATHS.index(available_paths()[0])]
 
@@ -30,6 +30,11 @@ def path_code() -> int:
     return _chosen[0]
 
 
+def shapes() -> int:
+    """What `amx.configure` wants before a multiplication, where the path in use has matrix registers; else 0."""
+    return amx.configuration() if get_path() == "amx" else 0
+
+
 @addressed(2)
 def _multiply(block: int, thread: int) -> None:
     """Round the activations, then multiply."""
@@ -41,7 +46,9 @@ def _multiply(block: int, thread: int) -> None:
     )
     data, rows, cols, n = lanes.word(block + 32), lanes.word(block + 40), lanes.word(block + 48), lanes.word(block + 56)
     x, ready, stride = lanes.word(block + 64), lanes.word(block + 72), lanes.word(block + 80)
-    out = lanes.word(block + 88)
+    out, shapes = lanes.word(block + 88), lanes.word(block + 96)
+    if shapes != 0:
+        amx.configure(shapes)
     floats = 1 if code >= F16 else 0
     units = n * steps.groups_of(cols, floats)
     chunk = max(1, units // (4 * threads))
@@ -60,6 +67,8 @@ def _multiply(block: int, thread: int) -> None:
         last = min(unit + chunk, units)
         steps.matmul(unit, last, tiles, code, data, rows, cols, n, ready, stride, out, 4 * rows, 0, 0)
         unit = team.take(following, chunk)
+    if shapes != 0:
+        amx.release()
 
 
 def matmul(x: Float32, w: PackedMatrix, out: Float32 | None = None) -> Float32:
@@ -81,10 +90,10 @@ def matmul(x: Float32, w: PackedMatrix, out: Float32 | None = None) -> Float32:
     if n == 0:
         return out
     stride = w.kind.activation_bytes(w.cols)
-    ready = aligned(n * stride)
+    ready = aligned(-(-n // MOST_TOKENS) * MOST_TOKENS * stride)
     counters = aligned(2 * team.STEP_WORDS, np.int64, zero=True)
     tiles = table(get_path(), [w.code])
-    places = (x.ctypes.data, ready.ctypes.data, stride, out.ctypes.data)
+    places = (x.ctypes.data, ready.ctypes.data, stride, out.ctypes.data, shapes())
     words = (0, tiles, counters.ctypes.data, w.code, w.address, w.rows, w.cols, n, *places)
     team.launch(_multiply, np.array(words, dtype=np.int64), team.get_threads())
     return out

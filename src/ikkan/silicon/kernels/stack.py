@@ -16,13 +16,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ikkan.silicon.kernels import lanes, steps, team
-from ikkan.silicon.kernels.cache import BLOCK, rope_tables
+from ikkan.silicon.kernels import amx, attend, lanes, steps, team
+from ikkan.silicon.kernels.attend import PAGE
+from ikkan.silicon.kernels.cache import rope_tables
 from ikkan.silicon.kernels.compiled import addressed, compiled, inlined
 from ikkan.silicon.kernels.formats import F16, GROUP, TILE_ROWS, record_bytes
-from ikkan.silicon.kernels.multiply import get_path
+from ikkan.silicon.kernels.multiply import get_path, shapes
 from ikkan.silicon.kernels.packed import Float32, PackedMatrix, aligned
-from ikkan.silicon.kernels.tiles import table
+from ikkan.silicon.kernels.tiles import MOST_TOKENS, table
 
 Int32 = NDArray[np.int32]
 
@@ -65,6 +66,9 @@ class Block:
     gate: PackedMatrix
     up: PackedMatrix
     down: PackedMatrix
+    q_norm: Float32 | None = None
+    """(head_dim,) RMS norm of every head of q before it is turned (Qwen3)."""
+    k_norm: Float32 | None = None
 
     @property
     def matrices(self) -> tuple[PackedMatrix, ...]:
@@ -73,22 +77,30 @@ class Block:
 
 
 class Cache:
-    """Keys and values of all layers in float32. Memory is taken from the system only where tokens were written.
+    """Keys and values of all layers as bfloat16 in pages; a page takes memory once tokens were written there.
 
-    Keys stand as (block of 16 positions, head_dim, position in the block), values as (position, head_dim).
+    `tables[slot, position // page_tokens]` says which page holds a position; whoever schedules writes it. Without
+    `pages` there are enough for every slot, and each has its own.
     """
 
-    def __init__(self, layers: int, slots: int, kv_heads: int, context_tokens: int, head_dim: int) -> None:
-        self.slots = slots
-        self.context_tokens = context_tokens
-        self.shape = (layers, slots, kv_heads, _padded(context_tokens), head_dim)
-        count = int(np.prod(self.shape, dtype=np.int64))
-        self.keys: Float32 = aligned(count, np.float32, zero=True)
-        self.values: Float32 = aligned(count, np.float32, zero=True)
+    page_tokens: Final = PAGE
+
+    def __init__(
+        self, layers: int, slots: int, kv_heads: int, context_tokens: int, head_dim: int, pages: int | None = None
+    ) -> None:
+        each = -(-context_tokens // PAGE)
+        self.slots, self.context_tokens = slots, context_tokens
+        self.pages = slots * each if pages is None else pages
+        self.shape = (layers, self.pages, kv_heads, head_dim)
+        count = layers * self.pages * kv_heads * attend.bytes_of_head(head_dim) // 2
+        self.keys: NDArray[np.uint16] = aligned(count, np.uint16, zero=True)
+        self.values: NDArray[np.uint16] = aligned(count, np.uint16, zero=True)
+        own = np.arange(slots * each, dtype=np.int32) if pages is None else np.zeros(slots * each, np.int32)
+        self.tables: Int32 = own.reshape(slots, each)
 
     @property
     def bytes(self) -> int:
-        """What the cache takes when every slot is full."""
+        """What the cache takes when every page is full."""
         return int(self.keys.nbytes + self.values.nbytes)
 
 
@@ -124,15 +136,19 @@ class Stack:
         self._biased = any(block.qkv_bias is not None for block in blocks)
         none = np.zeros(self._width if self._biased else 0, np.float32)
         self._bias = np.stack([none if block.qkv_bias is None else block.qkv_bias for block in blocks])
+        turned = [(block.q_norm, block.k_norm) for block in blocks]
+        self._normed = any(q is not None for q, _ in turned)
+        ones = np.ones(s.head_dim if self._normed else 0, np.float32)
+        self._head_norms = np.stack([ones if one is None else one for pair in turned for one in pair])
         self._cos = self._sin = np.zeros((0, s.head_dim // 2), np.float32)
         self._scratch = aligned(0)
         self._counters = aligned((self.layers * _STEPS_OF_A_BLOCK + _STEPS_AROUND) * team.STEP_WORDS, np.int64)
         self._runs = np.empty(CHUNK + 1, np.int64)
         self._room = 0
 
-    def new_cache(self, slots: int, context_tokens: int) -> Cache:
+    def new_cache(self, slots: int, context_tokens: int, pages: int | None = None) -> Cache:
         """An empty cache for this stack."""
-        return Cache(self.layers, slots, self.shape.kv_heads, context_tokens, self.shape.head_dim)
+        return Cache(self.layers, slots, self.shape.kv_heads, context_tokens, self.shape.head_dim, pages)
 
     def forward(self, tokens: Int32, slots: Int32, positions: Int32, cache: Cache, logit_rows: Int32) -> Float32:
         """Read tokens into their slots of the cache; the logits of some of them.
@@ -169,11 +185,11 @@ class Stack:
         if len(self._cos) < context_tokens:
             freqs = s.rope_theta ** -(np.arange(0, s.head_dim, 2, dtype=np.float64) / s.head_dim)
             self._cos, self._sin = rope_tables(np.arange(context_tokens, dtype=np.int32), freqs)
-        scratch = self._threads * steps.scratch_bytes(_padded(context_tokens))
+        scratch = self._threads * attend.bytes_of_scratch(context_tokens, s.head_dim)
         if self._scratch.nbytes < scratch:
             self._scratch = aligned(scratch)
         if self._room < tokens:
-            self._room = n = 1 if tokens == 1 else CHUNK
+            self._room = n = MOST_TOKENS if tokens <= MOST_TOKENS else CHUNK
             joined = _padded(s.heads * s.head_dim)
             widest = _padded(max(s.hidden, s.intermediate))
             self._x = aligned(n * s.hidden, np.float32)
@@ -198,16 +214,17 @@ class Stack:
         n = len(tokens)
         joined, widest = _padded(s.heads * s.head_dim), _padded(max(s.hidden, s.intermediate))
         self._counters[:] = 0
-        runs = steps.find_runs(n, slots.ctypes.data, self._runs.ctypes.data)
+        runs = attend.find_runs(n, slots.ctypes.data, self._runs.ctypes.data)
         arrays = (
             self._table, self._ends, self._counters, self._norms, self._bias, self._cos, self._sin, self._x, self._qkv,
             self._mixed, self._floats, self._wide_floats, self._records, self._wide_records, self._scratch,
-            cache.keys, cache.values, tokens, slots, positions, self._runs, rows, logits,
+            cache.keys, cache.values, tokens, slots, positions, self._runs, rows, logits, cache.tables,
+            self._head_norms,
         )  # fmt: skip
         words = (
             0, self._tiles, n, runs, len(rows), self.layers, s.hidden, s.heads, s.kv_heads, s.head_dim, s.intermediate,
-            cache.shape[3], self._biased, 4 * joined, 4 * widest, record_bytes(max(widest, joined)),
-            cache.keys.nbytes // self.layers, 0,
+            cache.context_tokens, self._biased, 4 * joined, 4 * widest, record_bytes(max(widest, joined)),
+            cache.keys.nbytes // self.layers, 0, shapes(), cache.tables.strides[0], self._normed,
         )  # fmt: skip
         block = np.array([*words, *(array.ctypes.data for array in arrays)], np.int64)
         block.view(np.float32)[2 * 17] = s.rms_eps
@@ -215,7 +232,7 @@ class Stack:
 
 
 def _padded(size: int) -> int:
-    return -(-size // BLOCK) * BLOCK
+    return -(-size // 16) * 16
 
 
 def _entry(matrix: PackedMatrix) -> tuple[int, int, int, int]:
@@ -319,12 +336,13 @@ def _work(shared: int, thread: int) -> None:
     kv_heads, dim, inter, context = word(shared + 64), word(shared + 72), word(shared + 80), word(shared + 88)
     biased, mb, fb, rb = word(shared + 96), word(shared + 104), word(shared + 112), word(shared + 120)
     layer_bytes, eps = word(shared + 128), lanes.read(shared + 136)
-    arrays = shared + 144
+    shapes, table_stride, normed = word(shared + 144), word(shared + 152), word(shared + 160)
+    arrays = shared + 168
     table, ends, step, norms = word(arrays), word(arrays + 8), word(arrays + 16), word(arrays + 24)
     all_bias, cos, sin, x = word(arrays + 32), word(arrays + 40), word(arrays + 48), word(arrays + 56)
     qkv, mixed, floats, wide_floats = word(arrays + 64), word(arrays + 72), word(arrays + 80), word(arrays + 88)
     records, wide_records, keys, values = word(arrays + 96), word(arrays + 104), word(arrays + 120), word(arrays + 128)
-    scratch = word(arrays + 112) + thread * steps.scratch_bytes(context)
+    scratch = word(arrays + 112) + thread * attend.scratch_bytes(context, dim)
     tokens, slots, positions, run_starts = (
         word(arrays + 136),
         word(arrays + 144),
@@ -332,6 +350,9 @@ def _work(shared: int, thread: int) -> None:
         word(arrays + 160),
     )
     rows, logits = word(arrays + 168), word(arrays + 176)
+    tables, head_norms = word(arrays + 184), word(arrays + 192)
+    if shapes != 0:
+        amx.configure(shapes)
     xb = 4 * hidden
     joined = heads * dim
     width = 4 * (heads + 2 * kv_heads) * dim
@@ -353,6 +374,8 @@ def _work(shared: int, thread: int) -> None:
         out, gate, up, down = block + _OUT, block + _GATE, block + _UP, block + _DOWN
         layer_keys, layer_values = keys + layer * layer_bytes, values + layer * layer_bytes
         norm = norms + 2 * layer * xb
+        q_norm = head_norms + 8 * layer * dim if normed != 0 else 0
+        k_norm = q_norm + 4 * dim if normed != 0 else 0
 
         _norm_step(step, threads, n, hidden, x, norm, eps, records, rb, floats, fb, block, 3)
         step += 2 * _STEP
@@ -370,9 +393,9 @@ def _work(shared: int, thread: int) -> None:
         unit = team.take(step, chunk)
         while unit < units:
             last = min(unit + chunk, units)
-            steps.rope_and_store(
+            attend.rope_and_store(
                 unit, last, qkv, qkv + k_at, qkv + v_at, width, heads, kv_heads, dim, slots, positions, cos, sin,
-                layer_keys, layer_values, context,
+                q_norm, k_norm, eps, layer_keys, layer_values, tables, table_stride,
             )  # fmt: skip
             team.finish(step, last - unit)
             unit = team.take(step, chunk)
@@ -383,13 +406,13 @@ def _work(shared: int, thread: int) -> None:
         rounding = word(out) < F16
         target = wide_records if rounding and dim % GROUP == 0 else 0
         units = runs * heads
-        chunk = steps.attend_chunk(units, heads, threads)
+        chunk = attend.attend_chunk(units, heads, threads)
         unit = team.take(step, chunk)
         while unit < units:
             last = min(unit + chunk, units)
-            steps.attend(
-                unit, last, run_starts, qkv, width, heads, kv_heads, dim, layer_keys, layer_values, context, slots,
-                positions, scale, scratch, mixed, mb, target, rb,
+            attend.attend(
+                unit, last, run_starts, qkv, width, heads, kv_heads, dim, layer_keys, layer_values, tables,
+                table_stride, context, slots, positions, scale, scratch, shapes, mixed, mb, target, rb,
             )  # fmt: skip
             team.finish(step, last - unit)
             unit = team.take(step, chunk)
@@ -447,3 +470,5 @@ def _work(shared: int, thread: int) -> None:
         step += _STEP
         stride = 4 * word(output + _ROWS)
         _multiply_step(step, threads, tiles, output, wanted, records, rb, floats, fb, logits, stride, 0, 0)
+    if shapes != 0:
+        amx.release()

@@ -22,9 +22,9 @@ from llvmlite import binding, ir
 from numba import types
 from numpy.typing import NDArray
 
-from ikkan.silicon.kernels import lanes
+from ikkan.silicon.kernels import amx, lanes
 from ikkan.silicon.kernels.compiled import Addressed, emitted, inlined
-from ikkan.silicon.kernels.formats import F16, FORMATS, Q4_0, Q4_1, Q8_0, META_BYTES, PLANE_BYTES, Format
+from ikkan.silicon.kernels.formats import F16, FORMATS, META_BYTES, PLANE_BYTES, Q4_0, Q4_1, Q8_0, Format
 from ikkan.silicon.kernels.lanes import (
     F16X16,
     F32X16,
@@ -41,9 +41,9 @@ from ikkan.silicon.kernels.lanes import (
 )
 from ikkan.silicon.kernels.lanes import F32 as FLOAT
 
-PATHS: Final = ("avx512vnni", "avx2", "plain")
+PATHS: Final = ("amx", "avx512vnni", "avx2", "plain")
 """Instruction sets in order of preference; compiled code knows them by their index."""
-AVX512VNNI, AVX2, PLAIN = range(3)
+AMX, AVX512VNNI, AVX2, PLAIN = range(4)
 
 _NEEDS: Final = {"avx512vnni": ("avx512f", "avx512bw", "avx512vl", "avx512vnni"), "avx2": ("avx2", "fma"), "plain": ()}
 
@@ -58,7 +58,8 @@ def available_paths() -> tuple[str, ...]:
     if platform.machine().lower() not in {"x86_64", "amd64"}:
         return ("plain",)
     features = binding.get_host_cpu_features()
-    return tuple(path for path in PATHS if all(features.get(need, False) for need in _NEEDS[path]))
+    found = tuple(path for path in PATHS[1:] if all(features.get(need, False) for need in _NEEDS[path]))
+    return ("amx", *found) if amx.available() else found
 
 
 # One dot: 16 rows x 4 unsigned weights times the same 4 signed activations, added to 16 sums.
@@ -162,16 +163,7 @@ def _emit_quantized(
     def body(group: Any, held: Any) -> Any:
         offset = builder.mul(group, ir.Constant(I64, PLANE_BYTES))
         behind = builder.add(builder.mul(group, ir.Constant(I64, META_BYTES)), planes)
-        if kind.paired:
-            size = kind.bytes_per_step // 2 - 32
-            pair, odd = builder.lshr(group, ir.Constant(I64, 1)), builder.and_(group, ir.Constant(I64, 1))
-            both = builder.add(weights, builder.mul(pair, ir.Constant(I64, kind.bytes_per_step)))
-            here = builder.add(both, builder.mul(odd, ir.Constant(I64, size)))
-            after = builder.add(both, builder.mul(odd, ir.Constant(I64, 32)))
-            after = builder.add(after, ir.Constant(I64, 2 * size))
-        else:
-            here = builder.add(weights, builder.mul(group, ir.Constant(I64, kind.bytes_per_step)))
-            after = builder.add(here, ir.Constant(I64, 256))
+        here, after = amx.step_of(builder, kind, weights, group)
         fours = []  # eight vectors: 16 rows x 4 weights of inputs 0..3, 4..7, ...
         for quarter in range(4 if nibbles else 8):
             vector = load_from(builder, here, 64 * quarter, I8X64, 64)
@@ -250,7 +242,9 @@ def _tile(
     kind = next(one for one in FORMATS.values() if one.code == code.literal_value)
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        if kind.quantized:
+        if tokens.literal_value > amx.TOGETHER[0][0] and PATHS[path.literal_value] == "amx":
+            amx.emit_product(builder, kind, tokens.literal_value, *values[3:])
+        elif kind.quantized:
             _emit_quantized(builder, PATHS[path.literal_value], kind, tokens.literal_value, *values[3:])
         else:
             _emit_floats(builder, kind, tokens.literal_value, *values[3:])
@@ -259,13 +253,15 @@ def _tile(
     return types.void(path, code, tokens, *[types.int64] * 5), generate
 
 
-TOGETHER: Final = {"avx512vnni": (1, 2, 8), "avx2": (1, 2, 2), "plain": (1, 1, 1)}
-"""Tokens that share one walk over the weights: one, a few, many. More would not fit the registers."""
-_FLOATS_TOGETHER: Final = (1, 4, 4)
-MOST_TOKENS: Final = 8
+TOGETHER: Final = {"amx": (1, 2), "avx512vnni": (1, 2, 8), "avx2": (1, 2), "plain": (1,)}
+"""Tokens that share one walk over the weights. More would not fit the registers."""
+_FLOATS_TOGETHER: Final = (1, 4)
+MOST_TOKENS: Final = 16
+"""The most tokens that any tile takes."""
 
-TABLE_WORDS: Final = 8
-"""int64 per format in a path's table: three addresses, and for how many tokens each is."""
+_VARIANTS: Final = 4
+TABLE_WORDS: Final = 4 * _VARIANTS
+"""int64 per format in a path's table: of each variant its address, the fewest and the most tokens it takes."""
 
 _made: dict[tuple[int, int, int], Addressed] = {}
 _tables: dict[str, NDArray[np.int64]] = {}
@@ -292,11 +288,13 @@ def table(path: str, codes: Iterable[int]) -> int:
     words = _tables.setdefault(path, np.zeros((len(FORMATS), TABLE_WORDS), np.int64))
     for code in set(codes):
         if words[code, 0] == 0:
-            floats = code >= F16
-            together = _FLOATS_TOGETHER if floats else TOGETHER[path]
-            number = PLAIN if floats else PATHS.index(path)
-            words[code, 3:6] = together
-            words[code, :3] = [_addressed_tile(number, code, tokens).address for tokens in together]
+            number = PLAIN if code >= F16 else AVX512VNNI if path == "amx" else PATHS.index(path)
+            together = _FLOATS_TOGETHER if code >= F16 else TOGETHER[path]
+            found = [(_addressed_tile(number, code, most).address, most, most) for most in together]
+            if path == "amx" and code in amx.FORMATS_MULTIPLIED:
+                found += [(_addressed_tile(AMX, code, most).address, least, most) for least, most in amx.TOGETHER]
+            for place, variant in reversed(list(enumerate(found))):  # the first last: it says that the entry is there
+                words[code, 4 * place : 4 * place + 3] = variant
     return int(words.ctypes.data)
 
 
@@ -304,16 +302,13 @@ def table(path: str, codes: Iterable[int]) -> int:
 def tile(tiles: int, code: int, tokens: int, weights: int, steps: int, x: int, stride: int, out: int) -> int:
     """16 rows times the first few of `tokens` rows of activations; says how many it took.
 
-    `tiles` is a `table`; `steps` is groups (quantised) or padded inputs (floats); `out` gets 64 bytes a token.
+    `tiles` is a `table`; `steps` is groups (quantised) or padded inputs (floats); `out` has room for `amx.RESULT_BYTES`
+    and gets 64 bytes a token. With matrix registers 16 rows of `x` may be read, whatever they hold.
     """
     entry = tiles + code * 8 * TABLE_WORDS
-    took: int = lanes.word(entry + 40)
-    which = 16
-    if tokens < took:
-        took = lanes.word(entry + 32)
-        which = 8
-        if tokens < took:
-            took = 1
-            which = 0
-    lanes.call_5(lanes.word(entry + which), weights, steps, x, stride, out)
-    return took
+    variant = entry + 32 * (_VARIANTS - 1)
+    while variant > entry and (lanes.word(variant) == 0 or tokens < lanes.word(variant + 8)):
+        variant -= 32
+    lanes.call_5(lanes.word(variant), weights, steps, x, stride, out)
+    most: int = lanes.word(variant + 16)
+    return min(tokens, most)

@@ -1,0 +1,525 @@
+"""Attention's steps: rotate, put keys and values into their page, and attend. Units as in `steps`.
+
+Keys and values are bfloat16 in pages of 32 positions; a page holds one layer's for all key heads. Inside, 16 positions
+stand side by side (keys: pairs of dimensions; values: pairs of positions), as the matrix registers want them. A table
+says which page holds which stretch of a slot's positions, so slots can share a beginning.
+
+Every query has one order of sums that depends on nothing but itself: scores in runs of 32 dimensions (the even ones,
+the odd ones, then both), the largest, exponentials by lane, values in runs of 32 positions. That is what the matrix
+instructions do, and the vector path does it likewise, so both give the same bits.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from ikkan.silicon.kernels import amx, lanes
+from ikkan.silicon.kernels.compiled import compiled, inlined
+from ikkan.silicon.kernels.formats import GROUP
+from ikkan.silicon.kernels.lanes import Lanes
+from ikkan.silicon.kernels.steps import inverse_rms, record
+
+PAGE: Final = 32
+"""Positions of a page."""
+TOGETHER: Final = 16
+"""Neighbouring tokens of one slot that share a walk over its keys and values."""
+_ZERO, _ONE = np.float32(0.0), np.float32(1.0)
+_MASKED: Final = np.float32(-3.0e38)
+_AT_ONCE: Final = 4
+"""Queries that the vector path takes together."""
+
+
+def dims_of_head(head_dim: int) -> int:
+    """Dimensions of a head as they are stored: whole runs of 32, zero behind its own."""
+    return (head_dim + 31) // 32 * 32
+
+
+padded_dim: Final = inlined(dims_of_head)
+
+
+def bytes_of_head(head_dim: int) -> int:
+    """Bytes of one head's keys, or values, in one page.
+
+    >>> bytes_of_head(64)
+    4096
+    """
+    return 2 * PAGE * ((head_dim + 31) // 32 * 32)
+
+
+def bytes_of_scratch(context: int, head_dim: int) -> int:
+    """What one thread needs for `attend`: queries, scores, shares and results of sixteen.
+
+    >>> bytes_of_scratch(32, 64)
+    13376
+    """
+    padded = (context + PAGE - 1) // PAGE * PAGE
+    return 16 * (4 * ((head_dim + 31) // 32 * 32) + 4 * padded + 64 + 2 * padded + 64) + 4096 + 64
+
+
+head_bytes: Final = inlined(bytes_of_head)
+scratch_bytes: Final = inlined(bytes_of_scratch)
+
+
+@inlined
+def attend_chunk(units: int, heads: int, threads: int) -> int:
+    """How many units of `attend` to take at once: whole runs when there are many, else an equal share each."""
+    return heads if units >= 4 * threads * heads else (units + threads - 1) // threads
+
+
+@compiled
+def rotate(x: int, half: int, cos: int, sin: int) -> None:
+    """Turn one head in place; entry i and entry i + half are partners."""
+    lanes.apart()
+    for i in range(0, half, 16):
+        left = half - i
+        c = lanes.load_first(cos + 4 * i, left)
+        s = lanes.load_first(sin + 4 * i, left)
+        a = lanes.load_first(x + 4 * i, left)
+        b = lanes.load_first(x + 4 * (half + i), left)
+        lanes.store_first(x + 4 * i, lanes.sub(lanes.mul(a, c), lanes.mul(b, s)), left)
+        lanes.store_first(x + 4 * (half + i), lanes.add(lanes.mul(b, c), lanes.mul(a, s)), left)
+
+
+@compiled
+def normalize(x: int, weight: int, head_dim: int, eps: np.float32) -> None:
+    """RMS norm of one head in place."""
+    lanes.apart()
+    factor = lanes.splat(inverse_rms(x, head_dim, eps))
+    for i in range(0, head_dim, 16):
+        left = head_dim - i
+        v = lanes.mul(lanes.mul(lanes.load_first(x + 4 * i, left), factor), lanes.load_first(weight + 4 * i, left))
+        lanes.store_first(x + 4 * i, v, left)
+
+
+@compiled
+def store_key(key: int, head_dim: int, page: int, place: int) -> None:
+    """Put one key into its page at one of 32 places; `page` is the address of the head's keys there."""
+    lanes.apart()
+    line = lanes.scratch_line()
+    to = page + place // 16 * GROUP * padded_dim(head_dim) + place % 16 * 4
+    for i in range(0, head_dim, 32):
+        lanes.store_bfloat16(line, lanes.load_first(key + 4 * i, head_dim - i))
+        lanes.store_bfloat16(line + 32, lanes.load_first(key + 4 * i + 64, head_dim - i - 16))
+        for pair in range(16):
+            lanes.copy_four(line + 4 * pair, to + 32 * i + 64 * pair)
+
+
+@compiled
+def store_value(value: int, head_dim: int, page: int, place: int) -> None:
+    """Put one value into its page at one of 32 places.
+
+    What is no number becomes zero: nobody looks at places behind their own, but they multiply them with zero.
+    """
+    lanes.apart()
+    to = page + place // 2 * 64
+    for i in range(0, head_dim, 16):
+        v = lanes.finite(lanes.load_first(value + 4 * i, head_dim - i))
+        lanes.store_every_other_bfloat16(to + 64 * i, v, place % 2)
+
+
+@compiled
+def rope_and_store(
+    first: int,
+    last: int,
+    q: int,
+    k: int,
+    v: int,
+    stride: int,
+    heads: int,
+    kv_heads: int,
+    head_dim: int,
+    slots: int,
+    positions: int,
+    cos: int,
+    sin: int,
+    q_norm: int,
+    k_norm: int,
+    eps: np.float32,
+    keys: int,
+    values: int,
+    tables: int,
+    table_stride: int,
+) -> None:
+    """A unit is one head of q, k or v of one row: turn q and k in place (half-split), put k and v into their page.
+
+    `cos` and `sin` are float32 (positions, head_dim / 2). `q_norm` and `k_norm` (head_dim,) scale each head before it
+    is turned; 0 for none.
+    """
+    lanes.apart()
+    parts = heads + 2 * kv_heads
+    half = head_dim // 2
+    width = 4 * head_dim
+    size = head_bytes(head_dim)
+    for unit in range(first, last):
+        row = unit // parts
+        part = unit - row * parts
+        position = lanes.read_int(positions + 4 * row)
+        page = lanes.read_int(tables + lanes.read_int(slots + 4 * row) * table_stride + position // PAGE * 4)
+        turn = position * half * 4
+        if part < heads:
+            there = q + row * stride + part * width
+            if q_norm != 0:
+                normalize(there, q_norm, head_dim, eps)
+            rotate(there, half, cos + turn, sin + turn)
+        elif part < heads + kv_heads:
+            head = part - heads
+            there = k + row * stride + head * width
+            if k_norm != 0:
+                normalize(there, k_norm, head_dim, eps)
+            rotate(there, half, cos + turn, sin + turn)
+            store_key(there, head_dim, keys + (page * kv_heads + head) * size, position % PAGE)
+        else:
+            head = part - heads - kv_heads
+            there = v + row * stride + head * width
+            store_value(there, head_dim, values + (page * kv_heads + head) * size, position % PAGE)
+
+
+# The vector path.
+
+
+@compiled
+def _scores_4(block: int, dims: int, q: int, q_bytes: int, to: int, row_bytes: int) -> None:
+    """Four queries times 16 keys."""
+    lanes.apart()
+    a0 = a1 = a2 = a3 = lanes.splat(_ZERO)
+    for run in range(0, dims, 32):
+        e0 = e1 = e2 = e3 = o0 = o1 = o2 = o3 = lanes.splat(_ZERO)
+        for i in range(run, run + 32, 2):
+            even = lanes.load_even_bfloat16(block + 32 * i)
+            odd = lanes.load_odd_bfloat16(block + 32 * i)
+            at = q + 4 * i
+            e0 = lanes.fma(even, lanes.splat_at(at), e0)
+            o0 = lanes.fma(odd, lanes.splat_at(at + 4), o0)
+            at += q_bytes
+            e1 = lanes.fma(even, lanes.splat_at(at), e1)
+            o1 = lanes.fma(odd, lanes.splat_at(at + 4), o1)
+            at += q_bytes
+            e2 = lanes.fma(even, lanes.splat_at(at), e2)
+            o2 = lanes.fma(odd, lanes.splat_at(at + 4), o2)
+            at += q_bytes
+            e3 = lanes.fma(even, lanes.splat_at(at), e3)
+            o3 = lanes.fma(odd, lanes.splat_at(at + 4), o3)
+        a0 = lanes.add(a0, lanes.add(e0, o0))
+        a1 = lanes.add(a1, lanes.add(e1, o1))
+        a2 = lanes.add(a2, lanes.add(e2, o2))
+        a3 = lanes.add(a3, lanes.add(e3, o3))
+    lanes.store(to, a0)
+    lanes.store(to + row_bytes, a1)
+    lanes.store(to + 2 * row_bytes, a2)
+    lanes.store(to + 3 * row_bytes, a3)
+
+
+@compiled
+def _scores_1(block: int, dims: int, q: int, to: int) -> None:
+    """One query times 16 keys."""
+    lanes.apart()
+    a = lanes.splat(_ZERO)
+    for run in range(0, dims, 32):
+        e = o = lanes.splat(_ZERO)
+        for i in range(run, run + 32, 2):
+            e = lanes.fma(lanes.load_even_bfloat16(block + 32 * i), lanes.splat_at(q + 4 * i), e)
+            o = lanes.fma(lanes.load_odd_bfloat16(block + 32 * i), lanes.splat_at(q + 4 * i + 4), o)
+        a = lanes.add(a, lanes.add(e, o))
+    lanes.store(to, a)
+
+
+@inlined
+def _run_1(values: int, shares: int) -> Lanes:
+    """One query's 32 shares times 16 numbers of 32 positions."""
+    e = o = lanes.splat(_ZERO)
+    for pair in range(16):
+        e = lanes.fma(lanes.load_even_bfloat16(values + 64 * pair), lanes.splat_at(shares + 8 * pair), e)
+        o = lanes.fma(lanes.load_odd_bfloat16(values + 64 * pair), lanes.splat_at(shares + 8 * pair + 4), o)
+    result: Lanes = lanes.add(e, o)
+    return result
+
+
+@compiled
+def _values_1(values: int, page_bytes: int, table: int, pages: int, shares: int, to: int) -> None:
+    """One query's shares times 16 numbers of all positions."""
+    lanes.apart()
+    a = lanes.splat(_ZERO)
+    for number in range(pages):
+        page = values + lanes.read_int(table + 4 * number) * page_bytes
+        a = lanes.add(a, _run_1(page, shares + 4 * PAGE * number))
+    lanes.store(to, a)
+
+
+@compiled
+def _values_4(values: int, page_bytes: int, table: int, pages: int, shares: int, row_bytes: int, to: int) -> None:
+    """Four queries' shares times 16 numbers of all positions; results 1,024 bytes apart in tiles of 16 rows."""
+    lanes.apart()
+    a0 = a1 = a2 = a3 = lanes.splat(_ZERO)
+    for number in range(pages):
+        page = values + lanes.read_int(table + 4 * number) * page_bytes
+        at = shares + 4 * PAGE * number
+        e0 = e1 = e2 = e3 = o0 = o1 = o2 = o3 = lanes.splat(_ZERO)
+        for pair in range(16):
+            even = lanes.load_even_bfloat16(page + 64 * pair)
+            odd = lanes.load_odd_bfloat16(page + 64 * pair)
+            w = at + 8 * pair
+            e0 = lanes.fma(even, lanes.splat_at(w), e0)
+            o0 = lanes.fma(odd, lanes.splat_at(w + 4), o0)
+            w += row_bytes
+            e1 = lanes.fma(even, lanes.splat_at(w), e1)
+            o1 = lanes.fma(odd, lanes.splat_at(w + 4), o1)
+            w += row_bytes
+            e2 = lanes.fma(even, lanes.splat_at(w), e2)
+            o2 = lanes.fma(odd, lanes.splat_at(w + 4), o2)
+            w += row_bytes
+            e3 = lanes.fma(even, lanes.splat_at(w), e3)
+            o3 = lanes.fma(odd, lanes.splat_at(w + 4), o3)
+        a0 = lanes.add(a0, lanes.add(e0, o0))
+        a1 = lanes.add(a1, lanes.add(e1, o1))
+        a2 = lanes.add(a2, lanes.add(e2, o2))
+        a3 = lanes.add(a3, lanes.add(e3, o3))
+    lanes.store(to, a0)
+    lanes.store(to + 64, a1)
+    lanes.store(to + 128, a2)
+    lanes.store(to + 192, a3)
+
+
+@compiled
+def _softmax(scores: int, blocks: int, seen: int, scale: np.float32, shares: int) -> np.float32:
+    """Scores of positions 0..seen-1 into exponentials that bfloat16 holds, zero behind them; returns their sum.
+
+    If `shares` is not 0 they are written there as bfloat16 as well.
+    """
+    lanes.apart()
+    factor = lanes.splat(scale)
+    masked = lanes.splat(_MASKED)
+    top = masked
+    for block in range(blocks):
+        at = scores + 64 * block
+        v = lanes.first(lanes.mul(lanes.load(at), factor), masked, seen - 16 * block)
+        lanes.store(at, v)
+        top = lanes.maximum(top, v)
+    largest = lanes.splat(lanes.highest(top))
+    nothing = lanes.splat(_ZERO)
+    sums = nothing
+    for block in range(blocks):
+        at = scores + 64 * block
+        e = lanes.first(lanes.exp(lanes.sub(lanes.load(at), largest)), nothing, seen - 16 * block)
+        e = lanes.as_bfloat16(e)
+        if shares != 0:
+            lanes.store_bfloat16(shares + 32 * block, e)
+        else:
+            lanes.store(at, e)
+        sums = lanes.add(sums, e)
+    result: np.float32 = lanes.total(sums)
+    return result
+
+
+@compiled
+def _load_query(query: int, head_dim: int, matrix: int, to: int) -> None:
+    """One query as bfloat16: into its line of each 1,024 bytes for the matrix registers, else as floats."""
+    lanes.apart()
+    for i in range(0, padded_dim(head_dim), 16):
+        v = lanes.load_first(query + 4 * i, head_dim - i)
+        if matrix != 0:
+            lanes.store_bfloat16(to + i // 32 * 1024 + i % 32 * 2, v)
+        else:
+            lanes.store(to + 4 * i, lanes.as_bfloat16(v))
+
+
+@compiled
+def _attend_block(
+    row: int,
+    tokens: int,
+    first_head: int,
+    last_head: int,
+    q: int,
+    stride: int,
+    head_dim: int,
+    keys: int,
+    values: int,
+    page_bytes: int,
+    table: int,
+    positions: int,
+    scale: np.float32,
+    scratch: int,
+    context: int,
+    matrix: int,
+    out: int,
+    out_stride: int,
+    target: int,
+    target_stride: int,
+    groups: int,
+) -> None:
+    """Queries of neighbouring tokens and heads that share one key head, sixteen at a time; results to `out`."""
+    width = 4 * head_dim
+    dims = padded_dim(head_dim)
+    padded = (context + PAGE - 1) // PAGE * PAGE
+    row_bytes, share_bytes = 4 * padded + 64, 2 * padded + 64
+    queries_at = scratch
+    scores = queries_at + 16 * 4 * dims
+    shares = scores + 16 * row_bytes
+    results = shares + 16 * share_bytes
+    sums = results + 4096
+    queries = tokens * (last_head - first_head)
+    done = 0
+    while done < queries:
+        took = min(queries - done, 16)
+        longest = 0
+        for one in range(took):
+            unit = done + one
+            token = unit % tokens
+            longest = max(longest, lanes.read_int(positions + 4 * (row + token)) + 1)
+            there = q + (row + token) * stride + (first_head + unit // tokens) * width
+            _load_query(there, head_dim, matrix, queries_at + one * (64 if matrix != 0 else 4 * dims))
+        pages = (longest + PAGE - 1) // PAGE
+        if matrix != 0:
+            for number in range(pages):
+                page = keys + lanes.read_int(table + 4 * number) * page_bytes
+                amx.zero_scores()
+                for run in range(dims // 32):
+                    amx.add_scores(queries_at + 1024 * run, page + 1024 * run, 32 * dims)
+                amx.store_scores(scores + 4 * PAGE * number, row_bytes)
+        else:
+            for number in range(pages):
+                page = keys + lanes.read_int(table + 4 * number) * page_bytes
+                for half in range(2):
+                    block = page + half * 32 * dims
+                    one = 0
+                    while one < took:
+                        to = scores + one * row_bytes + 4 * PAGE * number + 64 * half
+                        if took - one >= _AT_ONCE:
+                            _scores_4(block, dims, queries_at + one * 4 * dims, 4 * dims, to, row_bytes)
+                            one += _AT_ONCE
+                        else:
+                            _scores_1(block, dims, queries_at + one * 4 * dims, to)
+                            one += 1
+        for one in range(took):
+            seen = lanes.read_int(positions + 4 * (row + (done + one) % tokens)) + 1
+            here = shares + one * share_bytes if matrix != 0 else 0
+            lanes.write(sums + 4 * one, _softmax(scores + one * row_bytes, 2 * pages, seen, scale, here))
+        for i in range(0, dims, 64):
+            tiles = min(4, (dims - i) // 16)
+            if matrix != 0:
+                amx.zero_values()
+                for number in range(pages):
+                    page = values + lanes.read_int(table + 4 * number) * page_bytes + 64 * i
+                    if tiles == 4:
+                        amx.add_values_64(shares + 2 * PAGE * number, share_bytes, page)
+                    else:
+                        amx.add_values_32(shares + 2 * PAGE * number, share_bytes, page)
+                amx.store_values(results)
+            else:
+                for piece in range(tiles):
+                    from_ = values + 64 * i + 1024 * piece
+                    one = 0
+                    while one < took:
+                        to = results + 1024 * piece + 64 * one
+                        here = scores + one * row_bytes
+                        if took - one >= _AT_ONCE:
+                            _values_4(from_, page_bytes, table, pages, here, row_bytes, to)
+                            one += _AT_ONCE
+                        else:
+                            _values_1(from_, page_bytes, table, pages, here, to)
+                            one += 1
+            for one in range(took):
+                unit = done + one
+                inverse = lanes.splat(np.float32(_ONE / lanes.read(sums + 4 * one)))
+                there = out + (row + unit % tokens) * out_stride + (first_head + unit // tokens) * width + 4 * i
+                for piece in range(tiles):
+                    left = head_dim - i - 16 * piece
+                    v = lanes.mul(lanes.load(results + 1024 * piece + 64 * one), inverse)
+                    lanes.store_first(there + 64 * piece, v, left)
+        if target != 0:
+            for unit in range(done, done + took):
+                column = (first_head + unit // tokens) * head_dim
+                there = out + (row + unit % tokens) * out_stride + 4 * column
+                to = target + (row + unit % tokens) * target_stride
+                for group in range(head_dim // GROUP):
+                    record(there + group * 4 * GROUP, to, column // GROUP + group, groups)
+        done += took
+
+
+@compiled
+def attend(
+    first: int,
+    last: int,
+    runs: int,
+    q: int,
+    stride: int,
+    heads: int,
+    kv_heads: int,
+    head_dim: int,
+    keys: int,
+    values: int,
+    tables: int,
+    table_stride: int,
+    context: int,
+    slots: int,
+    positions: int,
+    scale: np.float32,
+    scratch: int,
+    shapes: int,
+    out: int,
+    out_stride: int,
+    target: int,
+    target_stride: int,
+) -> None:
+    """A unit is one head of one run of rows (`find_runs`): attend to positions 0..its own of the slot.
+
+    float32 (n, heads * head_dim) goes to `out`; `scratch` is this thread's own `scratch_bytes(context, head_dim)`.
+    Units taken together share the walk over keys and values where they can. If `target` is not 0, the rounded records
+    are written there as well, which spares a step; it needs head_dim % 32 == 0. `shapes` is `amx.configuration` or 0.
+    """
+    lanes.apart()
+    group = heads // kv_heads
+    size = head_bytes(head_dim)
+    if shapes != 0:
+        amx.configure(shapes + 64)
+    unit = first
+    while unit < last:
+        number = unit // heads
+        start = unit - number * heads
+        kv_head = start // group
+        stop = min(start + last - unit, (kv_head + 1) * group)
+        row = lanes.word(runs + 8 * number)
+        _attend_block(
+            row,
+            lanes.word(runs + 8 * number + 8) - row,
+            start,
+            stop,
+            q,
+            stride,
+            head_dim,
+            keys + kv_head * size,
+            values + kv_head * size,
+            kv_heads * size,
+            tables + lanes.read_int(slots + 4 * row) * table_stride,
+            positions,
+            scale,
+            scratch,
+            context,
+            shapes,
+            out,
+            out_stride,
+            target,
+            target_stride,
+            heads * head_dim // GROUP,
+        )
+        unit += stop - start
+    if shapes != 0:
+        amx.configure(shapes)
+
+
+@compiled
+def find_runs(n: int, slots: int, runs: int) -> int:
+    """Cut rows into runs of at most sixteen neighbours of one slot: their starts, then `n`, as int64 to `runs`."""
+    count = 0
+    row = 0
+    while row < n:
+        lanes.put_word(runs + 8 * count, row)
+        slot = lanes.read_int(slots + 4 * row)
+        after = row + 1
+        while after < n and after < row + TOGETHER and lanes.read_int(slots + 4 * after) == slot:
+            after += 1
+        row = after
+        count += 1
+    lanes.put_word(runs + 8 * count, n)
+    return count
