@@ -62,11 +62,33 @@ def test_gguf_and_folder_use_the_same_names(written: Written, folder: Folder) ->
         assert all(mine == theirs for mine, theirs in shapes.values())
 
 
-@pytest.mark.parametrize(("arch", "style"), [("llama", "interleaved"), ("qwen2", "half_split")])
+@pytest.mark.parametrize(
+    ("arch", "style"), [("llama", "interleaved"), ("qwen2", "half_split"), ("qwen3", "half_split")]
+)
 def test_a_gguf_says_how_its_rotated_rows_stand(arch: str, style: str, written: Written) -> None:
     with open_checkpoint(written(tiny_gguf(arch).content())) as checkpoint:
         assert isinstance(checkpoint.config, DecoderConfig)
         assert checkpoint.config.rope_style == style
+
+
+def test_a_qwen3_says_the_size_of_its_heads_and_that_they_have_norms(folder: Folder, written: Written) -> None:
+    inside = {
+        "qwen3.attention.key_length": ("uint32", 16), "qwen3.attention.value_length": ("uint32", 16),
+        "tokenizer.ggml.pre": ("string", "qwen2"),
+    }  # fmt: skip
+    changes = {"model_type": "qwen3", "head_dim": 16, "attention_bias": False, "layer_types": ["full_attention"]}
+    for path in (written(tiny_gguf("qwen3", **inside).content()), folder(**changes)):
+        with open_checkpoint(path) as checkpoint:
+            assert isinstance(checkpoint.config, DecoderConfig)
+            config = checkpoint.config
+            assert (config.family, config.head_dim, config.hidden, config.heads) == ("qwen3", 16, 32, 4)
+            assert (config.qk_norm, config.qkv_bias) == (True, False)
+            assert checkpoint.tokenizer.decode(checkpoint.tokenizer.encode("hello")) == "hello"
+
+
+@pytest.mark.parametrize("part", ["q", "k"])
+def test_the_norms_of_heads_have_one_name(part: str) -> None:
+    assert canonical_name(f"model.layers.7.self_attn.{part}_norm.weight") == f"blk.7.attn_{part}_norm.weight"
 
 
 def test_rows_in_a_folder_always_stand_half_split(folder: Folder) -> None:
@@ -189,9 +211,12 @@ def test_a_gguf_that_contradicts_itself_is_refused(
         ({"rope_scaling": [1]}, HostileFile),
         ({"partial_rotary_factor": 0.5}, UnsupportedFormat),
         ({"quantization_config": {"quant_method": "gptq"}}, UnsupportedFormat),
-        ({"model_type": "qwen3"}, UnsupportedFormat),
+        ({"model_type": "qwen3_moe"}, UnsupportedFormat),
         ({"model_type": ["llama"]}, HostileFile),
         ({"model_type": "llama", "attention_bias": True}, UnsupportedFormat),
+        ({"model_type": "qwen3", "attention_bias": True}, UnsupportedFormat),
+        ({"model_type": "qwen3", "layer_types": ["full_attention", "sliding_attention"]}, UnsupportedFormat),
+        ({"layer_types": [1]}, HostileFile),
         ({"model_type": "llama", "mlp_bias": True}, UnsupportedFormat),
     ],
     ids=lambda value: str(value)[:60],

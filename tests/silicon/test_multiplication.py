@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ikkan.silicon import kernels, reference
 from ikkan.silicon.kernels import FORMATS, dequantize, matmul, pack, pack_f32
 
-from .weights import BATCHES, SCALES, SEEDS, SHAPES, activations, blocks
+from .weights import BATCHES, NUMBERS, SCALES, SEEDS, SHAPES, activations, blocks, inputs
 
 ALL = sorted(FORMATS)
 often = settings(
@@ -24,7 +24,7 @@ often = settings(
 def test_multiplying_agrees_with_its_slow_twin(
     path: str, format: str, shape: tuple[int, int], n: int, scales: str, sizes: str, seed: int
 ) -> None:
-    rows, cols = shape[0], 32 * shape[1]
+    rows, cols = shape[0], inputs(format, shape[1])
     w = pack(format, blocks(format, rows, cols, seed, scales), rows, cols)
     x = activations(n, cols, seed, sizes)
     weights = dequantize(w)
@@ -40,7 +40,7 @@ def test_multiplying_agrees_with_its_slow_twin(
 def _largest_parts(format: str, x: np.ndarray, w: kernels.PackedMatrix) -> np.ndarray:  # type: ignore[type-arg]
     """Scales and minimums are summed apart and may cancel: what they would be if they did not."""
     largest = np.abs(dequantize(w).astype(np.float64)).reshape(w.rows, -1, 32).max(axis=2).repeat(32, axis=1)
-    factor = {"Q4_1": 3.0}.get(format, 0.0)
+    factor = {"Q4_1": 3.0, "Q5_1": 3.0, "Q4_K": 3.0, "Q5_K": 3.0}.get(format, 0.0)
     return np.asarray(factor * (np.abs(x).astype(np.float64) @ largest.T))
 
 
@@ -60,7 +60,7 @@ def test_floats_multiply_at_any_width(path: str, cols: int, rows: int, n: int, s
 def test_a_row_gets_the_same_bits_whoever_shares_its_batch(
     path: str, format: str, shape: tuple[int, int], n: int, seed: int, data: st.DataObject
 ) -> None:
-    rows, cols = shape[0], 32 * shape[1]
+    rows, cols = shape[0], inputs(format, shape[1])
     w = pack(format, blocks(format, rows, cols, seed), rows, cols)
     x = activations(n, cols, seed)
     together = matmul(x, w)
@@ -76,7 +76,7 @@ def test_a_row_gets_the_same_bits_whoever_shares_its_batch(
 def test_every_path_and_number_of_threads_gives_the_same_bits(
     format: str, shape: tuple[int, int], n: int, scales: str, seed: int
 ) -> None:
-    rows, cols = shape[0], 32 * shape[1]
+    rows, cols = shape[0], inputs(format, shape[1])
     w = pack(format, blocks(format, rows, cols, seed, scales), rows, cols)
     x = activations(n, cols, seed)
     threads = kernels.get_threads()
@@ -96,13 +96,14 @@ def test_every_path_and_number_of_threads_gives_the_same_bits(
 
 @pytest.mark.parametrize("format", ALL)
 def test_rows_of_one_tile_and_of_the_padding_do_not_touch_each_other(path: str, format: str) -> None:
-    whole = pack(format, blocks(format, 33, 64, seed=8), 33, 64)
-    x = activations(3, 64, seed=8)
+    cols = inputs(format, 2)
+    whole = pack(format, blocks(format, 33, cols, seed=8), 33, cols)
+    x = activations(3, cols, seed=8)
     out = np.full((3, 33), np.nan, dtype=np.float32)
     assert matmul(x, whole, out) is out
     np.testing.assert_array_equal(out, matmul(x, whole))
-    row_bytes = FORMATS[format].raw_bytes(1, 64)
-    last = pack(format, blocks(format, 33, 64, seed=8)[32 * row_bytes :], 1, 64)
+    row_bytes = FORMATS[format].raw_bytes(1, cols)
+    last = pack(format, blocks(format, 33, cols, seed=8)[32 * row_bytes :], 1, cols)
     np.testing.assert_array_equal(matmul(x, last), out[:, 32:])
 
 
@@ -112,14 +113,29 @@ def test_rows_of_one_tile_and_of_the_padding_do_not_touch_each_other(path: str, 
 def test_an_activation_that_is_not_finite_spoils_its_own_row_and_no_other(
     path: str, format: str, bad: float, place: int
 ) -> None:
-    w = pack(format, blocks(format, 20, 64, seed=9), 20, 64)
-    x = activations(9, 64, seed=9)
+    cols = inputs(format, 2)
+    w = pack(format, blocks(format, 20, cols, seed=9), 20, cols)
+    x = activations(9, cols, seed=9)
     clean = matmul(x, w)
     x[4, place] = bad
     spoiled = matmul(x, w)
     others = np.arange(9) != 4
     np.testing.assert_array_equal(spoiled[others], clean[others])
     assert not np.isfinite(spoiled[4]).any()
+
+
+@pytest.mark.parametrize("format", sorted(NUMBERS))
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_the_largest_numbers_there_are_stay_exact(path: str, format: str, sign: int) -> None:
+    cols = inputs(format, 1)
+    raw = np.full((16, FORMATS[format].raw_bytes(1, cols)), 255, dtype=np.uint8)
+    raw[1::2, :] = 128
+    first, last = NUMBERS[format]
+    raw.reshape(-1, FORMATS[format].block_bytes)[:, first:last] = np.float16([1] * ((last - first) // 2)).view(np.uint8)
+    w = pack(format, raw.reshape(-1), 16, cols)
+    x = np.full((1, cols), sign * 127, dtype=np.float32)  # each becomes 127 x 16, the most there is
+    expected = x.astype(np.float64) @ dequantize(w).astype(np.float64).T
+    np.testing.assert_allclose(matmul(x, w), expected, rtol=1e-6)
 
 
 def test_no_activations_give_no_results() -> None:

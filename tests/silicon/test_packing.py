@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ikkan.ground.errors import HostileFile, NotFinite, TruncatedFile, UnsupportedFormat
-from ikkan.silicon.kernels import FORMATS, dequantize, pack, pack_f32, rows
+from ikkan.silicon.kernels import FORMATS, dequantize, pack, pack_f32, rows, steps
 
-from .weights import SCALES, SEEDS, SHAPES, blocks
+from .weights import NUMBERS, SCALES, SEEDS, SHAPES, blocks, inputs, slowly
 
 ALL = sorted(FORMATS)
+QUANTISED = sorted(NUMBERS)
 often = settings(deadline=None, derandomize=True, max_examples=30)
 
 
@@ -23,12 +24,21 @@ often = settings(deadline=None, derandomize=True, max_examples=30)
 def test_a_packed_matrix_stands_for_the_numbers_that_gguf_reads(
     format: str, shape: tuple[int, int], scales: str, seed: int
 ) -> None:
-    count, cols = shape[0], 32 * shape[1]
+    count, cols = shape[0], inputs(format, shape[1])
     raw = blocks(format, count, cols, seed, scales)
     expected = gguf.quants.dequantize(raw.reshape(count, -1), gguf.GGMLQuantizationType[format])
     packed = pack(format, raw, count, cols)
     np.testing.assert_array_equal(dequantize(packed), expected)
     assert (packed.rows, packed.cols, packed.format) == (count, cols, format)
+
+
+@pytest.mark.parametrize("format", QUANTISED)
+@pytest.mark.parametrize("scales", ["ordinary", "mixed"])
+def test_a_packed_matrix_stands_for_what_the_formats_definition_says(format: str, scales: str) -> None:
+    cols = inputs(format, 2)
+    raw = blocks(format, 3, cols, 11, scales)
+    expected = [slowly(format, block) for block in raw.reshape(-1, FORMATS[format].block_bytes)]
+    np.testing.assert_array_equal(dequantize(pack(format, raw, 3, cols)).reshape(-1), np.concatenate(expected))
 
 
 @pytest.mark.parametrize("format", ["F16", "F32"])
@@ -50,38 +60,55 @@ def test_float32_matrices_come_back_bit_for_bit(seed: int, shape: tuple[int, int
 @often
 @given(seed=SEEDS, data=st.data())
 def test_rows_can_be_looked_up_one_by_one(format: str, seed: int, data: st.DataObject) -> None:
-    packed = pack(format, blocks(format, 37, 64, seed), 37, 64)
+    cols = inputs(format, 2)
+    packed = pack(format, blocks(format, 37, cols, seed), 37, cols)
     ids = data.draw(st.lists(st.integers(0, 36), max_size=20))
     np.testing.assert_array_equal(rows(packed, ids), dequantize(packed)[np.array(ids, dtype=int)])
 
 
 @pytest.mark.parametrize("format", ALL)
+def test_compiled_code_looks_up_the_same_rows(format: str) -> None:
+    cols = inputs(format, 3)
+    packed = pack(format, blocks(format, 37, cols, 12, "mixed"), 37, cols)
+    ids = np.array([0, 36, 17, 15, 16, 0], dtype=np.int32)
+    found = np.full((6, cols), np.nan, dtype=np.float32)
+    steps.embed(0, 6, packed.code, packed.address, cols, ids.ctypes.data, found.ctypes.data, 4 * cols)
+    np.testing.assert_array_equal(found, rows(packed, ids))
+
+
+@pytest.mark.parametrize("format", ALL)
 def test_the_files_bytes_are_left_alone_and_not_kept(format: str) -> None:
-    raw = blocks(format, 16, 32, seed=3)
+    cols = inputs(format, 1)
+    raw = blocks(format, 16, cols, seed=3)
     raw.flags.writeable = False
-    packed = pack(format, raw, 16, 32)
+    packed = pack(format, raw, 16, cols)
     assert not np.shares_memory(raw, packed.data)
-    assert packed.address % 64 == 0 and packed.nbytes == FORMATS[format].packed_bytes(16, 32)
+    assert packed.address % 64 == 0 and packed.nbytes == FORMATS[format].packed_bytes(16, cols)
 
 
 @pytest.mark.parametrize("format", ALL)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("row", [0, 16, 4097])
 def test_a_number_that_is_not_finite_is_refused_with_its_row(format: str, bad: float, row: int) -> None:
-    raw = blocks(format, 4100, 32, seed=4)
-    dtype = np.float32 if format == "F32" else np.float16
-    raw.reshape(4100, -1)[row, : dtype().nbytes] = np.array([bad], dtype=dtype).view(np.uint8)
+    cols = inputs(format, 1)
+    raw = blocks(format, 4100, cols, seed=4)
+    first = NUMBERS.get(format, (0, 0))[0]
+    dtype = np.float16 if format in NUMBERS or format == "F16" else np.float32
+    number = np.array([bad], dtype=dtype).view(np.uint8)[-2 if format == "BF16" else 0 :]
+    raw.reshape(4100, -1)[row, first : first + number.size] = number
     with pytest.raises(NotFinite) as caught:
-        pack(format, raw, 4100, 32)
+        pack(format, raw, 4100, cols)
     assert caught.value.facts["row"] == row
 
 
+@pytest.mark.parametrize("format", ["Q4_1", "Q5_1", "Q4_K", "Q5_K"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_minimum_that_is_not_finite_is_refused(bad: float) -> None:
-    raw = blocks("Q4_1", 20, 64, seed=5)
-    raw.reshape(20, 2, 20)[19, 1, 2:4] = np.array([bad], dtype=np.float16).view(np.uint8)
+def test_a_minimum_that_is_not_finite_is_refused(format: str, bad: float) -> None:
+    cols = inputs(format, 2)
+    raw = blocks(format, 20, cols, seed=5)
+    raw.reshape(20, 2, -1)[19, 1, 2:4] = np.array([bad], dtype=np.float16).view(np.uint8)
     with pytest.raises(NotFinite):
-        pack("Q4_1", raw, 20, 64)
+        pack(format, raw, 20, cols)
 
 
 def test_sizes_that_do_not_belong_together_are_refused() -> None:
@@ -95,4 +122,6 @@ def test_sizes_that_do_not_belong_together_are_refused() -> None:
     with pytest.raises(HostileFile):
         pack("F32", raw, 0, 32)
     with pytest.raises(UnsupportedFormat):
+        pack("IQ4_NL", raw, 4, 64)
+    with pytest.raises(HostileFile):
         pack("Q4_K", raw, 4, 64)

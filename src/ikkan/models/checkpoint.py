@@ -5,13 +5,15 @@ Canonical names of a decoder are those of GGUF, whichever file they come from:
     token_embd.weight   output_norm.weight   output.weight (absent when tied)
     blk.N.attn_norm.weight   blk.N.attn_q.weight   blk.N.attn_k.weight   blk.N.attn_v.weight   blk.N.attn_output.weight
     blk.N.attn_q.bias   blk.N.attn_k.bias   blk.N.attn_v.bias (qwen2)
+    blk.N.attn_q_norm.weight   blk.N.attn_k_norm.weight (qwen3; one head long)
     blk.N.ffn_norm.weight   blk.N.ffn_gate.weight   blk.N.ffn_up.weight   blk.N.ffn_down.weight
 
 Those of a BERT encoder are Hugging Face's without a leading `bert.`: `embeddings.word_embeddings.weight`,
 `encoder.layer.N.attention.self.query.weight`, ...
 
 Matrices are `(out, in)` from either source. One thing differs and is said rather than repaired: llama's q and k rows
-stand `interleaved` in GGUF and `half_split` in safetensors (`config.rope_style`); qwen2's are `half_split` in both.
+stand `interleaved` in GGUF and `half_split` in safetensors (`config.rope_style`); those of qwen2 and qwen3 are
+`half_split` in both.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ from ikkan.models.template import ChatTemplate
 from ikkan.models.tokenizer import Tokenizer
 from ikkan.models.values import DecoderConfig, EncoderConfig, RawTensor
 
-FAMILIES: Final = ("llama", "qwen2", "bert")
+DECODERS: Final = ("llama", "qwen2", "qwen3")
+FAMILIES: Final = (*DECODERS, "bert")
 
 _OUTER: Final[Mapping[str, str]] = {
     "model.embed_tokens.weight": "token_embd.weight",
@@ -43,6 +46,8 @@ _INNER: Final[Mapping[str, str]] = {
     "self_attn.k_proj": "attn_k",
     "self_attn.v_proj": "attn_v",
     "self_attn.o_proj": "attn_output",
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
     "mlp.gate_proj": "ffn_gate",
     "mlp.up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
@@ -85,7 +90,7 @@ class Checkpoint:
 
     @property
     def family(self) -> str:
-        """`llama`, `qwen2` or `bert`."""
+        """`llama`, `qwen2`, `qwen3` or `bert`."""
         return self.config.family
 
     @property
@@ -190,7 +195,7 @@ def _open_gguf(path: Path) -> Checkpoint:
 
 def _gguf_config(file: gguf.GgufFile) -> DecoderConfig:
     family = file.text("general.architecture")
-    if family not in ("llama", "qwen2"):
+    if family not in DECODERS:
         raise _unknown_family(file.path.name, family)
     for absent in ("expert_count", "attention.sliding_window"):
         if file.integer(f"{family}.{absent}", 0):
@@ -223,6 +228,7 @@ def _gguf_config(file: gguf.GgufFile) -> DecoderConfig:
         tied_embeddings="output.weight" not in file.tensors,
         qkv_bias="blk.0.attn_q.bias" in file.tensors,
         rope_style="interleaved" if family == "llama" else "half_split",
+        qk_norm=family == "qwen3",
     )
     _check_decoder(file.path.name, config)
     tokens = len(file.texts("tokenizer.ggml.tokens"))
@@ -300,6 +306,14 @@ class _Fields:
             raise self._wrong(name, value)
         return value
 
+    def texts(self, name: str) -> tuple[str, ...]:
+        value = self._raw.get(name)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise self._wrong(name, value)
+        return tuple(value)
+
     def flag(self, name: str, default: bool) -> bool:
         value = self._raw.get(name, default)
         if not isinstance(value, bool):
@@ -334,6 +348,7 @@ def _float(value: int | float) -> float:
 def _decoder_config(family: str, fields: _Fields) -> DecoderConfig:
     _require(fields.text("hidden_act", "silu") == "silu", "an activation other than silu")
     _require(not fields.flag("use_sliding_window", False), "sliding windows")
+    _require(set(fields.texts("layer_types")) <= {"full_attention"}, "layers of several kinds")
     _require(not fields.flag("mlp_bias", False), "biases in the feed-forward part")
     _require(not fields.flag("attention_bias", False) or family == "qwen2", "a bias in the output projection")
     _require(fields.number("partial_rotary_factor", 1.0) == 1.0, "partial rotation")
@@ -359,6 +374,7 @@ def _decoder_config(family: str, fields: _Fields) -> DecoderConfig:
         tied_embeddings=fields.flag("tie_word_embeddings", False),
         qkv_bias=family == "qwen2",
         rope_style="half_split",
+        qk_norm=family == "qwen3",
     )
     _check_decoder("config.json", config)
     return config

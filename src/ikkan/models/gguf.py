@@ -279,7 +279,7 @@ class _Header:
         if kind not in BLOCKS:
             raise UnsupportedFormat(
                 f"{self._name}: {name!r} is stored as type {kind}, which is not read here",
-                hint="choose a Q4_0, Q4_1, Q8_0 or F16 file of the same model",
+                hint="choose a Q4_0, Q4_K_M, Q8_0 or F16 file of the same model",
                 file=self._name,
             )
         format_, block, nbytes = BLOCKS[kind]

@@ -36,7 +36,7 @@ class DecoderConfig:
     """The measurements of a decoder: a network that continues text."""
 
     family: str
-    """`llama` or `qwen2`."""
+    """`llama`, `qwen2` or `qwen3`."""
     layers: int
     hidden: int
     heads: int
@@ -54,6 +54,8 @@ class DecoderConfig:
     qkv_bias: bool
     rope_style: RopeStyle = "half_split"
     """How *this file* orders the rows of q and k: `interleaved` for llama in GGUF, `half_split` everywhere else."""
+    qk_norm: bool = False
+    """Every head of q and k goes through an RMS norm of its own before it is turned (qwen3)."""
 
 
 @dataclass(frozen=True, slots=True)

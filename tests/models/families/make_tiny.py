@@ -18,7 +18,14 @@ import gguf
 import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 VOCAB = 288
@@ -34,7 +41,11 @@ IDS = np.random.default_rng(5).integers(0, 256, size=61).astype(np.int32)
 def build(kind: str, seed: int, **changes: Any) -> Any:
     """A random network whose biases and norms are not the zeros and ones `transformers` starts with."""
     torch.manual_seed(seed)
-    config, network = {"qwen2": (Qwen2Config, Qwen2ForCausalLM), "llama": (LlamaConfig, LlamaForCausalLM)}[kind]
+    config, network = {
+        "qwen2": (Qwen2Config, Qwen2ForCausalLM),
+        "qwen3": (Qwen3Config, Qwen3ForCausalLM),
+        "llama": (LlamaConfig, LlamaForCausalLM),
+    }[kind]
     model = network(config(**{**SHAPE, **changes})).eval()
     with torch.no_grad():
         for name, weight in model.named_parameters():
@@ -78,6 +89,7 @@ GGUF_NAMES = {
     "model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output",
     "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm", "self_attn.q_proj": "attn_q",
     "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
+    "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm",
     "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
 }  # fmt: skip
 
@@ -95,6 +107,24 @@ def interleave(weight: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]
     return weight.reshape(heads, 2, -1, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape)
 
 
+# Of a super-block: bytes, where its scale is, and how large that is for weights of about 0.15.
+SUPER_BLOCKS = {"Q4_K": (144, 0, 1e-3), "Q5_K": (176, 0, 5e-4), "Q6_K": (210, 208, 1.1e-4)}
+
+
+def quantised(values: np.ndarray[Any, Any], kind: gguf.GGMLQuantizationType) -> np.ndarray[Any, Any]:
+    """The bytes of a matrix. The gguf package writes no super-blocks: those are random ones, which are weights as good
+    as any, and the reference reads them back from the bytes like all others."""
+    if kind.name not in SUPER_BLOCKS:
+        return gguf.quants.quantize(values, kind)
+    size, at, scale = SUPER_BLOCKS[kind.name]
+    random = np.random.default_rng(int(np.abs(values).sum()))
+    blocks = random.integers(0, 256, (values.shape[0], values.shape[1] // 256, size), dtype=np.uint8)
+    # A minimum of 7.5 (15.5) steps puts the middle of 16 (32) levels at zero.
+    numbers = {"Q4_K": [scale, 7.5 * scale], "Q5_K": [scale, 15.5 * scale]}.get(kind.name, [scale])
+    blocks[..., at : at + 2 * len(numbers)] = np.array(numbers, np.float16).view(np.uint8)
+    return blocks.reshape(values.shape[0], -1)
+
+
 def save_gguf(model: Any, folder: Path, *kinds: gguf.GGMLQuantizationType) -> None:
     """One GGUF file, kinds dealt out in turn; the reference answers with the weights rounded as the file has them."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,8 +136,9 @@ def save_gguf(model: Any, folder: Path, *kinds: gguf.GGMLQuantizationType) -> No
     writer.add_feed_forward_length(config.intermediate_size)
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_key_length(config.hidden_size // config.num_attention_heads)
-    writer.add_value_length(config.hidden_size // config.num_attention_heads)
+    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    writer.add_key_length(head)
+    writer.add_value_length(head)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
     writer.add_tokenizer_model("gpt2")
@@ -128,7 +159,7 @@ def save_gguf(model: Any, folder: Path, *kinds: gguf.GGMLQuantizationType) -> No
         turned = heads > 0 and arch == "llama"
         stored = interleave(values, heads) if turned else values
         if values.ndim == 2:
-            packed = gguf.quants.quantize(stored, kind)
+            packed = quantised(stored, kind)
             restored = gguf.quants.dequantize(packed, kind).astype(np.float32)
             writer.add_tensor(gguf_name(name), packed, raw_dtype=kind)
         else:
@@ -171,6 +202,17 @@ def main(out: Path) -> None:
     save_gguf(build("llama", 16, tie_word_embeddings=True, **wide), out / "llama-q4_1-wide", kinds.Q4_1)
     mixture = (kinds.Q8_0, kinds.F16, kinds.Q4_0, kinds.F32, kinds.Q4_1)
     save_gguf(build("llama", 17, tie_word_embeddings=False, **wide), out / "llama-mixed", *mixture)
+    save_folder(build("qwen3", 18, tie_word_embeddings=True, head_dim=32), out / "qwen3-tied")
+    save_folder(build("qwen3", 19, tie_word_embeddings=False, head_dim=16), out / "qwen3-untied", torch.bfloat16)
+    save_gguf(build("qwen3", 20, tie_word_embeddings=True, head_dim=32), out / "qwen3-f32", kinds.F32)
+    save_gguf(build("qwen3", 21, tie_word_embeddings=False, head_dim=64), out / "qwen3-q8_0", kinds.Q8_0)
+    whole = {"hidden_size": 256, "intermediate_size": 512, "num_attention_heads": 4, "num_hidden_layers": 2}
+    for seed, one in enumerate((kinds.Q4_K, kinds.Q5_K, kinds.Q6_K)):
+        model = build("llama", 22 + seed, tie_word_embeddings=True, **whole)
+        save_gguf(model, out / f"llama-{one.name.lower()}", one)
+    # As files called Q4_K_M are: several super-blocks, and blocks of 32 where the width has none.
+    mixture = (kinds.Q4_K, kinds.Q6_K, kinds.Q5_0, kinds.Q4_K, kinds.Q5_K, kinds.Q8_0, kinds.BF16, kinds.Q5_1)
+    save_gguf(build("qwen2", 25, tie_word_embeddings=False, **whole), out / "qwen2-k-mixed", *mixture)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,10 @@ EXACT = [
     "qwen2-tied", "qwen2-untied", "qwen25-untied", "qwen2-all-heads", "qwen2-float16", "qwen2-bfloat16", "qwen2-f32",
     "qwen2-f16", "llama-untied", "llama-wide-heads", "llama-f32", "qwen2-odd-sizes",
 ]  # fmt: skip
-ROUNDED = ["llama-q8_0", "llama-q4_0", "qwen2-q4_1", "llama-q4_1-wide", "llama-mixed"]
+ROUNDED = [
+    "llama-q8_0", "llama-q4_0", "qwen2-q4_1", "llama-q4_1-wide", "llama-mixed", "llama-q4_k",
+    "llama-q5_k", "llama-q6_k", "qwen2-k-mixed",
+]  # fmt: skip
 
 
 def whole(decoder: Decoder, ids: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -38,11 +41,13 @@ def test_logits_of_unrounded_weights_are_those_of_transformers(
 def test_logits_of_rounded_weights_stay_close(
     name: str, tiny: Callable[[str], Tiny], tiny_decoder: Callable[[str], Decoder], parity: ModuleType
 ) -> None:
-    # The reference has the same weights; only activations are rounded, to 15 bits.
+    # The reference has the same weights; only activations are rounded, to 12 bits.
     got = whole(tiny_decoder(name), tiny(name).ids)
     rows = parity.compare(tiny(name).logits, got)
-    assert np.abs(got - tiny(name).logits).max() < 0.01
-    assert rows["kl"].mean() < 1e-5
+    error, spread = np.abs(got - tiny(name).logits), tiny(name).logits.std()
+    assert error.mean() < 0.004 * spread
+    assert error.max() < 0.1 * spread
+    assert rows["kl"].mean() < 1e-4
     assert rows["margin"][~rows["agree"]].max(initial=0.0) < 0.01
 
 

@@ -1,4 +1,8 @@
-"""Qwen2 and Qwen2.5: the same block with a bias on q, k and v; q and k are half-split in every file."""
+"""Qwen2, Qwen2.5 and Qwen3: the same block, q and k half-split in every file.
+
+Qwen2 has a bias on q, k and v. Qwen3 has none; instead every head of q and k passes an RMS norm before it is turned,
+and a head may be of another size than its share of the width.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,9 @@ from ikkan.models.values import Decoder, DecoderConfig
 
 
 def load(checkpoint: HasTensors, config: DecoderConfig, *, threads: int) -> Decoder:
-    """A qwen2 decoder; raises what `block.load` raises."""
+    """A qwen2 or qwen3 decoder; raises what `block.load` raises."""
     if config.rope_style != "half_split":
-        raise UnsupportedFormat("a qwen2 with interleaved rotations is not computed here")
+        raise UnsupportedFormat(f"a {config.family} with interleaved rotations is not computed here")
+    if config.qk_norm and config.qkv_bias:
+        raise UnsupportedFormat(f"a {config.family} with biases in its attention is not computed here")
     return block.load(checkpoint, config, threads=threads)

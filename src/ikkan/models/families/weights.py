@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,6 @@ from ikkan.ground.errors import HostileFile, NotFinite, UnsupportedFormat
 from ikkan.models.safetensors import widen
 from ikkan.models.values import Float32, RawTensor, RopeStyle
 from ikkan.silicon.kernels import FORMATS, PackedMatrix, pack
-
-_WIDENED: Final = {"BF16": "F32"}
-"""Formats turned into another one that holds every value of theirs exactly."""
 
 
 class HasTensors(Protocol):
@@ -60,7 +57,7 @@ class Weights:
         return found
 
     def matrix(self, name: str, rows: int, cols: int, *, rotated_heads: int = 0) -> PackedMatrix:
-        """One matrix, packed in its own format (bfloat16 as float32).
+        """One matrix, packed in its own format.
 
         Args:
             rotated_heads: the rows belong to so many rotated heads and come back half-split; 0: as stored.
@@ -72,12 +69,10 @@ class Weights:
         """
         found = _checked(self.checkpoint.tensor(name), (rows, cols))
         kind, raw = found.format, found.raw
-        if kind in _WIDENED:
-            kind, raw = _WIDENED[kind], widen(raw, kind).view(np.uint8)
         if kind not in FORMATS:
             raise UnsupportedFormat(
                 f"{name} is stored as {found.format}; what is multiplied here is {', '.join(FORMATS)}",
-                hint="choose a file quantised to Q4_0, Q4_1 or Q8_0",
+                hint="choose a file quantised to Q4_0, Q4_K_M or Q8_0",
                 tensor=name,
             )
         if cols % FORMATS[kind].block:

@@ -395,6 +395,13 @@ def read_half(builder: Any, address: Any) -> Any:
     return builder.fpext(load_from(builder, address, 0, F16, 2), F32)
 
 
+@operation(_NUMBER, _ADDRESS)
+def read_upper(builder: Any, address: Any) -> Any:
+    """One bfloat16, widened: the upper half of a float."""
+    upper = builder.zext(load_from(builder, address, 0, I16, 2), I32)
+    return builder.bitcast(builder.shl(upper, ir.Constant(I32, 16)), F32)
+
+
 @operation(types.int64, _ADDRESS)
 def read_byte(builder: Any, address: Any) -> Any:
     """One unsigned byte."""

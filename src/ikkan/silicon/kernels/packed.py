@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ikkan.ground.errors import HostileFile, NotFinite, TruncatedFile, UnsupportedFormat
-from ikkan.silicon.kernels.formats import FORMATS, GROUP, TILE_ROWS, Format
+from ikkan.silicon.kernels.formats import FORMATS, GROUP, OFFSETS, SHARED_BYTES, TILE_ROWS, WEIGHT_BYTES, Format
 
 Float32 = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -67,10 +67,10 @@ def pack(format: str, raw: Bytes, rows: int, cols: int) -> PackedMatrix:
     """Reorder a matrix's bytes so that a multiplication reads them once, forwards.
 
     Args:
-        format: "Q4_0", "Q4_1", "Q8_0", "F16" or "F32".
+        format: a name in `FORMATS`.
         raw: the bytes as in a GGUF file, row after row; left untouched and not kept.
         rows: outputs; any number.
-        cols: inputs; a multiple of 32 if quantised, else any number.
+        cols: inputs; a multiple of 32 if quantised, of 256 in a format of super-blocks, else any number.
 
     Raises:
         NotFinite: a scale or weight is NaN or infinite; `facts["row"]` is the first such row.
@@ -124,14 +124,15 @@ def pack_f32(array: Float32) -> PackedMatrix:
 
 
 def _check_finite(kind: Format, part: Bytes, first_row: int) -> None:
-    if kind.quantized:
-        blocks = part.reshape(part.shape[0], -1, kind.block_bytes)
-        numbers = np.ascontiguousarray(blocks[..., : 4 if kind.name == "Q4_1" else 2]).view(np.float16)
+    if kind.name == "BF16":
+        fine = (part.view(np.uint16) & 0x7F80) != 0x7F80
+    elif kind.quantized:
+        fine = np.isfinite(_halves(kind, part.reshape(part.shape[0], -1, kind.block_bytes)))
     else:
-        numbers = part.view(np.float16 if kind.name == "F16" else np.float32)
-    fine = np.isfinite(numbers).reshape(part.shape[0], -1).all(axis=1)
-    if not fine.all():
-        row = first_row + int(np.argmin(fine))
+        fine = np.isfinite(part.view(_floats(kind)))
+    sound = fine.reshape(part.shape[0], -1).all(axis=1)
+    if not sound.all():
+        row = first_row + int(np.argmin(sound))
         raise NotFinite(
             f"row {row} of a {kind.name} matrix holds a number that is not finite",
             hint="the file is damaged or its training diverged; pull another",
@@ -139,53 +140,127 @@ def _check_finite(kind: Format, part: Bytes, first_row: int) -> None:
         )
 
 
+# A file's blocks: (rows, blocks of a row, bytes).
+
+
+def _floats(kind: Format) -> Any:
+    """BF16 is moved as whole numbers of the same width."""
+    return {"F16": np.float16, "F32": np.float32, "BF16": np.uint16}[kind.name]
+
+
+def _halves(kind: Format, blocks: Bytes) -> NDArray[np.float16]:
+    """The scale of each block, and its minimum where it has one."""
+    first, last = {"Q4_0": (0, 2), "Q8_0": (0, 2), "Q5_0": (0, 2), "Q6_K": (208, 210)}.get(kind.name, (0, 4))
+    return np.ascontiguousarray(blocks[..., first:last]).view(np.float16)
+
+
+_1, _3, _4, _6, _15, _63 = (np.uint8(one) for one in (1, 3, 4, 6, 15, 63))
+
+
+def _unsigned(kind: Format, blocks: Bytes) -> Bytes:
+    """Each weight as a byte, `OFFSETS` above the number it stands for: (rows, blocks of a row, block).
+
+    Source: the block layouts of ggml, <https://github.com/ggml-org/ggml/blob/master/src/ggml-common.h>.
+    """
+    name, shape = kind.name, (*blocks.shape[:2], -1, GROUP)
+    plain: Bytes
+    if name == "Q8_0":
+        plain = blocks[..., 2:] ^ np.uint8(128)
+        return plain
+    bit = np.arange(8, dtype=np.uint8)[:, None]
+    if name == "Q6_K":  # two runs of 128 weights: four groups share the nibbles of 64 bytes and the pairs of bits of 32
+        low = blocks[..., :128].reshape(*blocks.shape[:2], 2, 1, 2, GROUP) >> bit[:5:4, None] & _15
+        high = blocks[..., 128:192].reshape(*blocks.shape[:2], 2, 1, GROUP) >> bit[::2] & _3
+        plain = low.reshape(shape) | high.reshape(shape) << _4
+        return plain.reshape(*blocks.shape[:2], -1)
+    if name in ("Q4_K", "Q5_K"):  # 64 weights share 32 bytes: the first half below, the second above
+        plain = blocks[..., -128:].reshape(*blocks.shape[:2], 4, 1, GROUP) >> bit[:5:4] & _15
+        plain = plain.reshape(shape)
+        if name == "Q5_K":
+            plain |= (blocks[..., 16:48].reshape(*blocks.shape[:2], 1, GROUP) >> bit & _1) << _4
+        return plain.reshape(*blocks.shape[:2], -1)
+    plain = (blocks[..., None, -16:] >> bit[:5:4] & _15).reshape(*blocks.shape[:2], GROUP)
+    if name in ("Q5_0", "Q5_1"):
+        plain |= np.unpackbits(blocks[..., -20:-16], axis=-1, bitorder="little") << _4
+    return plain
+
+
+def _small(kind: Format, blocks: Bytes) -> Bytes:
+    """What a super-block's groups multiply its scale with: (rows, blocks of a row, 8 groups, 2).
+
+    Scale and minimum of 6 bits; of Q6_K the signed scales of a group's two halves.
+    """
+    if kind.name == "Q6_K":
+        return blocks[..., 192:208].reshape(*blocks.shape[:2], 8, 2)
+    scales, minimums, rest = (blocks[..., at : at + 4] for at in (4, 8, 12))
+    later = rest & _15 | scales >> _6 << _4, rest >> _4 | minimums >> _6 << _4
+    both = [np.concatenate([first & _63, last], axis=-1) for first, last in zip((scales, minimums), later, strict=True)]
+    return np.stack(both, axis=-1)
+
+
+# Packed tiles: (tiles, steps that stand together, which of them, ...).
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Views of quantised tiles by what stands there."""
+
+    lines: Bytes
+    """Weights: (tiles, outer, inner, lines of 64, row, 4)."""
+    halves: NDArray[np.float16]
+    """Scales, then minimums: (tiles, outer, inner, 1 or 2, row); of a super-block `inner` is 1."""
+    small: Bytes
+    """Of a super-block: (tiles, outer, group, 2, row)."""
+
+    @classmethod
+    def of(cls, kind: Format, tiles: Bytes) -> _Places:
+        """The places in bytes (tiles, bytes of a tile)."""
+        steps = tiles.reshape(len(tiles), -1, kind.bytes_per_step)
+        front, size = SHARED_BYTES if kind.shared else 0, WEIGHT_BYTES[kind.name]
+        outer, inner = steps.shape[1], kind.together
+        last = front + inner * size
+        lines = steps[..., front:last].reshape(len(tiles), outer, inner, size // 64, TILE_ROWS, 4)
+        if kind.shared:
+            halves = steps[..., :64].view(np.float16).reshape(len(tiles), outer, 1, 2, TILE_ROWS)
+            return cls(lines, halves, steps[..., 64:front].reshape(len(tiles), outer, inner, 2, TILE_ROWS))
+        halves = steps[..., last:].view(np.float16).reshape(len(tiles), outer, inner, -1, TILE_ROWS)
+        return cls(lines, halves, steps[..., :0])
+
+
 def _fill(kind: Format, part: Bytes, cols: int, out: Bytes) -> None:
     """Whole tiles only: `part` has a multiple of 16 rows."""
     tiles = part.shape[0] // TILE_ROWS
     if not kind.quantized:
-        dtype = np.float16 if kind.name == "F16" else np.float32
+        dtype = _floats(kind)
         packed = out.view(dtype).reshape(tiles, kind.padded_cols(cols), TILE_ROWS)
         packed[:, :cols] = part.view(dtype).reshape(tiles, TILE_ROWS, cols).transpose(0, 2, 1)
         packed[:, cols:] = 0
         return
-    blocks = part.reshape(tiles, TILE_ROWS, cols // GROUP, kind.block_bytes)
-    for which, weights, numbers in _parts(kind, out.reshape(tiles, -1), cols // GROUP):
-        some = blocks[:, :, which]
-        count = some.shape[2]
-        if kind.name == "Q8_0":
-            plain = (some[..., 2:] ^ 128).reshape(tiles, TILE_ROWS, count, 8, 4)
-            weights.reshape(tiles, count, 8, TILE_ROWS, 4)[:] = plain.transpose(0, 2, 3, 1, 4)
-        else:
-            nibbles = some[..., _META[kind.name] :]  # byte i holds input i and, above it, input i + 16
-            both = np.concatenate([nibbles & 15, nibbles >> 4], axis=-1).reshape(tiles, TILE_ROWS, count, 4, 2, 4)
-            plain = both[..., 0, :] | (both[..., 1, :] << 4)
-            weights.reshape(tiles, count, 4, TILE_ROWS, 4)[:] = plain.transpose(0, 2, 3, 1, 4)
-        for place in range(0, _META[kind.name], 2):
-            halves = some[..., place : place + 2].transpose(0, 2, 1, 3)
-            numbers[..., 16 * place : 16 * place + 32].reshape(tiles, count, TILE_ROWS, 2)[:] = halves
-
-
-_META = {"Q4_0": 2, "Q4_1": 4, "Q8_0": 2}
-"""Bytes of scale and minimum in front of a file's block."""
-
-
-_OFFSET = {"Q4_0": np.float32(8), "Q4_1": np.float32(0), "Q8_0": np.float32(128)}
-"""What packed weights are above the numbers they stand for."""
-
-
-def _parts(kind: Format, tiles: Bytes, groups: int) -> list[tuple[slice, Bytes, Bytes]]:
-    """Views of quantised tiles: which groups, their weights and their scales, both (tiles, those groups, bytes)."""
-    steps = tiles.reshape(len(tiles), -1, kind.bytes_per_step)
-    if not kind.paired:
-        return [(slice(None), steps[..., :256], steps[..., 256:])]
-    size = kind.bytes_per_step // 2 - 32
-    parts = []
-    for half in range(2):
-        mine = steps[:, : (groups + 1 - half) // 2]
-        scales = 2 * size + 32 * half
-        weights = mine[..., half * size : half * size + size]
-        parts.append((slice(half, None, 2), weights, mine[..., scales : scales + 32]))
-    return parts
+    places = _Places.of(kind, out.reshape(tiles, -1))
+    outer, inner, count = places.lines.shape[1:4]
+    blocks = part.reshape(tiles * TILE_ROWS, -1, kind.block_bytes)
+    if kind.paired and blocks.shape[1] % 2:
+        blocks = np.pad(blocks, ((0, 0), (0, 1), (0, 0)))
+    fours = _unsigned(kind, blocks).reshape(tiles, TILE_ROWS, outer, inner, 8, 4).transpose(0, 2, 3, 4, 1, 5)
+    if kind.name == "Q8_0":
+        places.lines[:] = fours
+    else:
+        places.lines[..., :4, :, :] = fours[..., 0::2, :, :] & 15 | fours[..., 1::2, :, :] << 4
+        for line in range(4, count):  # above the nibbles: one bit of eight fours, or two bits of four
+            across = 8 // (count - 4)
+            high = fours[..., (line - 4) * across : (line - 3) * across, :, :] >> 4
+            shift = np.arange(0, 8, 8 // across, dtype=np.uint8)[:, None, None]
+            places.lines[..., line, :, :] = np.bitwise_or.reduce(high << shift, axis=3)
+    halves = _halves(kind, blocks)
+    if kind.shared:
+        signs = np.array([1, -1], np.float16)[: halves.shape[-1]]  # minimums are subtracted
+        numbers = (halves * signs).reshape(tiles, TILE_ROWS, outer, 1, -1)
+        small = _small(kind, blocks).reshape(tiles, TILE_ROWS, outer, inner, 2)
+        places.small[:] = small.transpose(0, 2, 3, 4, 1)
+        places.halves[..., 1, :] = 0
+    else:
+        numbers = halves.reshape(tiles, TILE_ROWS, outer, inner, -1)
+    places.halves[..., : numbers.shape[-1], :] = numbers.transpose(0, 2, 3, 4, 1)
 
 
 def dequantize(packed: PackedMatrix) -> Float32:
@@ -201,22 +276,31 @@ def rows(packed: PackedMatrix, ids: Sequence[int] | NDArray[Any]) -> Float32:
     tile, lane = wanted // TILE_ROWS, wanted % TILE_ROWS
     shaped = packed.data.reshape(-1, kind.tile_bytes(cols))
     if not kind.quantized:
-        dtype = np.float16 if kind.name == "F16" else np.float32
-        plain = shaped.view(dtype).reshape(-1, kind.padded_cols(cols), TILE_ROWS)
-        return plain[tile, :cols, lane].astype(np.float32)
-    found = np.empty((wanted.size, cols // GROUP, GROUP), dtype=np.float32)
-    places = np.arange(wanted.size)
-    for which, weights, numbers in _parts(kind, shaped, cols // GROUP):
-        tiles, count = weights.shape[:2]
-        if kind.name == "Q8_0":
-            bytes_ = weights.reshape(tiles, count, 8, TILE_ROWS, 4)[tile, :, :, lane]
+        plain = shaped.view(_floats(kind)).reshape(-1, kind.padded_cols(cols), TILE_ROWS)[tile, :cols, lane]
+        wide: Float32 = (plain.astype(np.uint32) << 16).view(np.float32) if kind.name == "BF16" else plain
+        return wide.astype(np.float32)
+    places = _Places.of(kind, shaped)
+    lines = places.lines[tile, :, :, :, lane]  # (n, outer, inner, lines, 4)
+    if kind.name == "Q8_0":
+        fours = lines
+    else:
+        fours = np.stack([lines[..., :4, :] & 15, lines[..., :4, :] >> 4], axis=-2).reshape(*lines.shape[:3], 8, 4)
+        planes = lines.shape[3] - 4
+        if planes:
+            shift = np.arange(0, 8, planes, dtype=np.uint8)[:, None]
+            high = lines[..., 4:, None, :] >> shift & np.uint8(2**planes - 1)
+            fours |= high.reshape(fours.shape) << 4
+    weights = fours.reshape(*fours.shape[:3], 2, GROUP // 2).astype(np.float32) - np.float32(OFFSETS[kind.name])
+    halves = places.halves[tile, ..., lane].astype(np.float32)  # (n, outer, inner, 1 or 2)
+    scales = halves[..., :1]
+    minimums = halves[..., 1:]
+    if kind.shared:
+        small = places.small[tile, ..., lane]  # (n, outer, inner, 2)
+        if kind.name == "Q6_K":
+            scales, minimums = scales * small.view(np.int8).astype(np.float32), minimums[..., :0]
         else:
-            both = weights.reshape(tiles, count, 4, TILE_ROWS, 4)[tile, :, :, lane]
-            bytes_ = np.stack([both & 15, both >> 4], axis=3)
-        plain = bytes_.astype(np.float32).reshape(wanted.size, count, GROUP) - _OFFSET[kind.name]
-        halves = numbers[tile].view(np.float16)
-        scaled = plain * halves[places, :, lane].astype(np.float32)[..., None]
-        if kind.name == "Q4_1":
-            scaled += halves[places, :, TILE_ROWS + lane].astype(np.float32)[..., None]
-        found[:, which] = scaled
-    return found.reshape(wanted.size, cols)
+            scales, minimums = scales * small[..., :1], minimums * small[..., 1:]
+    found = weights * scales[..., None]
+    if minimums.shape[-1]:
+        found += minimums[..., None]
+    return found.reshape(wanted.size, places.lines.shape[1] * kind.together * GROUP)[:, :cols]

@@ -11,18 +11,38 @@ Activations leave a step in the form that the next matrix multiplies with: `floa
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from ikkan.silicon.kernels import lanes
 from ikkan.silicon.kernels.compiled import compiled, inlined
-from ikkan.silicon.kernels.formats import F16, GROUP, META_BYTES, PLANE_BYTES, TILE_ROWS
+from ikkan.silicon.kernels.formats import BF16 as _BF16
+from ikkan.silicon.kernels.formats import (
+    F16,
+    FORMATS,
+    GROUP,
+    META_BYTES,
+    OFFSETS,
+    PLANE_BYTES,
+    SHARED_BYTES,
+    TILE_ROWS,
+    WEIGHT_BYTES,
+)
 from ikkan.silicon.kernels.formats import F32 as _F32
 from ikkan.silicon.kernels.formats import Q4_1 as _Q4_1
+from ikkan.silicon.kernels.formats import Q5_1 as _Q5_1
+from ikkan.silicon.kernels.formats import Q6_K as _Q6_K
 from ikkan.silicon.kernels.formats import Q8_0 as _Q8_0
 from ikkan.silicon.kernels.lanes import Lanes
 from ikkan.silicon.kernels.tiles import MOST_TOKENS, tile
 
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
+_TOGETHER_OF: Final = tuple(one.together for one in FORMATS.values())
+_BYTES_OF: Final = tuple(one.bytes_per_step for one in FORMATS.values())
+_WEIGHT_BYTES: Final = tuple(WEIGHT_BYTES.get(name, 0) for name in FORMATS)
+_OFFSETS: Final = tuple(OFFSETS.get(name, 0) for name in FORMATS)
+"""By a format's code."""
 
 
 @inlined
@@ -34,14 +54,8 @@ def steps_of(code: int, cols: int) -> int:
 @inlined
 def bytes_of(code: int, cols: int) -> int:
     """Bytes of a tile (`formats.Format.tile_bytes`)."""
-    steps = steps_of(code, cols)
-    if code == _Q4_1:
-        return steps * 320
-    if code == _Q8_0:
-        return (steps + 1) // 2 * 1088
-    if code == _F32:
-        return steps * 64
-    return steps * 32 if code == F16 else (steps + 1) // 2 * 576
+    together = _TOGETHER_OF[code]
+    return (steps_of(code, cols) + together - 1) // together * _BYTES_OF[code]
 
 
 @compiled
@@ -257,6 +271,39 @@ def gate_up(
 
 
 @compiled
+def _weight(code: int, tile_start: int, lane: int, i: int) -> np.float32:
+    """Input `i` of row `lane` of a quantised tile, as `packed.rows` has it."""
+    together, size = _TOGETHER_OF[code], _WEIGHT_BYTES[code]
+    group, place = i // GROUP, i % GROUP
+    step = tile_start + group // together * _BYTES_OF[code]
+    one = group % together
+    front = SHARED_BYTES if together == 8 else 0
+    lines = step + front + one * size + 4 * lane + place % 4
+    if code == _Q8_0:
+        number = lanes.read_byte(lines + place // 4 * 64)
+    else:
+        number = lanes.read_byte(lines + place // 8 * 64)
+        number = number & 15 if place % 8 < 4 else number >> 4
+        if size == 320:
+            number |= (lanes.read_byte(lines + 256) >> place // 4 & 1) << 4
+        elif size == 384:
+            number |= (lanes.read_byte(lines + 256 + place // 16 * 64) >> place // 4 % 4 * 2 & 3) << 4
+    plain = np.float32(number - _OFFSETS[code])
+    if together == 8:
+        small = step + 64 + 32 * one + lane
+        if code == _Q6_K:
+            signed = (lanes.read_byte(small + place // 16 * 16) ^ 128) - 128
+            return np.float32(np.float32(lanes.read_half(step + 2 * lane) * np.float32(signed)) * plain)
+        v = np.float32(np.float32(lanes.read_half(step + 2 * lane) * np.float32(lanes.read_byte(small))) * plain)
+        minimum = np.float32(lanes.read_half(step + 32 + 2 * lane) * np.float32(lanes.read_byte(small + 16)))
+        return np.float32(v + minimum)
+    if code in (_Q4_1, _Q5_1):
+        v = np.float32(lanes.read_half(step + size + 2 * lane) * plain)
+        return np.float32(v + lanes.read_half(step + size + 32 + 2 * lane))
+    return np.float32(lanes.read_half(step + together * size + 32 * one + 2 * lane) * plain)
+
+
+@compiled
 def embed(
     first: int,
     last: int,
@@ -275,25 +322,12 @@ def embed(
         here = data + token // TILE_ROWS * tile_bytes
         lane = token % TILE_ROWS
         for i in range(cols):
-            group = i // GROUP
-            place = i % GROUP
             if code == _F32:
                 v = lanes.read(here + 64 * i + 4 * lane)
             elif code == F16:
                 v = lanes.read_half(here + 32 * i + 2 * lane)
-            elif code == _Q8_0:
-                pair = here + group // 2 * 1088
-                number = lanes.read_byte(pair + group % 2 * 512 + place // 4 * 64 + 4 * lane + place % 4) - 128
-                v = lanes.read_half(pair + 1024 + group % 2 * 32 + 2 * lane) * np.float32(number)
-            elif code == _Q4_1:
-                step = here + 320 * group
-                number = lanes.read_byte(step + place // 8 * 64 + 4 * lane + place % 4)
-                number = number & 15 if place % 8 < 4 else number >> 4
-                v = lanes.read_half(step + 256 + 2 * lane) * np.float32(number)
-                v = np.float32(v + lanes.read_half(step + 288 + 2 * lane))
+            elif code == _BF16:
+                v = lanes.read_upper(here + 32 * i + 2 * lane)
             else:
-                pair = here + group // 2 * 576
-                number = lanes.read_byte(pair + group % 2 * 256 + place // 8 * 64 + 4 * lane + place % 4)
-                number = number & 15 if place % 8 < 4 else number >> 4
-                v = lanes.read_half(pair + 512 + group % 2 * 32 + 2 * lane) * np.float32(number - 8)
+                v = _weight(code, here, lane, i)
             lanes.write(out + unit * out_stride + 4 * i, v)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import platform
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -24,7 +25,19 @@ from numpy.typing import NDArray
 
 from ikkan.silicon.kernels import amx, lanes
 from ikkan.silicon.kernels.compiled import Addressed, emitted, inlined
-from ikkan.silicon.kernels.formats import F16, FORMATS, META_BYTES, PLANE_BYTES, Q4_0, Q4_1, Q8_0, Format
+from ikkan.silicon.kernels.formats import (
+    BF16,
+    F16,
+    FORMATS,
+    META_BYTES,
+    OFFSETS,
+    PLANE_BYTES,
+    Q6_K,
+    Q8_0,
+    SHARED_BYTES,
+    WEIGHT_BYTES,
+    Format,
+)
 from ikkan.silicon.kernels.lanes import (
     F16X16,
     F32X16,
@@ -75,19 +88,19 @@ def _join(builder: ir.IRBuilder, low: ir.Value, high: ir.Value) -> ir.Value:
     return builder.shuffle_vector(low, high, ir.Constant(ir.VectorType(I32, count), list(range(count))))
 
 
-def _dot_vnni(builder: ir.IRBuilder, sums: ir.Value, weights: ir.Value, four: ir.Value, *, nibbles: bool) -> ir.Value:
+def _dot_vnni(builder: ir.IRBuilder, sums: ir.Value, weights: ir.Value, four: ir.Value, *, small: bool) -> ir.Value:
     packed = builder.bitcast(weights, I32X16)
     return call_llvm(builder, "llvm.x86.avx512.vpdpbusd.512", I32X16, sums, packed, spread(builder, four, I32X16))
 
 
-def _dot_avx2(builder: ir.IRBuilder, sums: ir.Value, weights: ir.Value, four: ir.Value, *, nibbles: bool) -> ir.Value:
+def _dot_avx2(builder: ir.IRBuilder, sums: ir.Value, weights: ir.Value, four: ir.Value, *, small: bool) -> ir.Value:
     activations = builder.bitcast(spread(builder, four, I32X8), I8X32)
     halves = []
     for start in (0, 32):
         half = _slice(builder, weights, start, 32)
-        # vpmaddubsw holds its pair sums in 16 bits: safe for weights up to 15 (2 * 15 * 127), so bytes go nibble-wise.
+        # vpmaddubsw holds its pair sums in 16 bits: safe for weights up to 63 (2 * 63 * 128), so bytes go nibble-wise.
         parts = [(half, 1)]
-        if not nibbles:
+        if not small:
             low = builder.and_(half, constant(I8X32, 15))
             parts = [(low, 1), (builder.lshr(half, constant(I8X32, 4)), 16)]
         total = None
@@ -99,7 +112,7 @@ def _dot_avx2(builder: ir.IRBuilder, sums: ir.Value, weights: ir.Value, four: ir
     return builder.add(sums, _join(builder, halves[0], halves[1]))
 
 
-def _dot_plain(builder: ir.IRBuilder, sums: ir.Value, weights: ir.Value, four: ir.Value, *, nibbles: bool) -> ir.Value:
+def _dot_plain(builder: ir.IRBuilder, sums: ir.Value, weights: ir.Value, four: ir.Value, *, small: bool) -> ir.Value:
     activations = builder.bitcast(spread(builder, four, I32X16), I8X64)
     products = builder.mul(builder.zext(weights, I16X64), builder.sext(activations, I16X64))
     for place in range(4):
@@ -144,6 +157,66 @@ def _rows_of(builder: ir.IRBuilder, x: ir.Value, stride: ir.Value, tokens: int) 
     return addresses
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """The weights of one group of 16 rows, in registers."""
+
+    fours: list[ir.Value]
+    """Eight vectors of unsigned bytes: 16 rows x 4 weights of inputs 0..3, 4..7, ..."""
+    scales: ir.Value
+    minimums: ir.Value | None
+    halves: list[ir.Value]
+    """Of Q6_K: what the whole sums of the first and second 16 inputs are multiplied with, before the scale."""
+
+
+def _step(builder: ir.IRBuilder, kind: Format, weights: ir.Value, group: ir.Value) -> _Step:
+    """Read one group of a tile (`formats`)."""
+    size, front = WEIGHT_BYTES[kind.name], SHARED_BYTES if kind.shared else 0
+    if kind.together == 1:
+        before = builder.add(weights, builder.mul(group, ir.Constant(I64, kind.bytes_per_step)))
+        one = None
+        here = before
+    else:
+        several = builder.lshr(group, ir.Constant(I64, kind.together.bit_length() - 1))
+        one = builder.and_(group, ir.Constant(I64, kind.together - 1))
+        before = builder.add(weights, builder.mul(several, ir.Constant(I64, kind.bytes_per_step)))
+        here = builder.add(before, builder.mul(one, ir.Constant(I64, size)))
+    fours = []
+    planes = (size - 256) // 64 if kind.code != Q8_0 else 0
+    above = [load_from(builder, here, front + 256 + 64 * plane, I8X64, 64) for plane in range(planes)]
+    for place in range(8):
+        if kind.code == Q8_0:
+            fours.append(load_from(builder, here, 64 * place, I8X64, 64))
+            continue
+        vector = load_from(builder, here, front + 64 * (place // 2), I8X64, 64)
+        if place % 2:
+            four = builder.lshr(vector, constant(I8X64, 4))
+        else:
+            four = builder.and_(vector, constant(I8X64, 15))
+        if planes:  # one bit of eight fours in a plane, or two bits of four; they belong at 16
+            shift = 4 - place * planes % 8
+            high = above[place * planes // 8]
+            moved = builder.shl if shift > 0 else builder.lshr
+            high = moved(high, constant(I8X64, abs(shift)))
+            four = builder.or_(four, builder.and_(high, constant(I8X64, 16 * (2**planes - 1))))
+        fours.append(four)
+
+    def number(at: ir.Value, behind: int) -> ir.Value:
+        return builder.fpext(load_from(builder, at, behind, F16X16, 32), F32X16)
+
+    if kind.shared:
+        mine = builder.add(before, builder.mul(one, ir.Constant(I64, 32)))
+        little = [load_from(builder, mine, at, lanes.I8X16, 16) for at in (64, 80)]
+        if kind.code == Q6_K:
+            return _Step(fours, number(before, 0), None, [builder.sext(part, I32X16) for part in little])
+        factors = [builder.uitofp(part, F32X16) for part in little]
+        both = [builder.fmul(number(before, 32 * place), factor) for place, factor in enumerate(factors)]
+        return _Step(fours, both[0], both[1], [])
+    if one is None:
+        return _Step(fours, number(here, size), number(here, size + 32), [])
+    return _Step(fours, number(builder.add(before, builder.mul(one, ir.Constant(I64, 32))), 2 * size), None, [])
+
+
 def _emit_quantized(
     builder: ir.IRBuilder,
     path: str,
@@ -156,42 +229,45 @@ def _emit_quantized(
     out: ir.Value,
 ) -> None:
     """16 rows times `tokens` rows of rounded activations."""
-    dot, nibbles = _DOTS[path], kind.code != Q8_0
+    dot, small = _DOTS[path], kind.code != Q8_0
     rows = _rows_of(builder, x, stride, tokens)
     planes = builder.mul(groups, ir.Constant(I64, PLANE_BYTES))
 
     def body(group: Any, held: Any) -> Any:
         offset = builder.mul(group, ir.Constant(I64, PLANE_BYTES))
         behind = builder.add(builder.mul(group, ir.Constant(I64, META_BYTES)), planes)
-        here, after = amx.step_of(builder, kind, weights, group)
-        fours = []  # eight vectors: 16 rows x 4 weights of inputs 0..3, 4..7, ...
-        for quarter in range(4 if nibbles else 8):
-            vector = load_from(builder, here, 64 * quarter, I8X64, 64)
-            if nibbles:
-                fours.append(builder.and_(vector, constant(I8X64, 15)))
-                fours.append(builder.lshr(vector, constant(I8X64, 4)))
-            else:
-                fours.append(vector)
-        scales = builder.fpext(load_from(builder, after, 0, F16X16, 32), F32X16)
-        minimums = None
-        if kind.code == Q4_1:
-            minimums = builder.fpext(load_from(builder, after, 32, F16X16, 32), F32X16)
+        step = _step(builder, kind, weights, group)
         grown = []
         for row, sums in zip(rows, held, strict=True):
             record, meta = builder.add(row, offset), builder.add(row, behind)
-            high, low = constant(I32X16, 0), constant(I32X16, 0)
-            for place, four in enumerate(fours):
-                high = dot(builder, high, four, load_from(builder, record, 4 * place, I32, 4), nibbles=nibbles)
-                low = dot(builder, low, four, load_from(builder, record, 32 + 4 * place, I32, 4), nibbles=nibbles)
-            whole = builder.add(builder.shl(high, constant(I32X16, 4)), low)
-            if kind.code != Q4_1:
-                undo = load_from(builder, meta, 8 if kind.code == Q4_0 else 12, I32, 4)
-                whole = builder.sub(whole, spread(builder, undo, I32X16))
-            scaled = builder.fmul(scales, spread(builder, load_from(builder, meta, 0, FLOAT, 4), F32X16))
+
+            def dots(places: range, of: list[ir.Value], record: ir.Value = record) -> ir.Value:
+                high, low = constant(I32X16, 0), constant(I32X16, 0)
+                for place in places:
+                    four = of[place]
+                    high = dot(builder, high, four, load_from(builder, record, 4 * place, I32, 4), small=small)
+                    low = dot(builder, low, four, load_from(builder, record, 32 + 4 * place, I32, 4), small=small)
+                return builder.add(builder.shl(high, constant(I32X16, 4)), low)
+
+            eightfold = load_from(builder, meta, 8, I32, 4)  # 8 x sum(q)
+            if step.halves:  # each half has a scale of its own, so each needs its own sum: 32 x sum of its q
+                both = spread(builder, builder.shl(eightfold, ir.Constant(I32, 2)), I32X16)
+                first = dots(range(4), [constant(I8X64, OFFSETS[kind.name])] * 4)
+                parts = []
+                for places, undo in ((range(4), first), (range(4, 8), builder.sub(both, first))):
+                    parts.append(builder.sub(dots(places, step.fours), undo))
+                # At most 2 x 16 x 32 x 2,032 x 128, which 32 bits hold.
+                whole = builder.add(*(builder.mul(a, b) for a, b in zip(parts, step.halves, strict=True)))
+            else:
+                whole = dots(range(8), step.fours)
+                if OFFSETS[kind.name]:
+                    undo = builder.shl(eightfold, ir.Constant(I32, OFFSETS[kind.name].bit_length() - 4))
+                    whole = builder.sub(whole, spread(builder, undo, I32X16))
+            scaled = builder.fmul(step.scales, spread(builder, load_from(builder, meta, 0, FLOAT, 4), F32X16))
             new = _fma(builder, builder.sitofp(whole, F32X16), scaled, sums)
-            if minimums is not None:
+            if step.minimums is not None:
                 lift = spread(builder, load_from(builder, meta, 4, FLOAT, 4), F32X16)
-                new = _fma(builder, minimums, lift, new)
+                new = _fma(builder, step.minimums, lift, new)
             grown.append(new)
         return grown
 
@@ -216,8 +292,14 @@ def _emit_floats(
     def body(pair: Any, held: Any) -> Any:
         here = builder.add(weights, builder.mul(pair, ir.Constant(I64, 2 * size)))
         offset = builder.mul(pair, ir.Constant(I64, 8))
-        both = [load_from(builder, here, size * place, F32X16 if size == 64 else F16X16, size) for place in range(2)]
-        if size == 32:
+        if kind.code == BF16:  # the upper halves of floats
+            upper = [load_from(builder, here, size * place, I16X16, size) for place in range(2)]
+            wide = [builder.shl(builder.zext(half, I32X16), constant(I32X16, 16)) for half in upper]
+            both = [builder.bitcast(half, F32X16) for half in wide]
+        else:
+            shape = F32X16 if size == 64 else F16X16
+            both = [load_from(builder, here, size * place, shape, size) for place in range(2)]
+        if kind.code == F16:
             both = [builder.fpext(half, F32X16) for half in both]
         grown = []
         for token, row in enumerate(rows):
@@ -289,7 +371,8 @@ def table(path: str, codes: Iterable[int]) -> int:
     for code in set(codes):
         if words[code, 0] == 0:
             number = PLAIN if code >= F16 else AVX512VNNI if path == "amx" else PATHS.index(path)
-            together = _FLOATS_TOGETHER if code >= F16 else TOGETHER[path]
+            walks = TOGETHER["avx512vnni" if path == "amx" and code not in amx.FORMATS_MULTIPLIED else path]
+            together = _FLOATS_TOGETHER if code >= F16 else walks
             found = [(_addressed_tile(number, code, most).address, most, most) for most in together]
             if path == "amx" and code in amx.FORMATS_MULTIPLIED:
                 found += [(_addressed_tile(AMX, code, most).address, least, most) for least, most in amx.TOGETHER]
