@@ -75,6 +75,7 @@ def test_every_variable_is_read() -> None:
             "IKKAN_MAX_BATCH": "3",
             "IKKAN_CONTEXT_TOKENS": "512",
             "HF_ENDPOINT": "https://mirror.example/",
+            "IKKAN_MODELSCOPE_ENDPOINT": "https://scope.example/",
             "IKKAN_LANGUAGE": "JA",
             "IKKAN_LOG_LEVEL": "debug",
             "IKKAN_ALLOW_KEYLESS_LOOPBACK": "off",
@@ -84,6 +85,7 @@ def test_every_variable_is_read() -> None:
     assert (settings.engine_url, settings.engine_threads, settings.kv_bytes) == ("http://10.0.0.1:9", 1, 2_097_152)
     assert (settings.max_batch, settings.context_tokens) == (3, 512)
     assert (settings.hf_endpoint, settings.language) == ("https://mirror.example", "ja")
+    assert settings.modelscope_endpoint == "https://scope.example"
     assert (settings.terminal_language, settings.log_level) == ("ja", "DEBUG")
     assert settings.allow_keyless_loopback is False
 

@@ -155,7 +155,9 @@ def model_store(settings: Settings) -> ModelStore:
     """The models of this home."""
     from ikkan.models.store import ModelStore
 
-    return ModelStore(settings.models_dir, hf_endpoint=settings.hf_endpoint)
+    return ModelStore(
+        settings.models_dir, hf_endpoint=settings.hf_endpoint, modelscope_endpoint=settings.modelscope_endpoint
+    )
 
 
 def engine_models(settings: Settings) -> tuple[str, str]:

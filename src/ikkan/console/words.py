@@ -134,7 +134,10 @@ WORDS: dict[str, dict[str, str]] = {
     "models.stored": {"ja": "このマシンにあるモデル", "en": "Models on this machine"},
     "models.catalog": {"ja": "取り寄せる", "en": "Pull a model"},
     "models.pull": {"ja": "取り寄せる", "en": "Pull"},
-    "models.reference": {"ja": "名前か参照(file: pypi: hf:)", "en": "Name or reference (file: pypi: hf:)"},
+    "models.reference": {
+        "ja": "名前か参照(file: pypi: hf: modelscope:)",
+        "en": "Name or reference (file: pypi: hf: modelscope:)",
+    },
     "models.use": {"ja": "チャットで使う", "en": "Use for chat"},
     "models.serving": {"ja": "使用中", "en": "serving"},
     "models.size": {"ja": "大きさ", "en": "Size"},

