@@ -16,11 +16,12 @@ from .conftest import Tiny
 
 EXACT = [
     "qwen2-tied", "qwen2-untied", "qwen25-untied", "qwen2-all-heads", "qwen2-float16", "qwen2-bfloat16", "qwen2-f32",
-    "qwen2-f16", "llama-untied", "llama-wide-heads", "llama-f32", "qwen2-odd-sizes",
+    "qwen2-f16", "llama-untied", "llama-wide-heads", "llama-f32", "qwen2-odd-sizes", "qwen3-tied", "qwen3-untied",
+    "qwen3-f32",
 ]  # fmt: skip
 ROUNDED = [
     "llama-q8_0", "llama-q4_0", "qwen2-q4_1", "llama-q4_1-wide", "llama-mixed", "llama-q4_k",
-    "llama-q5_k", "llama-q6_k", "qwen2-k-mixed",
+    "llama-q5_k", "llama-q6_k", "qwen2-k-mixed", "qwen3-q8_0",
 ]  # fmt: skip
 
 

@@ -21,7 +21,10 @@ def path(request: pytest.FixtureRequest) -> Iterator[str]:
     kernels.set_path(before)
 
 
-@pytest.mark.parametrize("name", ["llama-q4_0", "qwen2-q4_1", "llama-q8_0", "qwen2-f16", "llama-f32", "qwen2-k-mixed"])
+ALL = ["llama-q4_0", "qwen2-q4_1", "llama-q8_0", "qwen2-f16", "llama-f32", "qwen2-k-mixed", "qwen3-q8_0"]
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_a_decoder_gives_the_same_bits_on_every_path(
     name: str, path: str, tiny: Callable[[str], Tiny], tiny_decoder: Callable[[str], Decoder]
 ) -> None:

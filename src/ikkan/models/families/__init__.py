@@ -1,6 +1,6 @@
 """Families: the forward pass of each kind of network, one file a family.
 
-Lives here: the block that llama and qwen2 share, BERT, the KV cache.
+Lives here: the block that llama, qwen2 and qwen3 share, BERT, the KV cache.
 May not enter: sampling, batching, HTTP, torch. (Contracts "Rooms are stacked" and "Tensors stay below the cloud".)
 Importing this room loads numba; the gateway never does. (Contract "The gateway never loads kernels".)
 Begin at `block.py`; one pass through all blocks is silicon's `kernels.stack`.
@@ -16,7 +16,7 @@ from ikkan.models.values import Decoder, DecoderConfig, Encoder, EncoderConfig
 
 __all__ = ["load_decoder", "load_encoder"]
 
-_DECODERS = {"llama": llama.load, "qwen2": qwen.load}
+_DECODERS = {"llama": llama.load, "qwen2": qwen.load, "qwen3": qwen.load}
 
 
 def load_decoder(checkpoint: Checkpoint, *, threads: int) -> Decoder:

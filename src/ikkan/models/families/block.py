@@ -1,4 +1,5 @@
-"""The decoder that llama and qwen2 share: a stack of one kind of block, with a bias or without, tied or untied.
+"""The decoder that llama, qwen2 and qwen3 share: a stack of one kind of block, with biases and norms of heads or
+without, tied or untied.
 
 The arithmetic of a block is written once, in `ikkan.silicon.kernels.stack`; here a checkpoint becomes a stack, and
 calls are checked.
@@ -104,6 +105,8 @@ def _block(weights: Weights, c: DecoderConfig, at: str) -> Block:
         k=weights.matrix(f"{at}attn_k.weight", narrow, c.hidden, rotated_heads=c.kv_heads),
         v=weights.matrix(f"{at}attn_v.weight", narrow, c.hidden),
         qkv_bias=bias,
+        q_norm=weights.vector(f"{at}attn_q_norm.weight", c.head_dim) if c.qk_norm else None,
+        k_norm=weights.vector(f"{at}attn_k_norm.weight", c.head_dim) if c.qk_norm else None,
         out=weights.matrix(f"{at}attn_output.weight", c.hidden, wide),
         ffn_norm=weights.vector(f"{at}ffn_norm.weight", c.hidden),
         gate=weights.matrix(f"{at}ffn_gate.weight", c.intermediate, c.hidden),
