@@ -9,7 +9,7 @@ CACHE       := $(CURDIR)/.cache
 export IKKAN_HOME
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help setup up test lint bench bench-peers new-app models test-setup clean
+.PHONY: help setup up test lint bench bench-peers fuzz new-app models test-setup clean
 
 help: ## The verbs of this house
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -63,9 +63,13 @@ bench-peers: $(BIN)/python ## Install the programs we measure beside, in an envi
 bench: $(VENV)/.dev ## Every benchmark, one JSON line a figure (quiet machine, please)
 	@for subject in benchmarks/*.py; do echo "# $$subject"; IKKAN_TEST_MODELS=$(CACHE)/test-home/models $(BIN)/python $$subject || exit 1; done
 
+fuzz: $(VENV)/.dev ## Two minutes of mutated model files for each reader; SECONDS_EACH=600 for longer
+	@test -d .venv-fuzz/atheris || $(BIN)/pip install -q --no-deps --target .venv-fuzz 'atheris==3.0.0'
+	PYTHONPATH=.venv-fuzz $(BIN)/python tools/fuzz.py $(or $(SECONDS_EACH),120)
+
 new-app: $(VENV)/.dev ## make new-app NAME=parking: an app with the house's seven files, green before you type
 	@test -n "$(NAME)" || { echo "say which: make new-app NAME=parking"; exit 1; }
 	$(BIN)/python tools/new_app.py $(NAME)
 
 clean: ## Remove what set-up and tests made (never $(IKKAN_HOME))
-	rm -rf $(VENV) .venv-peers web/node_modules build .cache test-output .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-peers .venv-fuzz web/node_modules build .cache test-output .mypy_cache .ruff_cache .pytest_cache

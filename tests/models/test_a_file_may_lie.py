@@ -247,6 +247,57 @@ def test_pickles_are_never_opened(name: str, tmp_path: Path) -> None:
         open_checkpoint(tmp_path / name)
 
 
+# --- the JSON files beside the weights ----------------------------------------------------------------------------------
+
+WORTHS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from([2**31, 2**64, -1, 10**400]) | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+SAID = st.sampled_from(
+    [
+        "model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim",
+        "vocab_size", "intermediate_size", "max_position_embeddings", "rms_norm_eps", "hidden_act", "rope_theta",
+        "tie_word_embeddings", "rope_parameters", "rope_scaling", "layer_types", "attention_bias", "eos_token_id",
+        "quantization_config", "chat_template", "eos_token", "bos_token",
+    ]
+)  # fmt: skip
+
+
+@BOUNDED
+@given(
+    changes=st.dictionaries(SAID, WORTHS, min_size=1, max_size=4), file=st.sampled_from(["config", "tokenizer_config"])
+)
+def test_a_folder_that_says_anything_is_read_or_refused(
+    changes: dict[str, Any], file: str, folder: Callable[..., Path]
+) -> None:
+    path = folder(model_type="qwen3")
+    said = json.loads((path / f"{file}.json").read_text())
+    (path / f"{file}.json").write_text(json.dumps({**said, **changes}))
+    try:
+        with open_checkpoint(path) as checkpoint:
+            checkpoint.tokenizer.encode("hello")
+            template = checkpoint.chat_template
+            assert template is None or isinstance(template.source, str)
+    except IkkanError:
+        pass
+
+
+@BOUNDED
+@given(edits=EDITS, file=st.sampled_from(["config.json", "tokenizer_config.json", "tokenizer.json"]))
+def test_a_folder_with_a_mutated_file_is_read_or_refused(
+    edits: list[tuple[float, str, int]], file: str, folder: Callable[..., Path]
+) -> None:
+    path = folder()
+    (path / file).write_bytes(edited((path / file).read_bytes(), edits))
+    try:
+        with open_checkpoint(path) as checkpoint:
+            checkpoint.tokenizer.encode("hello")
+            assert checkpoint.chat_template is None or checkpoint.chat_template.source
+    except IkkanError:
+        pass
+
+
 # --- memory -----------------------------------------------------------------------------------------------------------
 
 _READ_WITH_LITTLE_MEMORY = """

@@ -111,6 +111,19 @@ def test_a_minimum_that_is_not_finite_is_refused(format: str, bad: float) -> Non
         pack(format, raw, 20, cols)
 
 
+@pytest.mark.parametrize("format", ALL)
+@often
+@given(seed=SEEDS, rows_=st.integers(1, 20))
+def test_any_bytes_are_packed_or_refused(format: str, seed: int, rows_: int) -> None:
+    cols = inputs(format, 1)
+    size = FORMATS[format].raw_bytes(rows_, cols)
+    raw = np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)
+    try:
+        assert np.isfinite(dequantize(pack(format, raw, rows_, cols))).all()
+    except NotFinite as refused:
+        assert 0 <= refused.facts["row"] < rows_
+
+
 def test_sizes_that_do_not_belong_together_are_refused() -> None:
     raw = blocks("Q4_0", 4, 64, seed=6)
     with pytest.raises(TruncatedFile):
