@@ -247,7 +247,7 @@ def test_pickles_are_never_opened(name: str, tmp_path: Path) -> None:
         open_checkpoint(tmp_path / name)
 
 
-# --- the JSON files beside the weights ----------------------------------------------------------------------------------
+# --- the JSON files beside the weights --------------------------------------------------------------------------------
 
 WORTHS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.sampled_from([2**31, 2**64, -1, 10**400]) | st.floats() | st.text(),

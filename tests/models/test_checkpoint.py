@@ -86,6 +86,48 @@ def test_a_qwen3_says_the_size_of_its_heads_and_that_they_have_norms(folder: Fol
             assert checkpoint.tokenizer.decode(checkpoint.tokenizer.encode("hello")) == "hello"
 
 
+# What Qwen3's own template asks of whoever reads it: looking back through the turns, slices, methods of texts, a
+# namespace, and a word that only some callers say.
+THINKS = """{%- set ns = namespace(last=-1) %}
+{%- for message in messages[::-1] %}
+    {%- set index = (messages|length - 1) - loop.index0 %}
+    {%- if ns.last < 0 and message.role == "user" and message.content is string
+        and not (message.content.startswith('<tool_response>') and message.content.endswith('</tool_response>')) %}
+        {%- set ns.last = index %}
+    {%- endif %}
+{%- endfor %}
+{%- for message in messages %}
+    {%- set content = message.content %}
+    {%- set thought = '' %}
+    {%- if message.role == "assistant" and '</think>' in content %}
+        {%- set thought = content.split('</think>')[0].rstrip('\n').split('<think>')[-1].lstrip('\n') %}
+        {%- set content = content.split('</think>')[-1].lstrip('\n') %}
+    {%- endif %}
+    {{- '<|im_start|>' + message.role + '\n' }}
+    {%- if thought and loop.index0 > ns.last %}{{- '<think>\n' + thought + '\n</think>\n\n' }}{%- endif %}
+    {{- content + '<|im_end|>\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\n' }}
+    {%- if enable_thinking is defined and enable_thinking is false %}{{- '<think>\n\n</think>\n\n' }}{%- endif %}
+{%- endif %}"""
+
+
+@pytest.mark.parametrize(("said", "end"), [({}, ""), ({"enable_thinking": False}, "<think>\n\n</think>\n\n")])
+def test_a_template_that_thinks_is_read(said: dict[str, Any], end: str, written: Written) -> None:
+    turns = [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": "<think>\nhm\n</think>\n\nyes"},
+        {"role": "user", "content": "so?"},
+    ]
+    content = tiny_gguf("qwen3", **{"tokenizer.chat_template": ("string", THINKS)}).content()
+    with open_checkpoint(written(content)) as checkpoint:
+        assert checkpoint.chat_template is not None
+        found = checkpoint.chat_template.render(turns, **said)
+    before = "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\nyes<|im_end|>\n<|im_start|>user\nso?<|im_end|>\n"
+    assert found == f"{before}<|im_start|>assistant\n{end}"
+
+
 @pytest.mark.parametrize("part", ["q", "k"])
 def test_the_norms_of_heads_have_one_name(part: str) -> None:
     assert canonical_name(f"model.layers.7.self_attn.{part}_norm.weight") == f"blk.7.attn_{part}_norm.weight"

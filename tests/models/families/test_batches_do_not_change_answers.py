@@ -12,7 +12,17 @@ from ikkan.models.values import Decoder, KVCache
 
 from .conftest import Tiny
 
-NAMES = ["qwen2-tied", "qwen2-f16", "llama-q8_0", "llama-q4_0", "qwen2-q4_1", "llama-q4_1-wide", "qwen2-odd-sizes"]
+NAMES = [
+    "qwen2-tied",
+    "qwen2-f16",
+    "llama-q8_0",
+    "llama-q4_0",
+    "qwen2-q4_1",
+    "llama-q4_1-wide",
+    "qwen2-odd-sizes",
+    "qwen3-tied",
+    "qwen2-k-mixed",
+]
 
 
 def step(
