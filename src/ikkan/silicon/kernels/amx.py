@@ -23,9 +23,21 @@ import numpy as np
 from llvmlite import binding, ir
 from numba import types
 
-from ikkan.silicon.kernels.formats import META_BYTES, PLANE_BYTES, Q4_0, Q4_1, Q8_0, Format
+from ikkan.silicon.kernels.formats import (
+    META_BYTES,
+    OFFSETS,
+    PLANE_BYTES,
+    Q4_0,
+    Q4_1,
+    Q4_K,
+    Q5_0,
+    Q5_1,
+    Q5_K,
+    Q8_0,
+    Format,
+)
+from ikkan.silicon.kernels.lanes import F32 as FLOAT
 from ikkan.silicon.kernels.lanes import (
-    F16X16,
     F32X16,
     I8,
     I32X16,
@@ -37,10 +49,14 @@ from ikkan.silicon.kernels.lanes import (
     spread,
     store_to,
 )
-from ikkan.silicon.kernels.lanes import F32 as FLOAT
+from ikkan.silicon.kernels.unpacked import step_of
 
-FORMATS_MULTIPLIED: Final = frozenset({Q4_0, Q4_1, Q8_0})
-"""Codes of the formats that have a matrix path."""
+FORMATS_MULTIPLIED: Final = frozenset({Q4_0, Q4_1, Q8_0, Q5_0, Q5_1, Q4_K, Q5_K})
+"""Codes of the formats that have a matrix path. Q6_K has two sums a group and stays with `tiles`."""
+_LIFTED: Final = frozenset({Q4_1, Q5_1, Q4_K, Q5_K})
+"""Those with minimums; their weights are unsigned."""
+_DEEP: Final = frozenset({Q8_0, Q5_0, Q5_1, Q5_K})
+"""Those whose weights times sixteen do not fit a byte: high and low activations take an instruction each."""
 TOGETHER: Final = ((5, 8), (9, 16))
 """For at least so many tokens there is a product of up to so many; fewer do not pay for unpacking the weights."""
 _STEP_BYTES: Final = 1024 + 128
@@ -234,40 +250,19 @@ def _loop(builder: ir.IRBuilder, count: ir.Value, start: list[ir.Value], body: A
     return list(grown)
 
 
-def step_of(builder: ir.IRBuilder, kind: Format, weights: ir.Value, group: ir.Value) -> tuple[ir.Value, ir.Value]:
-    """Where a group's weights and its scales stand in a packed tile (`formats`)."""
-    if not kind.paired:
-        here = builder.add(weights, builder.mul(group, ir.Constant(I64, kind.bytes_per_step)))
-        return here, builder.add(here, ir.Constant(I64, 256))
-    size = kind.bytes_per_step // 2 - 32
-    pair, odd = builder.lshr(group, ir.Constant(I64, 1)), builder.and_(group, ir.Constant(I64, 1))
-    both = builder.add(weights, builder.mul(pair, ir.Constant(I64, kind.bytes_per_step)))
-    here = builder.add(both, builder.mul(odd, ir.Constant(I64, size)))
-    after = builder.add(both, builder.mul(odd, ir.Constant(I64, 32)))
-    return here, builder.add(after, ir.Constant(I64, 2 * size))
-
-
-def _emit_unpack(builder: ir.IRBuilder, kind: Format, here: ir.Value, after: ir.Value, to: ir.Value) -> None:
+def _emit_unpack(builder: ir.IRBuilder, kind: Format, weights: ir.Value, group: ir.Value, to: ir.Value) -> None:
     """One group's weights as the matrix instructions want them, and its scales as floats."""
-    if kind.code == Q8_0:
-        for row in range(8):
-            signed = builder.xor(load_from(builder, here, 64 * row, _I8X64, 64), constant(_I8X64, 128))
-            store_to(builder, signed, to, 64 * row, 64)
-    else:
-        for quarter in range(4):
-            both = load_from(builder, here, 64 * quarter, _I8X64, 64)
-            even = builder.and_(both, constant(_I8X64, 15))
-            odd = builder.lshr(both, constant(_I8X64, 4))
-            for place, plain in ((2 * quarter, even), (2 * quarter + 1, odd)):
-                large = builder.shl(plain, constant(_I8X64, 4))
-                if kind.code == Q4_0:
-                    large = builder.xor(large, constant(_I8X64, 128))
-                    plain = builder.sub(plain, constant(_I8X64, 8))
-                store_to(builder, large, to, 64 * place, 64)
-                store_to(builder, plain, to, 512 + 64 * place, 64)
-    store_to(builder, builder.fpext(load_from(builder, after, 0, F16X16, 32), F32X16), to, 1024, 64)
-    if kind.code == Q4_1:
-        store_to(builder, builder.fpext(load_from(builder, after, 32, F16X16, 32), F32X16), to, 1088, 64)
+    step, offset = step_of(builder, kind, weights, group), OFFSETS[kind.name]
+    for place, four in enumerate(step.fours):
+        signed = builder.sub(four, constant(_I8X64, offset)) if offset else four
+        if kind.code in _DEEP:
+            store_to(builder, signed, to, 64 * place, 64)
+            continue
+        store_to(builder, builder.shl(signed, constant(_I8X64, 4)), to, 64 * place, 64)
+        store_to(builder, signed, to, 512 + 64 * place, 64)
+    store_to(builder, step.scales, to, 1024, 64)
+    if step.minimums is not None:
+        store_to(builder, step.minimums, to, 1088, 64)
 
 
 def emit_product(
@@ -284,7 +279,7 @@ def emit_product(
     if not available():
         return
     line, one = ir.Constant(I64, 64), ir.Constant(I64, 1)
-    depth = 2 if kind.code == Q8_0 else 1
+    depth = 2 if kind.code in _DEEP else 1
     panel = _PANEL // depth
     metas = [builder.add(x, builder.mul(groups, ir.Constant(I64, PLANE_BYTES)))]
     for _ in range(tokens - 1):
@@ -304,8 +299,7 @@ def emit_product(
             return builder.add(room, builder.mul(place, ir.Constant(I64, _STEP_BYTES)))
 
         def unpack(place: Any, held: Any) -> Any:
-            here, after = step_of(builder, kind, weights, builder.add(start, place))
-            _emit_unpack(builder, kind, here, after, unpacked(place))
+            _emit_unpack(builder, kind, weights, builder.add(start, place), unpacked(place))
             return held
 
         def multiply(place: Any, held: Any) -> Any:
@@ -317,14 +311,14 @@ def emit_product(
                 a = 3 + tile if depth == 2 else 5
                 _load(builder, a, builder.add(there, ir.Constant(I64, 32 * tile)), stride)
                 _zero(builder, tile)
-                _dot(builder, "tdpbsud" if kind.code == Q4_1 else "tdpbssd", tile, a, b)
+                _dot(builder, "tdpbsud" if kind.code in _LIFTED else "tdpbssd", tile, a, b)
                 _store(builder, tile, builder.add(to, ir.Constant(I64, 1024 * tile)), line)
             return held
 
         def scale(place: Any, held: Any) -> Any:
             to = builder.add(totals, builder.mul(place, ir.Constant(I64, 1024 * depth)))
             scales = load_from(builder, unpacked(place), 1024, F32X16, 64)
-            minimums = load_from(builder, unpacked(place), 1088, F32X16, 64) if kind.code == Q4_1 else None
+            minimums = load_from(builder, unpacked(place), 1088, F32X16, 64) if kind.code in _LIFTED else None
             behind = builder.mul(builder.add(start, place), ir.Constant(I64, META_BYTES))
             grown = []
             for token, sums in enumerate(held):

@@ -15,7 +15,6 @@ from __future__ import annotations
 import functools
 import platform
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -32,10 +31,7 @@ from ikkan.silicon.kernels.formats import (
     META_BYTES,
     OFFSETS,
     PLANE_BYTES,
-    Q6_K,
     Q8_0,
-    SHARED_BYTES,
-    WEIGHT_BYTES,
     Format,
 )
 from ikkan.silicon.kernels.lanes import (
@@ -53,6 +49,7 @@ from ikkan.silicon.kernels.lanes import (
     store_to,
 )
 from ikkan.silicon.kernels.lanes import F32 as FLOAT
+from ikkan.silicon.kernels.unpacked import step_of
 
 PATHS: Final = ("amx", "avx512vnni", "avx2", "plain")
 """Instruction sets in order of preference; compiled code knows them by their index."""
@@ -157,66 +154,6 @@ def _rows_of(builder: ir.IRBuilder, x: ir.Value, stride: ir.Value, tokens: int) 
     return addresses
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """The weights of one group of 16 rows, in registers."""
-
-    fours: list[ir.Value]
-    """Eight vectors of unsigned bytes: 16 rows x 4 weights of inputs 0..3, 4..7, ..."""
-    scales: ir.Value
-    minimums: ir.Value | None
-    halves: list[ir.Value]
-    """Of Q6_K: what the whole sums of the first and second 16 inputs are multiplied with, before the scale."""
-
-
-def _step(builder: ir.IRBuilder, kind: Format, weights: ir.Value, group: ir.Value) -> _Step:
-    """Read one group of a tile (`formats`)."""
-    size, front = WEIGHT_BYTES[kind.name], SHARED_BYTES if kind.shared else 0
-    if kind.together == 1:
-        before = builder.add(weights, builder.mul(group, ir.Constant(I64, kind.bytes_per_step)))
-        one = None
-        here = before
-    else:
-        several = builder.lshr(group, ir.Constant(I64, kind.together.bit_length() - 1))
-        one = builder.and_(group, ir.Constant(I64, kind.together - 1))
-        before = builder.add(weights, builder.mul(several, ir.Constant(I64, kind.bytes_per_step)))
-        here = builder.add(before, builder.mul(one, ir.Constant(I64, size)))
-    fours = []
-    planes = (size - 256) // 64 if kind.code != Q8_0 else 0
-    above = [load_from(builder, here, front + 256 + 64 * plane, I8X64, 64) for plane in range(planes)]
-    for place in range(8):
-        if kind.code == Q8_0:
-            fours.append(load_from(builder, here, 64 * place, I8X64, 64))
-            continue
-        vector = load_from(builder, here, front + 64 * (place // 2), I8X64, 64)
-        if place % 2:
-            four = builder.lshr(vector, constant(I8X64, 4))
-        else:
-            four = builder.and_(vector, constant(I8X64, 15))
-        if planes:  # one bit of eight fours in a plane, or two bits of four; they belong at 16
-            shift = 4 - place * planes % 8
-            high = above[place * planes // 8]
-            moved = builder.shl if shift > 0 else builder.lshr
-            high = moved(high, constant(I8X64, abs(shift)))
-            four = builder.or_(four, builder.and_(high, constant(I8X64, 16 * (2**planes - 1))))
-        fours.append(four)
-
-    def number(at: ir.Value, behind: int) -> ir.Value:
-        return builder.fpext(load_from(builder, at, behind, F16X16, 32), F32X16)
-
-    if kind.shared:
-        mine = builder.add(before, builder.mul(one, ir.Constant(I64, 32)))
-        little = [load_from(builder, mine, at, lanes.I8X16, 16) for at in (64, 80)]
-        if kind.code == Q6_K:
-            return _Step(fours, number(before, 0), None, [builder.sext(part, I32X16) for part in little])
-        factors = [builder.uitofp(part, F32X16) for part in little]
-        both = [builder.fmul(number(before, 32 * place), factor) for place, factor in enumerate(factors)]
-        return _Step(fours, both[0], both[1], [])
-    if one is None:
-        return _Step(fours, number(here, size), number(here, size + 32), [])
-    return _Step(fours, number(builder.add(before, builder.mul(one, ir.Constant(I64, 32))), 2 * size), None, [])
-
-
 def _emit_quantized(
     builder: ir.IRBuilder,
     path: str,
@@ -236,7 +173,7 @@ def _emit_quantized(
     def body(group: Any, held: Any) -> Any:
         offset = builder.mul(group, ir.Constant(I64, PLANE_BYTES))
         behind = builder.add(builder.mul(group, ir.Constant(I64, META_BYTES)), planes)
-        step = _step(builder, kind, weights, group)
+        step = step_of(builder, kind, weights, group)
         grown = []
         for row, sums in zip(rows, held, strict=True):
             record, meta = builder.add(row, offset), builder.add(row, behind)
