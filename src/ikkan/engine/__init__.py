@@ -7,6 +7,30 @@ Begin at `engine.py`: one turn of the loop is `Engine.step`. `server.py` is the 
 """
 
 from ikkan.engine.engine import Engine, Ticket
-from ikkan.engine.values import Generation, Lease, Piece, Sampling, Status, TokenLogprob, Usage
+from ikkan.engine.values import (
+    Adapters,
+    Constraint,
+    Generation,
+    HeldAdapter,
+    Lease,
+    Piece,
+    Sampling,
+    Status,
+    TokenLogprob,
+    Usage,
+)
 
-__all__ = ["Engine", "Generation", "Lease", "Piece", "Sampling", "Status", "Ticket", "TokenLogprob", "Usage"]
+__all__ = [
+    "Adapters",
+    "Constraint",
+    "Engine",
+    "Generation",
+    "HeldAdapter",
+    "Lease",
+    "Piece",
+    "Sampling",
+    "Status",
+    "Ticket",
+    "TokenLogprob",
+    "Usage",
+]

@@ -177,6 +177,11 @@ class Engine:
             self.max_waiting,
             self.context_tokens,
             self._cache.bytes,
+            self._cache.page_tokens,
+            self._cache.pages,
+            pages_in_use=self._slots.in_use,
+            pages_cached=0,
+            preemptions=0,
         )
 
     def start(self, on_death: Callable[[], None] | None = None) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ikkan.ground.errors import BadInput, HostileFile, PromptTooLong
+from ikkan.ground.errors import BadInput, HostileFile, PromptTooLong, UnsupportedFormat
+from ikkan.models.adapters import Adapter
 from ikkan.models.families.weights import HasTensors, Weights
 from ikkan.models.values import DecoderConfig, Float32, Int32, KVCache
 from ikkan.silicon.kernels.stack import Block, Cache, Shape, Stack
@@ -21,8 +22,8 @@ class BlockDecoder:
         self.config = config
         self._stack = stack
 
-    def new_cache(self, slots: int, context_tokens: int) -> Cache:
-        """Room for `slots` conversations; memory is taken only where tokens are written.
+    def new_cache(self, slots: int, context_tokens: int, pages: int | None = None) -> Cache:
+        """Room for `slots` conversations; memory is taken only where tokens are written. Each slot has one page.
 
         Raises:
             PromptTooLong: `context_tokens` exceeds what the model was trained for.
@@ -36,8 +37,17 @@ class BlockDecoder:
             )
         return self._stack.new_cache(slots, context_tokens)
 
-    def forward(self, tokens: Int32, slots: Int32, positions: Int32, cache: KVCache, logit_rows: Int32) -> Float32:
+    def forward(
+        self,
+        tokens: Int32,
+        slots: Int32,
+        positions: Int32,
+        cache: KVCache,
+        logit_rows: Int32,
+        adapters: Int32 | None = None,
+    ) -> Float32:
         """Read tokens into their slots; see `Decoder.forward`."""
+        assert adapters is None, "no adapter can have been loaded"
         config, stack = self.config, self._stack
         n = len(tokens)
         for given in (tokens, slots, positions, logit_rows):
@@ -63,6 +73,26 @@ class BlockDecoder:
             )
         tokens, slots, positions = (np.ascontiguousarray(given) for given in (tokens, slots, positions))
         return stack.forward(tokens, slots, positions, cache, logit_rows)
+
+    def hidden(
+        self,
+        tokens: Int32,
+        slots: Int32,
+        positions: Int32,
+        cache: KVCache,
+        rows: Int32,
+        adapters: Int32 | None = None,
+    ) -> Float32:
+        """Refused: these kernels end at the logits."""
+        raise UnsupportedFormat("these kernels end at the logits", hint="ask for logits")
+
+    def load_adapter(self, adapter: Adapter) -> int:
+        """Refused: these kernels read plain matrices only."""
+        raise UnsupportedFormat("these kernels read no adapters", hint="merge the adapter into its model")
+
+    def unload_adapter(self, number: int) -> None:
+        """Refused, as `load_adapter` is."""
+        raise UnsupportedFormat("no adapter is loaded", hint="nothing needs to be done")
 
 
 def load(checkpoint: HasTensors, config: DecoderConfig, *, threads: int) -> BlockDecoder:

@@ -81,6 +81,9 @@ class Cache:
     def __init__(self, layers: int, slots: int, kv_heads: int, context_tokens: int, head_dim: int) -> None:
         self.slots = slots
         self.context_tokens = context_tokens
+        # One page a slot, and its own: there is nothing to share yet.
+        self.page_tokens, self.pages = context_tokens, slots
+        self.tables: Int32 = np.arange(slots, dtype=np.int32).reshape(slots, 1)
         self.shape = (layers, slots, kv_heads, _padded(context_tokens), head_dim)
         count = int(np.prod(self.shape, dtype=np.int64))
         self.keys: Float32 = aligned(count, np.float32, zero=True)
