@@ -102,6 +102,8 @@ class _Door:
             "embedders": self._embedder_names,
             "slots": {"in_use": status.slots_in_use, "total": status.slots},
             "queue": {"waiting": status.waiting, "limit": status.max_waiting},
+            "pages": {"in_use": status.pages_in_use, "cached": status.pages_cached, "total": status.pages},
+            "preemptions": status.preemptions,
             "context_tokens": status.context_tokens,
             "kv_bytes": status.kv_bytes,
         }
@@ -111,6 +113,8 @@ class _Door:
         status = self._engine.status()
         self._engine.metrics.slots_in_use.set(status.slots_in_use)
         self._engine.metrics.waiting.set(status.waiting)
+        self._engine.metrics.pages_in_use.set(status.pages_in_use)
+        self._engine.metrics.pages_cached.set(status.pages_cached)
         response = Response(self._engine.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
         await response(request.scope, request.receive, send)
 
