@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from ikkan.engine import scheduler
 from ikkan.engine.engine import Engine
 from ikkan.engine.fakes import FakeDecoder, fake_template, fake_tokenizer
-
 from ikkan.engine.values import Generation, Piece, Sampling
 from ikkan.ground.errors import PromptTooLong, UpstreamUnreachable
 

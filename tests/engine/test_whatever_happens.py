@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from random import Random
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +17,7 @@ from ikkan.engine.engine import Engine, Ticket
 from ikkan.engine.fakes import END, VOCAB, FakeDecoder, fake_template, fake_tokenizer
 from ikkan.engine.scheduler import Costs
 from ikkan.engine.values import Bits, Generation, HeldAdapter, Piece, Sampling
-from ikkan.ground.errors import DeadlineMissed, IkkanError, RateLimited, UnknownModel, UpstreamUnreachable
+from ikkan.ground.errors import IkkanError, UnknownModel
 
 GREEDY = Sampling(temperature=0)
 

@@ -468,7 +468,7 @@ class Engine:
             if most < 1 or not answer.guesses.look(answer.tokens):
                 continue
             chances = answer.guesses.chances()[:most]
-            count = self._costs.worth_guessing(rows, tokens, reading, chances)
+            count = self._costs.worth_guessing(rows, tokens, reading, chances) if chances else 0
             if not count:
                 continue
             if not self._pages.grow(answer.seat, len(answer.tokens) + count):

@@ -25,6 +25,8 @@ _WINDOW: Final = 0.9
 """What an old experience counts for when a new one comes."""
 _CLASS: Final = (0, 0, 0, 1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 5)
 """Lengths of a match (here 2 to 16) that are believed alike."""
+_SUREST: Final = 5
+_HARDLY: Final = 0.05
 _FIRST_BELIEF: Final = (0.3, 0.45, 0.6, 0.7, 0.8, 0.9)
 _FIRST_WEIGHT: Final = 2.0
 
@@ -96,13 +98,18 @@ class Guesses:
             self._length += 1
 
     def chances(self) -> list[float]:
-        """For each token of the guess that `look` found, how likely it and all before it are right."""
+        """For each token of the guess that `look` found, how likely it and all before it are right; until that is
+        hardly likely."""
         chances: list[float] = []
         chance = 1.0
-        for length in range(self._length, self._length + MOST):
-            kind = _CLASS[min(length, _COMPARED)]
-            chance *= self._right[kind] / self._tried[kind]
+        right, tried, length = self._right, self._tried, self._length
+        while len(chances) < MOST:
+            kind = _CLASS[length] if length < _COMPARED else _SUREST
+            chance *= right[kind] / tried[kind]
+            if chance < _HARDLY:
+                break
             chances.append(chance)
+            length += 1
         return chances
 
     def _index(self, text: Sequence[int]) -> None:

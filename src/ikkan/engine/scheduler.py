@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from ikkan.engine.guessing import MOST
@@ -97,16 +98,20 @@ class Costs:
     """
 
     _SIZES: Final = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 48, 64, 96, 128)
+    _COUNTS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, MOST)
     _NEWEST: Final = 0.2
     _OTHERS: Final = 0.02
     _UNTRIED: Final = 0.05
-    _COUNTS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, MOST)
     _MARGIN: Final = 1.03
+    _FRESH: Final = 8
 
     def __init__(self, target_s: float = 0.06) -> None:
         self.target_s = target_s
         self._seconds: list[float] = [0.0] * len(self._SIZES)  # 0 where nothing was measured
         self._token_s = 0.0
+        # What `of` answers. Made anew when a size was measured for the first time, and every few calls.
+        self._table: list[float] = [0.0] * (self._SIZES[-1] + 1)
+        self._stale = 0
 
     def note(self, rows: int, reading: int, seconds: float) -> None:
         """A call took so long.
@@ -124,8 +129,10 @@ class Costs:
             return
         size = min(bisect_left(self._SIZES, rows), len(self._SIZES) - 1)
         known = self._seconds[size]
+        self._stale += 1
         if not known:
             self._seconds[size] = seconds
+            self._stale = self._FRESH
             return
         seconds = min(seconds, 2 * known)
         # Longer texts and busier machines make all calls slower, not only those of this size.
@@ -135,20 +142,10 @@ class Costs:
 
     def of(self, rows: int) -> float:
         """How long a call with so many rows takes, as far as that is known; it is hoped that rows cost little."""
-        if rows <= 0:
-            return 0.0
-        seconds, sizes = self._seconds, self._SIZES
-        place = min(bisect_left(sizes, rows), len(sizes) - 1)
-        if seconds[place]:
-            return seconds[place]
-        below = next((one for one in range(place - 1, -1, -1) if seconds[one]), None)
-        above = next((one for one in range(place + 1, len(sizes)) if seconds[one]), None)
-        if below is not None and above is not None:
-            part = (rows - sizes[below]) / (sizes[above] - sizes[below])
-            return seconds[below] + part * (seconds[above] - seconds[below])
-        if below is not None:
-            return seconds[below] * (1.0 + self._UNTRIED * (rows - sizes[below]))
-        return seconds[above] if above is not None else 0.0
+        if self._stale >= self._FRESH:
+            self._table = self._filled()
+            self._stale = 0
+        return self._table[min(rows, len(self._table) - 1)]
 
     def reading_s(self, tokens: int) -> float:
         """How long it takes to read so much of a prompt."""
@@ -188,11 +185,27 @@ class Costs:
         """
         read_s = self.reading_s(reading)
         fastest = tokens / max(self.of(rows) + read_s, 1e-9) * self._MARGIN
-        best = 0
+        best = counted = 0
+        table, last = self._table, len(self._table) - 1
         for count in self._COUNTS:
             if count > len(chances):
                 break
-            speed = (tokens + sum(chances[:count])) / max(self.of(rows + count) + read_s, 1e-9)
+            for chance in chances[counted:count]:
+                tokens += chance
+            counted = count
+            speed = tokens / max(table[min(rows + count, last)] + read_s, 1e-9)
             if speed > fastest:
                 fastest, best = speed, count
         return best
+
+    def _filled(self) -> list[float]:
+        """What each number of rows costs: as measured, or on the line between two that were."""
+        known = [(size, seconds) for size, seconds in zip(self._SIZES, self._seconds, strict=True) if seconds]
+        if not known:
+            return self._table
+        first, last = known[0], known[-1]
+        table = [0.0] + [first[1]] * first[0]
+        for (below, low), (above, high) in pairwise(known):
+            slope = (high - low) / (above - below)
+            table += [low + slope * (rows - below) for rows in range(below + 1, above + 1)]
+        return table + [last[1] * (1.0 + self._UNTRIED * beyond) for beyond in range(1, self._SIZES[-1] + 1 - last[0])]
