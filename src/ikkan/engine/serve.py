@@ -37,6 +37,7 @@ def run(
     max_batch: int = 8,
     max_waiting: int = 64,
     kv_bytes: int | None = None,
+    guess: bool = True,
     lease: Lease | None = None,
 ) -> None:
     """Load a model and answer until SIGTERM or SIGINT.
@@ -54,7 +55,9 @@ def run(
         context_tokens: longest conversation; at most what the model was trained for.
         max_batch: answers computed at the same time.
         max_waiting: answers that may wait for their turn.
-        kv_bytes: memory for conversations; fewer are answered at the same time where they would take more.
+        kv_bytes: memory for conversations, at least for one that fills the context. Answers that do not fit beside the
+            others wait, or give way and go on later.
+        guess: whether to guess what answers copy from their texts; never changes an answer.
         lease: held while answers are computed.
 
     Raises:
@@ -70,6 +73,7 @@ def run(
         max_batch=max_batch,
         max_waiting=max_waiting,
         kv_bytes=kv_bytes,
+        guess=guess,
         lease=lease,
     )
     # Without its compute thread the process is of no use: it ends, and whoever supervises it starts another.
@@ -110,6 +114,7 @@ def load_engine(
     max_batch: int = 8,
     max_waiting: int = 64,
     kv_bytes: int | None = None,
+    guess: bool = True,
     lease: Lease | None = None,
 ) -> Engine:
     """An engine around the model in a file. The file is unmapped again; `start` is the caller's."""
@@ -122,9 +127,10 @@ def load_engine(
         tokenizer, template = checkpoint.tokenizer, checkpoint.chat_template
         decoder = load_decoder(checkpoint, threads=threads)
     context_tokens = min(context_tokens, config.context)
+    pages = None
     if kv_bytes is not None:
-        per_slot = decoder.new_cache(1, context_tokens).bytes
-        max_batch = max(1, min(max_batch, kv_bytes // per_slot))
+        one = decoder.new_cache(1, context_tokens)
+        pages = max(one.pages, min(kv_bytes // (one.bytes // one.pages), max_batch * one.pages))
     return Engine(
         decoder,
         tokenizer,
@@ -132,6 +138,8 @@ def load_engine(
         max_batch=max_batch,
         context_tokens=context_tokens,
         max_waiting=max_waiting,
+        pages=pages,
+        guess=guess,
         lease=lease,
     )
 

@@ -22,7 +22,7 @@ from starlette.types import Message, Receive, Scope, Send
 from ikkan.engine import shapes, wire
 from ikkan.engine.embedder import Embedder
 from ikkan.engine.engine import Engine, told
-from ikkan.engine.exchange import ClientLeft, Exchange
+from ikkan.engine.exchange import ClientLeft, Exchange, caller, deadline_s
 from ikkan.engine.shapes import Choice
 from ikkan.engine.values import Generation
 from ikkan.ground.errors import BadInput, IkkanError, Internal, NotFound, RequestTooLarge, UnknownModel
@@ -217,6 +217,8 @@ class _Door:
             ignore_eos=bool(body.ignore_eos),
             # Both are needed: the header is the gateway's, the field may be a client's.
             cache_salt=msgspec.json.encode([request.headers.get("x-ikkan-cache-salt"), body.cache_salt]).decode(),
+            caller=caller(request.headers),
+            deadline_s=deadline_s(request.headers),
         )
 
     async def _generate(
