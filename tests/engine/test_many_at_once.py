@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from openai import APIError, InternalServerError, OpenAI, RateLimitError
+from openai import APIError, BadRequestError, InternalServerError, OpenAI, RateLimitError
 
 from ikkan.engine.fakes import FakeDecoder
 
@@ -218,6 +218,25 @@ def test_a_shared_beginning_is_read_once_and_only_under_the_same_salt() -> None:
         assert cached("two", extra_body={"cache_salt": "tenant-a"}) == 0
         assert cached("two", extra_headers={"x-ikkan-cache-salt": "tenant-b"}) == 0
         assert cached("two", **ours) == shared + len("two")
+
+
+def test_whoever_cannot_wait_so_long_is_told_in_time(paced: Paced) -> None:
+    with pytest.raises(InternalServerError) as caught:
+        say(paced.client, "hello", extra_headers={"x-ikkan-timeout-ms": "0"})
+    assert (caught.value.status_code, caught.value.code) == (504, "deadline_missed")
+    with pytest.raises(BadRequestError):
+        say(paced.client, "hello", extra_headers={"x-ikkan-timeout-ms": "soon"})
+
+
+def test_health_and_metrics_count_pages() -> None:
+    with serving() as served, served.client() as client:
+        say(client, LONG, max_tokens=20)
+        health, metrics = served.ask("/health").json, served.ask("/metrics").text
+    assert health["pages"] == {"in_use": 0, "cached": health["pages"]["cached"], "total": 400}
+    assert health["pages"]["cached"] >= len(LONG) // 4
+    assert health["preemptions"] == 0
+    assert f"ikkan_engine_pages_cached {health['pages']['cached']}.0" in metrics
+    assert "ikkan_engine_pages_in_use 0.0" in metrics
 
 
 def test_an_answer_is_the_same_whether_its_beginning_was_cached_or_not() -> None:

@@ -181,6 +181,7 @@ def alone(number: int) -> Told:
 
 
 def same(told: Told, expected: Told) -> None:
+    assert expected.finish and told.failure is None
     assert (told.text, told.ids, told.logprobs, told.finish) == (
         expected.text,
         expected.ids,

@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 from ikkan.engine.detokenize import TextStream
-from ikkan.engine.guessing import Guesses
+from ikkan.engine.guessing import Experience, Guesses
 from ikkan.engine.pages import Chain, Seat
 from ikkan.engine.sampling import GREEDY_BELOW, Sampler
 from ikkan.engine.values import FinishReason, Generation, HeldAdapter, Piece, Sampling, Sink, TokenLogprob, Usage
@@ -29,7 +29,7 @@ class Answer:
         number: which of a request's texts this is.
         chain: names the text's pages.
         adapter: what reads the text, besides the model.
-        guess: whether to look for what may follow.
+        experience: what guesses were worth so far; None not to guess what may follow.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Answer:
         *,
         chain: Chain,
         adapter: HeldAdapter | None = None,
-        guess: bool = True,
+        experience: Experience | None = None,
     ) -> None:
         assert request.prompt, "a text begins somewhere"
         self.request = request
@@ -59,7 +59,7 @@ class Answer:
         """Set from any thread when nobody waits for the answer any more."""
         self.arrived_s = time.monotonic()
         self.first_token_s: float | None = None
-        self.guesses = Guesses() if guess else None
+        self.guesses = None if experience is None else Guesses(experience)
         self.adapter_number = adapter.number if adapter else 0
         self._number = number
         self._sink = sink

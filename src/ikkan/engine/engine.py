@@ -20,6 +20,7 @@ import numpy as np
 
 from ikkan.engine import scheduler
 from ikkan.engine.answer import UNKNOWN, Answer
+from ikkan.engine.guessing import Experience
 from ikkan.engine.metrics import Metrics
 from ikkan.engine.pages import Chain, Pages
 from ikkan.engine.scheduler import Costs, Line
@@ -122,7 +123,7 @@ class Engine:
         self.metrics = metrics or Metrics()
         self._decoder = decoder
         self.adapters = adapters
-        self._guess = guess
+        self._experience = Experience() if guess else None
         self._lease = lease
         # The compute thread's own:
         self._cache = decoder.new_cache(max_batch, self.context_tokens, pages)
@@ -265,7 +266,7 @@ class Engine:
                 raise UnknownModel(f"no adapter named {request.adapter[:100]!r} here", hint="GET /v1/models")
             held = self.adapters.hold(request.adapter)
         chain = Chain(request.cache_salt, held.identity if held else "", self._cache.page_tokens)
-        return Answer(number, request, self.tokenizer, sink, chain=chain, adapter=held, guess=self._guess)
+        return Answer(number, request, self.tokenizer, sink, chain=chain, adapter=held, experience=self._experience)
 
     def _admit(self, answers: Sequence[Answer]) -> None:
         """Let them wait, if there is room. Under `_news`."""
@@ -414,7 +415,7 @@ class Engine:
             # The oldest first, so that whoever loses a seat for them has no part in this call yet.
             if take and answer.seat is not None and self._has_pages(answer, answer.read + take):
                 turn.append(_Part(answer, take))
-        if self._guess:
+        if self._experience is not None:
             self._add_guesses(turn)
         return turn
 

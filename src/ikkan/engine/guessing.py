@@ -21,14 +21,31 @@ _PLACES: Final = 4
 """How many of the last places are compared."""
 _COMPARED: Final = 16
 """Tokens before a place that are compared at most."""
-_WINDOW: Final = 0.9
-"""What an old experience counts for when a new one comes."""
+_WINDOW, _LONG_WINDOW = 0.9, 0.97
+"""What an old experience counts for when a new one comes: an answer's own, and everybody's."""
 _CLASS: Final = (0, 0, 0, 1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 5)
 """Lengths of a match (here 2 to 16) that are believed alike."""
 _SUREST: Final = 5
 _HARDLY: Final = 0.05
-_FIRST_BELIEF: Final = (0.3, 0.45, 0.6, 0.7, 0.8, 0.9)
-_FIRST_WEIGHT: Final = 2.0
+_FIRST_BELIEF: Final = (0.1, 0.3, 0.5, 0.6, 0.7, 0.8)
+_FIRST_WEIGHT: Final = 4.0
+_WEIGHT_OF_ALL: Final = 2.0
+"""How many experiences of its own an answer needs to believe them as much as everybody's."""
+
+
+class Experience:
+    """How often guesses came true lately in all answers: what one that begins believes."""
+
+    __slots__ = ("right", "tried")
+
+    def __init__(self) -> None:
+        self.tried = [_FIRST_WEIGHT] * len(_FIRST_BELIEF)
+        self.right = [_FIRST_WEIGHT * belief for belief in _FIRST_BELIEF]
+
+    def note(self, kind: int, right: bool) -> None:
+        """A guess of this kind came true, or not."""
+        self.tried[kind] = _LONG_WINDOW * self.tried[kind] + 1.0
+        self.right[kind] = _LONG_WINDOW * self.right[kind] + right
 
 
 class Guesses:
@@ -44,17 +61,18 @@ class Guesses:
     (4, [9, 1, 5, 6, 7, 8, 9, 1, 5])
     """
 
-    __slots__ = ("_at", "_earlier", "_indexed", "_last", "_length", "_right", "_tried")
+    __slots__ = ("_all", "_at", "_earlier", "_indexed", "_last", "_length", "_right", "_tried")
 
-    def __init__(self) -> None:
+    def __init__(self, experience: Experience | None = None) -> None:
+        self._all = experience or Experience()
         self._last: dict[tuple[int, ...], int] = {}
         # For each place and kind, the place before it where the same tokens stood; 0 for none.
         self._earlier: tuple[list[int], list[int]] = ([], [])
         self._indexed = 0
         self._at = 0
         self._length = 0
-        self._tried = [_FIRST_WEIGHT] * len(_FIRST_BELIEF)
-        self._right = [_FIRST_WEIGHT * belief for belief in _FIRST_BELIEF]
+        self._tried = [0.0] * len(_FIRST_BELIEF)
+        self._right = [0.0] * len(_FIRST_BELIEF)
 
     def look(self, text: Sequence[int]) -> int:
         """Find the best guess; how many tokens before it agree with the end of the text, 0 when there is none."""
@@ -91,6 +109,7 @@ class Guesses:
             right = text[self._at] == text[place]
             self._tried[kind] = _WINDOW * self._tried[kind] + 1.0
             self._right[kind] = _WINDOW * self._right[kind] + right
+            self._all.note(kind, right)
             if not right:
                 self._length = 0
                 return
@@ -102,10 +121,11 @@ class Guesses:
         hardly likely."""
         chances: list[float] = []
         chance = 1.0
-        right, tried, length = self._right, self._tried, self._length
+        right, tried, everybody, length = self._right, self._tried, self._all, self._length
         while len(chances) < MOST:
             kind = _CLASS[length] if length < _COMPARED else _SUREST
-            chance *= right[kind] / tried[kind]
+            usual = everybody.right[kind] / everybody.tried[kind]
+            chance *= (right[kind] + _WEIGHT_OF_ALL * usual) / (tried[kind] + _WEIGHT_OF_ALL)
             if chance < _HARDLY:
                 break
             chances.append(chance)

@@ -97,12 +97,12 @@ class Costs:
         target_s: how long a running answer should wait for a step at most.
     """
 
-    _SIZES: Final = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 48, 64, 96, 128)
+    _SIZES: Final = (*range(1, 25), 28, 32, 40, 48, 64, 96, 128)
     _COUNTS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, MOST)
     _NEWEST: Final = 0.2
     _OTHERS: Final = 0.02
     _UNTRIED: Final = 0.05
-    _MARGIN: Final = 1.03
+    _MARGIN: Final = 1.05
     _FRESH: Final = 8
 
     def __init__(self, target_s: float = 0.06) -> None:
@@ -131,7 +131,9 @@ class Costs:
         known = self._seconds[size]
         self._stale += 1
         if not known:
-            self._seconds[size] = seconds
+            # The first of its kind may have been slow for a reason that does not come again.
+            hoped = self.of(rows)
+            self._seconds[size] = min(seconds, 2 * hoped) if hoped else seconds
             self._stale = self._FRESH
             return
         seconds = min(seconds, 2 * known)
@@ -203,6 +205,9 @@ class Costs:
         known = [(size, seconds) for size, seconds in zip(self._SIZES, self._seconds, strict=True) if seconds]
         if not known:
             return self._table
+        # More rows never take less time: what says so was measured at a bad moment.
+        for place in range(len(known) - 2, -1, -1):
+            known[place] = (known[place][0], min(known[place][1], known[place + 1][1]))
         first, last = known[0], known[-1]
         table = [0.0] + [first[1]] * first[0]
         for (below, low), (above, high) in pairwise(known):
