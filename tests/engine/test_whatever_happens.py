@@ -196,9 +196,9 @@ departures = st.tuples(st.just("leave"), st.integers(0, 30))
 evictions = st.tuples(st.just("forget"), st.just(0))
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(
-    happenings=st.lists(st.one_of(steps, arrivals, arrivals, departures, evictions), min_size=1, max_size=40),
+    happenings=st.lists(st.one_of(steps, arrivals, arrivals, departures, evictions), min_size=15, max_size=60),
     page_tokens=st.sampled_from([1, 2, 4, 8, 16]),
     spare_pages=st.integers(0, 40),
     max_batch=st.integers(1, 6),

@@ -144,6 +144,7 @@ def serve_engine(
         context_tokens=context or settings.context_tokens,
         max_batch=max_batch or settings.max_batch,
         kv_bytes=settings.kv_bytes,
+        guess=settings.guess_ahead,
         lease=DeviceLease(settings.run_dir / "device.lease"),
     )
 
