@@ -28,19 +28,28 @@ FIRST_TOKENS: Final = 64
 def shares(unread: Sequence[int], budget: int) -> list[int]:
     """How many tokens of each text the next step reads.
 
-    Whoever writes an answer has one unread token, or a few, and always takes part. Prompts share the budget evenly, so
-    that a short one is not kept waiting by a long one; what one does not need goes to the others.
+    Whoever writes an answer has one unread token, or a few, and always takes part. Of the prompts the oldest has half
+    of the budget to itself, so that nobody is overtaken for ever; the rest goes to whoever needs least to be done, so
+    that a short one is not kept waiting by a long one. Prompts of one length are thus read one after the other: half of
+    them are answered in half the time.
 
-    >>> shares([1, 500, 1, 10], 64), shares([1, 1], 64), shares([1000], 256)
-    ([1, 54, 1, 10], [1, 1], [256])
+    Args:
+        unread: the oldest first.
+
+    >>> shares([1, 500, 1, 10], 64), shares([1, 1], 64), shares([1000], 256), shares([400, 400, 300], 64)
+    ([1, 54, 1, 10], [1, 1], [256], [32, 0, 32])
     """
     takes = [waiting if waiting <= FEW else 0 for waiting in unread]
-    prompts = sorted((number for number, waiting in enumerate(unread) if waiting > FEW), key=lambda one: unread[one])
-    budget = max(budget, len(prompts))  # somebody may wait for any of them
-    for done, number in enumerate(prompts):
-        # Shortest first: its leftover is then known when the longer ones are served.
-        takes[number] = min(unread[number], budget // (len(prompts) - done))
-        budget -= takes[number]
+    prompts = [number for number, waiting in enumerate(unread) if waiting > FEW]
+    if not prompts:
+        return takes
+    oldest = prompts[0]
+    takes[oldest] = min(unread[oldest], budget - budget // 2)
+    left = budget - takes[oldest]
+    for number in sorted(prompts, key=lambda one: unread[one]):
+        more = min(unread[number] - takes[number], left)
+        takes[number] += more
+        left -= more
     return takes
 
 
