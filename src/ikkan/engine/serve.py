@@ -9,17 +9,20 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from ikkan.engine.adapters import AdapterShelf
 from ikkan.engine.embedder import Embedder
 from ikkan.engine.engine import Engine
+from ikkan.engine.scoring import Pooling, Scorer
 from ikkan.engine.server import create_app
 from ikkan.engine.values import Lease
 from ikkan.ground import asgi
 from ikkan.ground.errors import BadInput, Internal
 from ikkan.models.checkpoint import open_checkpoint
-from ikkan.models.values import DecoderConfig, EncoderConfig
+from ikkan.models.values import Decoder, DecoderConfig, EncoderConfig
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +42,9 @@ def run(
     kv_bytes: int | None = None,
     guess: bool = True,
     lease: Lease | None = None,
+    adapters: Sequence[tuple[str, Path]] = (),
+    adapter_folders: Sequence[Path] = (),
+    pooling: Pooling | None = None,
 ) -> None:
     """Load a model and answer until SIGTERM or SIGINT.
 
@@ -59,14 +65,18 @@ def run(
             others wait, or give way and go on later.
         guess: whether to guess what answers copy from their texts; never changes an answer.
         lease: held while answers are computed.
+        adapters: names and folders of adapters to begin with.
+        adapter_folders: requests may load adapters that lie below these.
+        pooling: the chat model embeds texts as well, by its state after the last token or the mean of all.
 
     Raises:
-        BadFile: a model cannot be read.
+        BadFile: a model or adapter cannot be read.
         BadInput: a file holds a model of the other kind.
         Internal: the compute thread died.
     """
     started_s = time.monotonic()
-    engine = load_engine(
+    known, known_embedder = list(names) or [model_path.stem], list(embedder_names) or ["default-embed"]
+    loaded = load(
         model_path,
         threads=threads,
         context_tokens=context_tokens,
@@ -75,7 +85,12 @@ def run(
         kv_bytes=kv_bytes,
         guess=guess,
         lease=lease,
+        adapter_folders=adapter_folders,
+        reserved=[*known, *known_embedder],
     )
+    engine = loaded.engine
+    for name, folder in adapters:
+        loaded.shelf.load(name, folder, from_anywhere=True)
     # Without its compute thread the process is of no use: it ends, and whoever supervises it starts another.
     engine.start(on_death=partial(os.kill, os.getpid(), signal.SIGTERM))
     engine.warm_up()
@@ -84,7 +99,6 @@ def run(
         embedder = load_embedder(embedder_path)
         embedder.warm_up(engine)
     gc.collect()
-    known, known_embedder = list(names) or [model_path.stem], list(embedder_names) or ["default-embed"]
     app = create_app(
         engine,
         embedder,
@@ -92,6 +106,9 @@ def run(
         known[1:],
         embedder_name=known_embedder[0],
         embedder_aliases=known_embedder[1:],
+        scorer=Scorer(engine, loaded.decoder),
+        shelf=loaded.shelf,
+        pooling=pooling,
     )
     status = engine.status()
     facts = {"model": known[0], "slots": status.slots, "context_tokens": status.context_tokens}
@@ -106,7 +123,16 @@ def run(
         raise Internal("the compute thread died", hint="its log says why; start the engine again")
 
 
-def load_engine(
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model in memory, and what shares it."""
+
+    engine: Engine
+    decoder: Decoder
+    shelf: AdapterShelf
+
+
+def load(
     model_path: Path,
     *,
     threads: int,
@@ -116,8 +142,15 @@ def load_engine(
     kv_bytes: int | None = None,
     guess: bool = True,
     lease: Lease | None = None,
-) -> Engine:
-    """An engine around the model in a file. The file is unmapped again; `start` is the caller's."""
+    adapter_folders: Sequence[Path] = (),
+    reserved: Sequence[str] = (),
+) -> Loaded:
+    """An engine around the model in a file. The file is unmapped again; `start` is the caller's.
+
+    Args:
+        adapter_folders: see `run`.
+        reserved: names that no adapter may have.
+    """
     from ikkan.models.families import load_decoder  # kernels: not before somebody serves
 
     with open_checkpoint(model_path) as checkpoint:
@@ -131,7 +164,8 @@ def load_engine(
     if kv_bytes is not None:
         one = decoder.new_cache(1, context_tokens)
         pages = max(one.pages, min(kv_bytes // (one.bytes // one.pages), max_batch * one.pages))
-    return Engine(
+    shelf = AdapterShelf(decoder, folders=adapter_folders, reserved=reserved)
+    engine = Engine(
         decoder,
         tokenizer,
         template,
@@ -141,7 +175,9 @@ def load_engine(
         pages=pages,
         guess=guess,
         lease=lease,
+        adapters=shelf,
     )
+    return Loaded(engine, decoder, shelf)
 
 
 def load_embedder(embedder_path: Path) -> Embedder:
