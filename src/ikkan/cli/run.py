@@ -76,9 +76,7 @@ def engine_serve(
     context: Annotated[int | None, typer.Option(help="Longest conversation in tokens.")] = None,
     max_batch: Annotated[int | None, typer.Option(help="Answers computed at the same time.")] = None,
     adapter: Annotated[list[str] | None, typer.Option(help="NAME=FOLDER: a LoRA adapter to begin with.")] = None,
-    adapter_folder: Annotated[
-        list[Path] | None, typer.Option(help="Requests may load adapters from below it.")
-    ] = None,
+    adapter_folder: Annotated[list[Path] | None, typer.Option(help="Requests may load adapters from below it.")] = None,
     embed: Annotated[str | None, typer.Option(help="last or mean: the chat model embeds texts as well.")] = None,
 ) -> None:
     """Serve one chat model (and an embedder) on the OpenAI wire. Needs no gateway and no database."""

@@ -96,7 +96,9 @@ class AdapterShelf:
             del self._holders[held.number]
         self._decoder.unload_adapter(held.number)
 
-    def load(self, name: str, path: str | Path, *, in_place: bool = False, from_anywhere: bool = False) -> LoadedAdapter:
+    def load(
+        self, name: str, path: str | Path, *, in_place: bool = False, from_anywhere: bool = False
+    ) -> LoadedAdapter:
         """Read an adapter and give it a name. Whatever goes wrong, everything stays as it was.
 
         Args:
@@ -132,7 +134,9 @@ class AdapterShelf:
                 self._loaded[name] = made
                 self._holders[number] = 1
             took_s = time.monotonic() - started_s
-            log.info("adapter loaded", extra={"rank": adapter.rank, "bytes": adapter.bytes, "after_s": round(took_s, 3)})
+            log.info(
+                "adapter loaded", extra={"rank": adapter.rank, "bytes": adapter.bytes, "after_s": round(took_s, 3)}
+            )
         if before is not None:
             self.let_go(before.held)
         return made
@@ -174,12 +178,11 @@ class AdapterShelf:
             for wanted in [Path(path)] if Path(path).is_absolute() else [root / path for root in roots]:
                 try:
                     found = wanted.resolve()
+                    is_there = found.is_dir()
                 except (OSError, RuntimeError):  # names too long; links in a circle
                     continue
-                if any(found != root and found.is_relative_to(root) for root in roots) and found.is_dir():
+                if any(found.is_relative_to(root) for root in roots) and (is_there or Path(path).is_absolute()):
                     return found
-                if any(found.is_relative_to(root) for root in roots) and Path(path).is_absolute():
-                    raise NotFound(f"there is no adapter {found.name[:100]!r}", hint="GET /v1/models", param="lora_path")
         raise NotAllowed(
             "adapters are loaded from this engine's own folders",
             hint="put it below the home's models or artifacts, or start with --adapter-folder PATH",

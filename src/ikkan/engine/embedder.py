@@ -124,7 +124,9 @@ class DecoderEmbedder:
         """The tokens that are read for a text, with those its tokenizer puts around one; see `Embedder.ids`."""
         bos = self.tokenizer.bos_id if self.tokenizer.adds_bos else None
         ids = _ids(self.tokenizer, text, self.context_tokens, limit)
-        return ids if bos is None or ids[:1] == [bos] or not isinstance(text, str) else [bos, *ids[: limit and limit - 1]]
+        return (
+            ids if bos is None or ids[:1] == [bos] or not isinstance(text, str) else [bos, *ids[: limit and limit - 1]]
+        )
 
     def pooled(self, pooling: str | None) -> DecoderEmbedder:
         """See `Embeds.pooled`."""

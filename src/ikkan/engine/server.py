@@ -309,7 +309,7 @@ class _Door:
 
     def _all_described(self) -> list[dict[str, Any]]:
         common = {"object": "model", "created": self._created, "owned_by": "ikkan"}
-        contexts = {name: self._engine.context_tokens for name in self._names}
+        contexts = dict.fromkeys(self._names, self._engine.context_tokens)
         contexts |= {name: self._embedders[name].context_tokens for name in self._embedder_names}
         served = [
             {**common, "id": name, "root": name, "parent": None, "max_model_len": context}

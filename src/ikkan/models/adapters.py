@@ -237,7 +237,7 @@ def _wrong(name: str, value: object) -> BadFile:
 
 
 def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise _wrong(name, value)
     if value > MAX_RANK:
         raise UnsupportedFormat(f"the adapter has rank {str(value)[:40]}; up to {MAX_RANK} is served", file=CONFIG)

@@ -2,8 +2,9 @@
 
     python make_adapters.py FOLDER
 
-For each NAME: the base `NAME/`, adapters `NAME.FIRST/`, `NAME.SECOND/`, ..., and `NAME.npz` with `ids`, `base` (logits of
-the base), `hidden` (its last hidden states) and `FIRST`, ... (logits with that adapter), `FIRST.merged` (merged into it).
+For each NAME: the base `NAME/`, adapters `NAME.FIRST/`, `NAME.SECOND/`, ..., and `NAME.npz` with `ids`, `base` (logits
+of the base), `hidden` (its last hidden states) and `FIRST`, ... (logits with that adapter), `FIRST.merged` (merged into
+it).
 """
 
 from __future__ import annotations

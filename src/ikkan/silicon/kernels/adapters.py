@@ -1,10 +1,10 @@
 """Low-rank changes of a stack's matrices, each row of a call with its own, or none.
 
-What an adapter adds to `W @ x` is `scaling * B @ (A @ x)`, computed in float32 from the input before it is rounded. A and
-B lie in the tiles of ordinary float matrices, as halves where halves hold them exactly. `shrink` makes the short rows
-`scaling * A @ x`, `expand` turns them into what is added. Sums run in the tiles' one order, and a row is computed from
-nothing but itself and its adapter, so its bits do not depend on who shares the call. Rows without an adapter are never
-touched, and a call in which no row has one does not come here.
+What an adapter adds to `W @ x` is `scaling * B @ (A @ x)`, computed in float32 from the input before it is rounded. A
+and B lie in the tiles of ordinary float matrices, as halves where halves hold them exactly. `shrink` makes the short
+rows `scaling * A @ x`, `expand` turns them into what is added. Sums run in the tiles' one order, and a row is computed
+from nothing but itself and its adapter, so its bits do not depend on who shares the call. Rows without an adapter are
+never touched, and a call in which no row has one does not come here.
 
 Begin at `Batch`: what one call needs. `shrink_step` and `expand_step` are what its threads call.
 """
@@ -170,12 +170,14 @@ def _entry_of(batch: int, row: int, layer: int, module: int) -> int:
     which = lanes.read_int(lanes.word(batch + _ADAPTERS) + 4 * row)
     if which == 0:
         return 0
-    return lanes.word(lanes.word(batch + _TABLES) + 8 * which) + (layer * MODULES + module) * _ENTRY
+    entry: int = lanes.word(lanes.word(batch + _TABLES) + 8 * which) + (layer * MODULES + module) * _ENTRY
+    return entry
 
 
 @inlined
 def _step_of(batch: int, layer: int, place: int) -> int:
-    return lanes.word(batch + _COUNTERS) + (layer * _STEPS + place) * _STEP
+    step: int = lanes.word(batch + _COUNTERS) + (layer * _STEPS + place) * _STEP
+    return step
 
 
 @inlined

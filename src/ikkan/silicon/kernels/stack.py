@@ -202,7 +202,9 @@ class Stack:
                 begin, end = np.searchsorted(wanted, [first, first + CHUNK])
                 rows = wanted[begin:end] - np.int32(first)
                 of_rows = adapters[part] if used and adapters is not None else None
-                self._run(threads, tokens[part], slots[part], positions[part], cache, rows, out[begin:end], of_rows, hidden)
+                self._run(
+                    threads, tokens[part], slots[part], positions[part], cache, rows, out[begin:end], of_rows, hidden
+                )
         if np.array_equal(wanted, logit_rows):
             return out
         restored = np.empty_like(out)
