@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ikkan.engine.adapters import AdapterShelf
 from ikkan.engine.embedder import Embedder
@@ -178,6 +179,11 @@ def load(
         adapters=shelf,
     )
     return Loaded(engine, decoder, shelf)
+
+
+def load_engine(model_path: Path, *, threads: int, **settings: Any) -> Engine:
+    """The engine alone; see `load`."""
+    return load(model_path, threads=threads, **settings).engine
 
 
 def load_embedder(embedder_path: Path) -> Embedder:
