@@ -36,7 +36,7 @@ def write_adapter(folder: Path, *, seed: int = 0, rows: int = 8, **fields: Any) 
 
 
 class ServedWhole(Served):
-    """The same with adapters from one folder, a scorer, and an embedder if wanted."""
+    """The same with adapters from one folder, a scorer, and if wanted an embedder and vectors of the chat model."""
 
     def __init__(self, engine: Engine, decoder: FakeDecoder, shelf: AdapterShelf, *, with_embedder: bool) -> None:
         super().__init__(engine, decoder)
@@ -50,7 +50,7 @@ class ServedWhole(Served):
             embedder_name="tiny-embed",
             scorer=self.scorer,
             shelf=shelf,
-            pooling="last",
+            pooling="last" if with_embedder else None,
         )
 
     @property
