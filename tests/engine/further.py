@@ -1,4 +1,4 @@
-"""An engine with everything that is served beside answers: adapters, likelihoods, ranking, vectors of the chat model."""
+"""An engine with everything beside answers: adapters, likelihoods, ranking, vectors of the chat model."""
 
 from __future__ import annotations
 

@@ -152,8 +152,8 @@ def test_tensors_that_would_be_left_out_are_refused_by_name(name: str, word: str
         (None, {"rank_pattern": {"q_proj": 4}}, HostileFile),
     ],
     ids=[
-        "more layers", "nothing", "half a pair", "other inputs", "other rank", "a vector", "whole numbers", "not finite",
-        "too large", "a module twice", "rank 0", "rank true", "rank in words", "no scaling", "endless scaling",
+        "more layers", "nothing", "half a pair", "other inputs", "other rank", "a vector", "whole numbers",
+        "not finite", "too large", "a module twice", "rank 0", "rank true", "rank in words", "no scaling", "endless scaling",
         "scaling unsaid", "a flag in words", "a pattern that is none", "a rank below 0", "a rank that is not there",
     ],
 )  # fmt: skip

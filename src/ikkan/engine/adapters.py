@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from ikkan.engine.values import HeldAdapter
 from ikkan.ground.errors import BadInput, Conflict, NotAllowed, NotFound, RequestTooLarge, UnknownModel
-from ikkan.models.adapters import WEIGHTS, read_adapter
+from ikkan.models.adapters import WEIGHTS, Adapter, LowRank, module_shape, read_adapter
 from ikkan.models.values import Decoder
 
 log = logging.getLogger(__name__)
@@ -67,6 +69,13 @@ class AdapterShelf:
         self._holders: dict[int, int] = {}
         """By number: how many answers hold it, and one for its name."""
         self._count = 0
+
+    def warm_up(self) -> None:
+        """Have the decoder ready for adapters, so that the first need not wait for kernels to compile."""
+        config = self._decoder.config
+        rows, cols = module_shape(config, "o")
+        nothing = LowRank(np.zeros((1, cols), np.float32), np.zeros((rows, 1), np.float32), 1.0)
+        self._decoder.unload_adapter(self._decoder.load_adapter(Adapter(config.layers, {(0, "o"): nothing}, "")))
 
     def list(self) -> list[LoadedAdapter]:
         """Those that can be asked for, the oldest first."""

@@ -95,6 +95,7 @@ def run(
     # Without its compute thread the process is of no use: it ends, and whoever supervises it starts another.
     engine.start(on_death=partial(os.kill, os.getpid(), signal.SIGTERM))
     engine.warm_up()
+    loaded.shelf.warm_up()
     embedder = None
     if embedder_path is not None:
         embedder = load_embedder(embedder_path)

@@ -31,7 +31,8 @@ MODULES: Final = 7
 Q, OUT, GATE, DOWN = 0, 3, 4, 6
 """Where a group of matrices with one input begins."""
 
-CODES: Final = frozenset({FORMATS["F16"].code, FORMATS["F32"].code})
+_HALVES: Final = tuple(name for name in ("F16", "BF16") if name in FORMATS)
+CODES: Final = frozenset(FORMATS[name].code for name in (*_HALVES, "F32"))
 """Formats of the tiles that adapters need."""
 
 _ENTRY: Final = 64
@@ -101,11 +102,24 @@ def pack_adapter(layers: Sequence[Sequence[LowRankPair | None]]) -> PackedAdapte
 
 def _packed(matrix: Float32) -> PackedMatrix:
     matrix = np.ascontiguousarray(matrix, np.float32)
-    with np.errstate(over="ignore"):
-        halves = matrix.astype(np.float16)
-    if np.array_equal(halves.astype(np.float32), matrix):
-        return pack("F16", halves.reshape(-1).view(np.uint8), *matrix.shape)
+    for format in _HALVES:
+        if _fits(format, matrix[:1]) and _fits(format, matrix):  # most often the first row says no
+            return pack(format, _narrow(format, matrix).reshape(-1).view(np.uint8), *matrix.shape)
     return pack_f32(matrix)
+
+
+def _narrow(format: str, matrix: Float32) -> NDArray[np.float16] | NDArray[np.uint16]:
+    if format == "BF16":  # the upper half of a float32
+        return (matrix.view(np.uint32) >> 16).astype(np.uint16)
+    with np.errstate(over="ignore"):
+        return matrix.astype(np.float16)
+
+
+def _fits(format: str, matrix: Float32) -> bool:
+    """Whether nothing is lost."""
+    if format == "BF16":
+        return not (matrix.view(np.uint32) & 0xFFFF).any()
+    return np.array_equal(_narrow(format, matrix).astype(np.float32), matrix)
 
 
 # A call's own control block: which rows have which adapter, and where their short rows and changes are kept.
