@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def test_answers_go_on_while_a_long_text_is_scored(tmp_path: Path) -> None:
     decoder = FakeDecoder(pace=threading.Semaphore(0))
     assert decoder.pace is not None
     with serving_whole(tmp_path, decoder, guess=False) as served:
-        body = {"model": "tiny", "prompt": "Go", "max_tokens": 40, "ignore_eos": True, "temperature": 0}
+        body = {"model": "tiny", "prompt": "Go", "max_tokens": 390, "ignore_eos": True, "temperature": 0}
         asking = [
             threading.Thread(target=served.ask, args=("/v1/completions", body)),
             threading.Thread(target=score, args=(served, "w" * 300, ["x" * 60])),
@@ -113,11 +114,11 @@ def test_answers_go_on_while_a_long_text_is_scored(tmp_path: Path) -> None:
         decoder.pace.release(1_000)
         for one in asking:
             one.join()
-    others = [call for call in decoder.calls if len(call) > 2]
-    assert max(map(len, others)) <= scoring.SHARED_TOKENS
-    turns = ["text" if len(call) > 2 else "answer" for call in decoder.calls[1:]]
-    first, last = turns.index("text"), len(turns) - turns[::-1].index("text")
-    assert turns[first:last].count("answer") >= turns[first:last].count("text") - 1
+    lengths = [len(call) for call in decoder.calls]
+    together = lengths[1 : len(lengths) - lengths[::-1].index(1)]  # until the answer's last token
+    texts = [place for place, length in enumerate(together) if length > 2]
+    assert texts and max(together) <= scoring.SHARED_TOKENS
+    assert all(later - earlier > 1 for earlier, later in pairwise(texts))  # a step of the answer between any two
 
 
 def test_prompts_are_echoed_with_their_likelihoods(served: ServedWhole) -> None:

@@ -153,8 +153,9 @@ def test_tensors_that_would_be_left_out_are_refused_by_name(name: str, word: str
     ],
     ids=[
         "more layers", "nothing", "half a pair", "other inputs", "other rank", "a vector", "whole numbers",
-        "not finite", "too large", "a module twice", "rank 0", "rank true", "rank in words", "no scaling", "endless scaling",
-        "scaling unsaid", "a flag in words", "a pattern that is none", "a rank below 0", "a rank that is not there",
+        "not finite", "too large", "a module twice", "rank 0", "rank true", "rank in words", "no scaling",
+        "endless scaling", "scaling unsaid", "a flag in words", "a pattern that is none", "a rank below 0",
+        "a rank that is not there",
     ],
 )  # fmt: skip
 def test_what_contradicts_itself_or_its_model_is_refused(

@@ -17,7 +17,6 @@ from typing import Any
 import gguf
 import numpy as np
 import torch
-from make_tiny import IDS, answer, build, save_folder, save_gguf
 from peft import LoraConfig, PeftModel, get_peft_model
 
 EVERY = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -36,6 +35,8 @@ ADAPTERS: dict[str, dict[str, Any]] = {
 
 
 def adapted(model: Any, out: Path, name: str) -> None:
+    from make_tiny import IDS, answer  # beside this script
+
     with np.load(out / f"{name}.npz") as kept:
         found = {"ids": kept["ids"], "base": kept["logits"]}
     with torch.inference_mode():
@@ -57,6 +58,8 @@ def adapted(model: Any, out: Path, name: str) -> None:
 
 
 def main(out: Path) -> None:
+    from make_tiny import build, save_folder, save_gguf
+
     kinds = gguf.GGMLQuantizationType
     for name, kind, changes in (
         ("qwen2", "qwen2", {"tie_word_embeddings": True}),
