@@ -279,7 +279,8 @@ class Further:
             if engine.template is None:
                 return text_ids(engine.tokenizer, f"{_JUDGE}\n\n{asked}\n\nAnswer:")
             messages = [{"role": "system", "content": _JUDGE}, {"role": "user", "content": asked}]
-            return encode_chat(engine.tokenizer, engine.template, messages, add_generation_prompt=True)
+            # The answer has one token; a model that would think first is told not to.
+            return encode_chat(engine.tokenizer, engine.template, messages, enable_thinking=False)
 
         def written() -> list[list[int]]:
             room = engine.context_tokens - len(write("")) - 4  # a cut may fall inside a word and change its tokens
