@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Protocol
 
 import numpy as np
@@ -35,6 +36,8 @@ _HALVES: Final = tuple(name for name in ("F16", "BF16") if name in FORMATS)
 CODES: Final = frozenset(FORMATS[name].code for name in (*_HALVES, "F32"))
 """Formats of the tiles that adapters need."""
 
+_TOGETHER: Final = 4
+"""Rows that one tile of floats takes at once."""
 _ENTRY: Final = 64
 _A_CODE, _A, _B_CODE, _B, _RANK, _SCALE = 0, 8, 16, 24, 32, 40
 """Where the words of one matrix's entry stand: formats, addresses (0: unchanged), the padded rank, the scaling."""
@@ -159,8 +162,8 @@ class Batch:
         n = len(numbers)
         self._numbers = np.ascontiguousarray(numbers, np.int32)
         self._tables = np.array([0, *(int(one.table.ctypes.data) for one in loaded)], np.int64)
-        self._runs = np.empty(n + 1, np.int64)
-        runs = steps.find_runs(n, self._numbers.ctypes.data, self._runs.ctypes.data)
+        self._runs = _runs_of(self._numbers)
+        runs = len(self._runs) - 1
         module_bytes = 4 * max(one.rank for one in loaded)
         if self._short.nbytes < n * _GROUPS * module_bytes:
             self._short = aligned(n * _GROUPS * module_bytes)
@@ -173,6 +176,17 @@ class Batch:
             self._short.ctypes.data, _GROUPS * module_bytes, module_bytes, self._counters.ctypes.data,
         )  # fmt: skip
         return self._block
+
+
+def _runs_of(numbers: Int32) -> NDArray[np.int64]:
+    """Where neighbours with one adapter begin, at most as many as share a walk over it; and the end.
+
+    >>> _runs_of(np.array([1, 1, 1, 1, 1, 0, 2], np.int32)).tolist()
+    [0, 4, 5, 6, 7]
+    """
+    bounds = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
+    starts = [start for first, after in pairwise(bounds) for start in range(first, after, _TOGETHER)]
+    return np.array([*starts, len(numbers)], np.int64)
 
 
 # What one thread does. `batch` is the address of a prepared block.
