@@ -19,8 +19,7 @@ from ikkan.silicon import kernels
 
 from .conftest import THREADS, once
 
-EXACT = ["qwen2", "llama", "qwen2-odd", "llama-gguf-f32"]
-ROUNDED = ["llama-gguf-q4_1", "qwen2-gguf-mixed"]
+NAMES = ["qwen2", "llama", "qwen2-odd", "llama-gguf-f32", "llama-gguf-q4_1", "qwen2-gguf-mixed"]
 ADAPTERS = ["all", "qv", "patterned"]
 Rows = NDArray[np.float32]
 
@@ -66,36 +65,21 @@ def adapted() -> Callable[[str], Adapted]:
 
 
 @pytest.mark.parametrize("which", ADAPTERS)
-@pytest.mark.parametrize("name", EXACT)
-def test_an_adapter_of_unrounded_weights_says_what_peft_says(
+@pytest.mark.parametrize("name", NAMES)
+def test_an_adapter_says_what_peft_says_as_closely_as_the_model_itself_does(
     name: str, which: str, adapted: Callable[[str], Adapted]
 ) -> None:
+    # What rounded weights, activations and a rounded cache cost is there without an adapter as well.
     one = adapted(name)
-    got = one.read(which)
-    assert np.abs(got - one.said[which]).max() < 1e-3
-    assert np.abs(got - one.said[f"{which}.merged"]).max() < 1e-3
-    assert np.abs(got - one.said["base"]).max() > 1.0
+    alone = np.abs(one.read() - one.said["base"])
+    assert alone.mean() < 0.01
+    for said in (one.said[which], one.said[f"{which}.merged"]):
+        apart = np.abs(one.read(which) - said)
+        assert apart.mean() < 3 * alone.mean() + 1e-5
+        assert apart.mean() < np.abs(said - one.said["base"]).mean() / 40
 
 
-@pytest.mark.parametrize("which", ADAPTERS)
-@pytest.mark.parametrize("name", ROUNDED)
-def test_an_adapter_of_rounded_weights_stays_as_close_as_the_weights_alone(
-    name: str, which: str, adapted: Callable[[str], Adapted]
-) -> None:
-    one = adapted(name)
-    alone = np.abs(one.read() - one.said["base"]).mean()
-    assert np.abs(one.read(which) - one.said[which]).mean() < 2 * alone + 1e-4
-
-
-@pytest.mark.parametrize("name", ["qwen2", "llama-gguf-f32"])
-def test_the_decoder_alone_says_the_same_after_adapters_were_loaded(
-    name: str, adapted: Callable[[str], Adapted]
-) -> None:
-    one = adapted(name)
-    assert np.abs(one.read() - one.said["base"]).max() < 1e-3
-
-
-@pytest.mark.parametrize("name", [*EXACT, *ROUNDED])
+@pytest.mark.parametrize("name", NAMES)
 def test_hidden_states_are_those_of_transformers(name: str, adapted: Callable[[str], Adapted]) -> None:
     one = adapted(name)
     positions = np.arange(len(one.ids), dtype=np.int32)
