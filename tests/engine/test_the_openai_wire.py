@@ -102,7 +102,8 @@ def test_a_stop_token_ends_the_answer(client: OpenAI) -> None:
 def test_characters_of_several_tokens_arrive_whole(client: OpenAI) -> None:
     chunks = streamed(client, "鉄🍵é")
     pieces = [chunk.choices[0].delta.content for chunk in chunks[1:-1]]
-    assert pieces == ["鉄", "🍵", "é"]
+    assert "".join(pieces) == "鉄🍵é"
+    assert "\ufffd" not in "".join(pieces)
 
 
 def test_half_a_character_at_the_end_is_left_out(client: OpenAI) -> None:

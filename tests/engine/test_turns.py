@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from ikkan.engine import scheduler
 from ikkan.engine.engine import Engine
 from ikkan.engine.fakes import FakeDecoder, fake_template, fake_tokenizer
-from ikkan.engine.slots import Slots
 from ikkan.engine.values import Generation, Piece, Sampling
 from ikkan.ground.errors import PromptTooLong, UpstreamUnreachable
 
@@ -84,7 +83,7 @@ def test_a_prompt_of_any_length_is_read_whole_in_order_and_once(length: int) -> 
 def test_chunks_do_not_change_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "a rather long beginning " * 9
     whole = run(engine_of(), asked(text, 30)).text()
-    monkeypatch.setattr(scheduler, "shares", lambda unread: [min(7, one) for one in unread])
+    monkeypatch.setattr(scheduler, "shares", lambda unread, budget: [min(7, one) for one in unread])
     assert run(engine_of(), asked(text, 30)).text() == whole
 
 
@@ -186,7 +185,7 @@ def test_an_errand_runs_on_the_compute_thread_and_its_error_comes_back() -> None
 
 
 def test_should_the_compute_thread_die_everybody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(unread: list[int]) -> list[int]:
+    def broken(unread: list[int], budget: int) -> list[int]:
         raise ArithmeticError("a fault of ours")
 
     monkeypatch.setattr(scheduler, "shares", broken)
@@ -205,53 +204,23 @@ def test_warming_up_leaves_nothing_behind() -> None:
     engine.start()
     engine.warm_up()
     engine.stop()
-    assert len(decoder.calls) == 3
-    assert engine.status().slots_in_use == 0
-    assert all(not slot.tokens for slot in engine._slots._slots)
+    assert decoder.calls
+    status = engine.status()
+    assert (status.slots_in_use, status.pages_in_use, status.pages_cached) == (0, 0, 0)
 
 
-@given(st.lists(st.integers(1, 2_000), min_size=1, max_size=16))
-def test_shares_keep_answers_going_and_waste_nothing(unread: list[int]) -> None:
-    takes = scheduler.shares(unread)
-    talking = [take for take, waiting in zip(takes, unread, strict=True) if waiting == 1]
-    reading = [(take, waiting) for take, waiting in zip(takes, unread, strict=True) if waiting > 1]
-    budget = scheduler.SHARED_TOKENS if talking else scheduler.ALONE_TOKENS
-    assert talking == [1] * len(talking)
-    assert all(0 < take <= waiting for take, waiting in reading)
+@given(st.lists(st.integers(1, 2_000), min_size=1, max_size=16), st.integers(16, 256))
+def test_shares_keep_answers_going_and_waste_nothing(unread: list[int], budget: int) -> None:
+    takes = scheduler.shares(unread, budget)
+    few = [(take, waiting) for take, waiting in zip(takes, unread, strict=True) if waiting <= scheduler.FEW]
+    reading = [(take, waiting) for take, waiting in zip(takes, unread, strict=True) if waiting > scheduler.FEW]
+    assert all(take == waiting for take, waiting in few)
+    assert all(0 <= take <= waiting for take, waiting in reading)
     assert sum(take for take, _ in reading) == min(budget, sum(waiting for _, waiting in reading))
-    unfinished = [take for take, waiting in reading if take < waiting]
-    assert not unfinished or max(take for take, _ in reading) - min(unfinished) <= 1
-
-
-def test_the_slot_that_was_left_longest_ago_is_overwritten() -> None:
-    slots = Slots(3)
-    for number in range(3):
-        assert slots.take([number, number], salt="") is not None
-    for number in (1, 0, 2):
-        slots.leave(number, [number, number, 9], salt="")
-    found = slots.take([7, 7], salt="")
-    assert found is not None and (found.slot, found.cached_tokens) == (1, 0)
-    found = slots.take([2, 2, 9, 9], salt="")
-    assert found is not None and (found.slot, found.cached_tokens) == (2, 3)
-    assert slots.in_use == 2
-
-
-def test_a_conversation_is_not_overwritten_for_the_few_words_it_shares_with_another() -> None:
-    slots = Slots(2)
-    long, short = [1, 2, 3, *range(10, 40)], [1, 2, 3, *range(50, 60)]
-    assert slots.take(long, salt="") is not None
-    slots.leave(0, long, salt="")
-    found = slots.take(short, salt="")
-    assert found is not None and (found.slot, found.cached_tokens) == (1, 0)
-    slots.leave(1, short, salt="")
-    found = slots.take([*long, 60], salt="")
-    assert found is not None and (found.slot, found.cached_tokens) == (0, len(long))
-
-
-def test_a_slot_in_use_is_never_given_away() -> None:
-    slots = Slots(1)
-    assert slots.take([1], salt="") is not None
-    assert slots.take([1], salt="") is None
+    for take, waiting in reading[:1]:
+        assert take >= min(waiting, budget // 2)
+    unfinished = [waiting for take, waiting in reading[1:] if take < waiting]
+    assert all(waiting <= min(unfinished, default=waiting) for take, waiting in reading[1:] if take)
 
 
 def test_a_fake_decoder_gives_the_same_bits_alone_and_in_company() -> None:

@@ -29,6 +29,7 @@ def test_a_laptop_needs_no_setting_at_all() -> None:
     assert settings.database_url == f"sqlite:///{settings.home}/ikkan.db"
     assert settings.jobs_database_url == f"sqlite:///{settings.home}/jobs.db"
     assert (settings.engine_url, settings.engine_threads) == ("http://127.0.0.1:8701", 2)
+    assert settings.guess_ahead
     assert (settings.max_batch, settings.context_tokens, settings.kv_bytes) == (8, 2048, 3 * GIB)
     assert (settings.language, settings.log_level, settings.allow_keyless_loopback) == ("auto", "INFO", True)
     assert settings.is_loopback
@@ -74,6 +75,7 @@ def test_every_variable_is_read() -> None:
             "IKKAN_KV_BYTES": "2_097_152",
             "IKKAN_MAX_BATCH": "3",
             "IKKAN_CONTEXT_TOKENS": "512",
+            "IKKAN_GUESS_AHEAD": "off",
             "HF_ENDPOINT": "https://mirror.example/",
             "IKKAN_MODELSCOPE_ENDPOINT": "https://scope.example/",
             "IKKAN_LANGUAGE": "JA",
@@ -83,7 +85,7 @@ def test_every_variable_is_read() -> None:
     )
     assert settings.jobs_database_url == "sqlite:////tmp/j.db"
     assert (settings.engine_url, settings.engine_threads, settings.kv_bytes) == ("http://10.0.0.1:9", 1, 2_097_152)
-    assert (settings.max_batch, settings.context_tokens) == (3, 512)
+    assert (settings.max_batch, settings.context_tokens, settings.guess_ahead) == (3, 512, False)
     assert (settings.hf_endpoint, settings.language) == ("https://mirror.example", "ja")
     assert settings.modelscope_endpoint == "https://scope.example"
     assert (settings.terminal_language, settings.log_level) == ("ja", "DEBUG")

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ikkan.bootstrap.names import DEFAULTS, ENGINE
 from ikkan.ground import log as ground_log
-from ikkan.ground.errors import NotFound
+from ikkan.ground.errors import BadInput, NotFound
 from ikkan.ground.processes import request_restart
 from ikkan.ground.settings import Settings, load_settings
 
@@ -124,8 +124,23 @@ def serve_engine(
     embedder: str | None = None,
     context: int | None = None,
     max_batch: int | None = None,
+    adapters: Sequence[str] = (),
+    adapter_folders: Sequence[Path] = (),
+    embed: str | None = None,
 ) -> None:
-    """The engine's process: needs neither gateway nor database."""
+    """The engine's process: needs neither gateway nor database.
+
+    Args:
+        adapters: `NAME=FOLDER` of adapters to begin with.
+        adapter_folders: requests may load adapters from below these, besides the home's models and artifacts.
+        embed: `last` or `mean`: the chat model embeds texts as well.
+
+    Raises:
+        BadInput: an adapter without a name, or another way to embed.
+    """
+    given = [_named(one) for one in adapters]
+    if embed not in (None, "last", "mean"):
+        raise BadInput(f"--embed {embed}: last or mean", hint="last for models trained as embedders, such as Qwen3's")
     ground_log.configure(settings.log_level)
     _use_kernel_cache(settings)
     from ikkan.engine import serve as engine
@@ -144,7 +159,11 @@ def serve_engine(
         context_tokens=context or settings.context_tokens,
         max_batch=max_batch or settings.max_batch,
         kv_bytes=settings.kv_bytes,
+        guess=settings.guess_ahead,
         lease=DeviceLease(settings.run_dir / "device.lease"),
+        adapters=given,
+        adapter_folders=[settings.models_dir, settings.artifacts_dir, *adapter_folders],
+        pooling=embed,
     )
 
 
@@ -205,6 +224,13 @@ def _use_kernel_cache(settings: Settings) -> None:
     folder = root / key
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
+
+
+def _named(adapter: str) -> tuple[str, Path]:
+    name, found, folder = adapter.partition("=")
+    if not (name and found and folder):
+        raise BadInput(f"--adapter {adapter!r} names no folder", hint="--adapter NAME=FOLDER")
+    return name, Path(folder).expanduser()
 
 
 def _names(store: ModelStore, model: str) -> list[str]:

@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -74,12 +75,25 @@ def engine_serve(
     embedder: Annotated[str | None, typer.Option(help="An embedding model to serve beside it.")] = None,
     context: Annotated[int | None, typer.Option(help="Longest conversation in tokens.")] = None,
     max_batch: Annotated[int | None, typer.Option(help="Answers computed at the same time.")] = None,
+    adapter: Annotated[list[str] | None, typer.Option(help="NAME=FOLDER: a LoRA adapter to begin with.")] = None,
+    adapter_folder: Annotated[list[Path] | None, typer.Option(help="Requests may load adapters from below it.")] = None,
+    embed: Annotated[str | None, typer.Option(help="last or mean: the chat model embeds texts as well.")] = None,
 ) -> None:
     """Serve one chat model (and an embedder) on the OpenAI wire. Needs no gateway and no database."""
     settings = bootstrap.settings()
     require_free_port(host, port)
     bootstrap.serve_engine(
-        settings, model, host=host, port=port, threads=threads, embedder=embedder, context=context, max_batch=max_batch
+        settings,
+        model,
+        host=host,
+        port=port,
+        threads=threads,
+        embedder=embedder,
+        context=context,
+        max_batch=max_batch,
+        adapters=adapter or (),
+        adapter_folders=adapter_folder or (),
+        embed=embed,
     )
 
 

@@ -3,34 +3,64 @@
 from __future__ import annotations
 
 import time
+from typing import Final
 
 from ikkan.engine.detokenize import TextStream
-from ikkan.engine.sampling import Sampler
-from ikkan.engine.slots import Seat
-from ikkan.engine.values import FinishReason, Generation, Piece, Sink, TokenLogprob, Usage
+from ikkan.engine.guessing import Experience, Guesses
+from ikkan.engine.pages import Chain, Seat
+from ikkan.engine.sampling import GREEDY_BELOW, Sampler
+from ikkan.engine.values import FinishReason, Generation, HeldAdapter, Piece, Sampling, Sink, TokenLogprob, Usage
 from ikkan.ground.errors import IkkanError
 from ikkan.models.tokenizer import Tokenizer
 from ikkan.models.values import Float32
+
+UNKNOWN: Final = -1
+"""In place of a row's likeliest token, where it was not looked for or is none."""
 
 
 class Answer:
     """A text that is being continued: its tokens, how many of them the model has read, what was said to the client.
 
     Reading the prompt and writing the answer are one thing here: there are tokens the model has not read yet. When it
-    has read the last, its scores give the next.
+    has read the last, its scores give the next. An answer that lost its seat has everything to read again, and goes on
+    where it was.
+
+    Args:
+        number: which of a request's texts this is.
+        chain: names the text's pages.
+        adapter: what reads the text, besides the model.
+        experience: what guesses were worth so far; None not to guess what may follow.
     """
 
-    def __init__(self, number: int, request: Generation, tokenizer: Tokenizer, sink: Sink) -> None:
+    def __init__(
+        self,
+        number: int,
+        request: Generation,
+        tokenizer: Tokenizer,
+        sink: Sink,
+        *,
+        chain: Chain,
+        adapter: HeldAdapter | None = None,
+        experience: Experience | None = None,
+    ) -> None:
         assert request.prompt, "a text begins somewhere"
         self.request = request
+        self.chain = chain
+        self.adapter = adapter
+        self.order = 0
+        """The larger, the later it came."""
         self.tokens = list(request.prompt)
         self.read = 0
         """How many of `tokens` have their keys and values in the cache."""
+        self.cached_tokens = 0
+        """How many of the prompt's somebody else had read."""
         self.seat: Seat | None = None
         self.abandoned = False
         """Set from any thread when nobody waits for the answer any more."""
         self.arrived_s = time.monotonic()
         self.first_token_s: float | None = None
+        self.guesses = None if experience is None else Guesses(experience)
+        self.adapter_number = adapter.number if adapter else 0
         self._number = number
         self._sink = sink
         self._tokenizer = tokenizer
@@ -41,6 +71,10 @@ class Answer:
         self._text = TextStream(request.stop)
         self._new_ids: list[int] = []
         self._new_logprobs: list[TokenLogprob] = []
+        self._prompt_tokens = len(request.prompt)
+        self._with_logprobs = request.sampling.top_logprobs is not None
+        self.takes_likeliest = request.constraint is None and _takes_likeliest(request.sampling)
+        """Whether each token, once the answer may end, is simply the likeliest."""
 
     @property
     def unread(self) -> int:
@@ -48,39 +82,79 @@ class Answer:
         return len(self.tokens) - self.read
 
     @property
+    def written(self) -> int:
+        """Tokens of the answer so far."""
+        return len(self.tokens) - self._prompt_tokens
+
+    @property
     def usage(self) -> Usage:
         """Tokens so far."""
-        prompt = len(self.request.prompt)
-        return Usage(prompt, self.seat.cached_tokens if self.seat else 0, len(self.tokens) - prompt)
+        return Usage(self._prompt_tokens, self.cached_tokens, self.written)
 
-    def sit(self, seat: Seat) -> None:
-        """Begin in this slot, after what it already holds."""
-        self.seat, self.read = seat, seat.cached_tokens
+    def accept(self, scores: Float32, likeliest: list[int], draft: list[int]) -> FinishReason | None:
+        """Draw what follows and tell the client; whether and why the answer ends here.
 
-    def accept(self, scores: Float32) -> FinishReason | None:
-        """Draw the next token and tell the client what it adds; whether and why the answer ends here."""
-        drawn = self._sampler.draw(scores)
-        self.tokens.append(drawn.token_id)
+        Args:
+            scores: after the last token, and then after each of the draft: `(1 + len(draft), vocab)`.
+            likeliest: the highest score of each row, or `UNKNOWN`.
+            draft: tokens that were read although nobody had drawn them yet. What is drawn is the same without them;
+                those that were right are read already.
+        """
         if self.first_token_s is None:
             self.first_token_s = time.monotonic()
-        self._new_ids.append(drawn.token_id)
-        if self.request.sampling.top_logprobs is not None:
-            self._new_logprobs.append(drawn)
-        written = len(self.tokens) - len(self.request.prompt)
+        before = len(self.tokens)
+        right = 0
         text = ""
         finish: FinishReason | None = None
-        if drawn.token_id in self._endings:
-            finish = "stop"
-        else:
-            may_stop = written >= self.request.min_tokens
-            text = self._text.add(self._tokenizer.bytes_of(drawn.token_id), may_stop=may_stop)
-            finish = "stop" if self._text.stopped else "length" if written >= self.request.max_tokens else None
+        while finish is None:
+            came = len(self.tokens)
+            more, finish = self._draw(scores[right], likeliest[right])
+            text += more
+            right += _agreeing(self.tokens, came, draft, right)
+            if before + right < len(self.tokens):
+                break  # something came that is not read yet
+        self.read += right
+        if self.guesses is not None:
+            self.guesses.learn(self.tokens, len(self.tokens) - before)
         self._tell(text + (self._text.end() if finish else ""), finish)
         return finish
 
     def fail(self, error: IkkanError) -> None:
         """Tell the client that there will be no more."""
         self._sink(self._number, Piece("", self.usage, failure=error))
+
+    def _draw(self, scores: Float32, likeliest: int) -> tuple[str, FinishReason | None]:
+        """Go on by the next token, and by those that must follow it: the model reads them all at once."""
+        if self.takes_likeliest and likeliest != UNKNOWN and self.written >= self.request.min_tokens:
+            return self._take(likeliest)
+        constraint = self.request.constraint
+        drawn = self._sampler.draw(scores, constraint.allowed() if constraint else None)
+        text, finish = self._take(drawn.token_id)
+        if self._with_logprobs:
+            self._new_logprobs.append(drawn)  # and nothing is forced: every token has its own
+        elif constraint is not None and finish is None:
+            for token_id in constraint.forced():
+                self._sampler.note(token_id)
+                more, finish = self._take(token_id)
+                text += more
+                if finish is not None:
+                    break
+        return text, finish
+
+    def _take(self, token_id: int) -> tuple[str, FinishReason | None]:
+        """Go on by a token: the text that may be shown with it, and whether and why the answer ends."""
+        self.tokens.append(token_id)
+        self._new_ids.append(token_id)
+        if token_id in self._endings:
+            return "", "stop"
+        request = self.request
+        written = len(self.tokens) - self._prompt_tokens
+        if request.constraint is not None:
+            request.constraint.accept(token_id)
+        text = self._text.add(self._tokenizer.bytes_of(token_id), may_stop=written >= request.min_tokens)
+        if self._text.stopped or (request.constraint is not None and request.constraint.ended()):
+            return text, "stop"
+        return text, "length" if written >= request.max_tokens else None
 
     def _tell(self, text: str, finish: FinishReason | None) -> None:
         if not (text or finish):
@@ -89,3 +163,20 @@ class Answer:
         self._new_ids.clear()
         self._new_logprobs.clear()
         self._sink(self._number, piece)
+
+
+def _agreeing(tokens: list[int], place: int, draft: list[int], right: int) -> int:
+    """How many tokens from a place on are those of the draft behind the ones that were right."""
+    count = 0
+    while place + count < len(tokens) and right + count < len(draft) and tokens[place + count] == draft[right + count]:
+        count += 1
+    return count
+
+
+def _takes_likeliest(sampling: Sampling) -> bool:
+    return (
+        sampling.temperature < GREEDY_BELOW
+        and sampling.repetition_penalty == 1.0
+        and not (sampling.presence_penalty or sampling.frequency_penalty or sampling.bias)
+        and sampling.top_logprobs is None
+    )

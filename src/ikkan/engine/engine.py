@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
+from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from queue import Queue
 from typing import Any, Final, TypeVar
@@ -17,11 +19,22 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from ikkan.engine import scheduler
-from ikkan.engine.answer import Answer
+from ikkan.engine.answer import UNKNOWN, Answer
+from ikkan.engine.guessing import Experience
 from ikkan.engine.metrics import Metrics
-from ikkan.engine.slots import Slots
-from ikkan.engine.values import Generation, Lease, Piece, Sampling, Sink, Status
-from ikkan.ground.errors import BadInput, IkkanError, Internal, PromptTooLong, RateLimited, UpstreamUnreachable
+from ikkan.engine.pages import Chain, Pages
+from ikkan.engine.scheduler import Costs, Line
+from ikkan.engine.values import Adapters, Generation, HeldAdapter, Lease, Piece, Sampling, Sink, Status
+from ikkan.ground.errors import (
+    BadInput,
+    DeadlineMissed,
+    IkkanError,
+    Internal,
+    PromptTooLong,
+    RateLimited,
+    UnknownModel,
+    UpstreamUnreachable,
+)
 from ikkan.models.template import ChatTemplate
 from ikkan.models.tokenizer import Tokenizer
 from ikkan.models.values import Decoder, Float32, Int32
@@ -31,20 +44,35 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 _WARM_UP_PROMPT_TOKENS: Final = 48
+_STOPPING: Final = ("the engine is stopping", "ask again in a moment")
+
+
+@dataclass(slots=True)
+class _Part:
+    """What one answer has in a forward call."""
+
+    answer: Answer
+    take: int
+    """Its tokens that are read."""
+    draft: list[int] = field(default_factory=list)
+    """Guessed tokens read behind them."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows of scores it needs: none while some of its tokens are still unread."""
+        return 1 + len(self.draft) if self.take == self.answer.unread else 0
 
 
 class Ticket:
     """A caller's hold on the answers it asked for."""
 
-    def __init__(self, answers: Sequence[Answer], wake: Callable[[], None]) -> None:
+    def __init__(self, answers: Sequence[Answer], leave: Callable[[Sequence[Answer]], None]) -> None:
         self._answers = answers
-        self._wake = wake
+        self._leave = leave
 
     def cancel(self) -> None:
         """Nobody waits any more: the slots are free after the step that is being computed. Safe to repeat."""
-        for answer in self._answers:
-            answer.abandoned = True
-        self._wake()
+        self._leave(self._answers)
 
 
 class Engine:
@@ -60,8 +88,13 @@ class Engine:
         max_batch: answers computed at the same time.
         context_tokens: longest text, prompt and answer together; at most what the model was trained for.
         lease: held while answers are computed, so that training makes room.
-        max_waiting: texts that may wait for a slot; more are refused with `RateLimited`.
+        max_waiting: texts that may wait for a slot; more are refused with `RateLimited`. A caller of whom nobody waits
+            yet finds a few places more.
         metrics: where to count.
+        pages: pages of the KV cache; None for so many that all slots can be full.
+        guess: whether to guess what answers copy from their texts (see `guessing.py`); never changes an answer.
+        adapters: those that requests may name.
+        step_target_s: how long running answers should wait for a step while prompts are read.
     """
 
     def __init__(
@@ -75,6 +108,10 @@ class Engine:
         lease: Lease | None = None,
         max_waiting: int = 64,
         metrics: Metrics | None = None,
+        pages: int | None = None,
+        guess: bool = True,
+        adapters: Adapters | None = None,
+        step_target_s: float = 0.06,
     ) -> None:
         assert max_batch >= 1 and max_waiting >= 0, "an engine answers somebody"
         self.tokenizer = tokenizer
@@ -85,13 +122,19 @@ class Engine:
         self.vocab = decoder.config.vocab
         self.metrics = metrics or Metrics()
         self._decoder = decoder
-        self._cache = decoder.new_cache(max_batch, self.context_tokens)
+        self.adapters = adapters
+        self._experience = Experience() if guess else None
         self._lease = lease
-        self._slots = Slots(max_batch)
-        self._seated: list[Answer] = []  # the compute thread's own
+        # The compute thread's own:
+        self._cache = decoder.new_cache(max_batch, self.context_tokens, pages)
+        self._pages = Pages(self._cache.tables, self._cache.page_tokens, self._cache.pages)
+        self._costs = Costs(step_target_s)
+        self._seated: list[Answer] = []  # in the order in which they came to the engine
+        self._preemptions = 0
         # Everything below is shared between threads and guarded by `_news`.
         self._news = threading.Condition()
-        self._waiting: deque[Answer] = deque()
+        self._line = Line()
+        self._came = 0
         self._errands: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._stopping = False
         self._answer_s = 1.0  # how long an answer took lately
@@ -105,6 +148,8 @@ class Engine:
     def submit(self, requests: Sequence[Generation], sink: Sink) -> Ticket:
         """Have these texts continued; all of them are accepted, or none.
 
+        What is computed is told to `sink`; so is an error that comes later, such as `DeadlineMissed`.
+
         Args:
             requests: texts that fit the context.
             sink: told every piece, with the number of its text, on the compute thread.
@@ -112,27 +157,23 @@ class Engine:
         Raises:
             RateLimited: too many are waiting; `facts["retry_after_s"]` says when to try again.
             BadInput: more texts than could ever wait at once.
+            UnknownModel: no such adapter is loaded.
+            DeadlineMissed: it is too late already.
             UpstreamUnreachable: the engine is being stopped.
         """
-        answers = [Answer(number, request, self.tokenizer, sink) for number, request in enumerate(requests)]
         room = self.max_waiting + self.max_batch
-        if len(answers) > room:
-            raise BadInput(f"{len(answers)} answers in one request; at most {room} fit", hint="ask for fewer")
-        with self._news:
-            if self._stopping:
-                raise UpstreamUnreachable("the engine is stopping", hint="ask again in a moment")
-            waiting = sum(not one.abandoned for one in self._waiting)
-            free = self.max_batch - self._slots.in_use
-            if waiting + len(answers) > self.max_waiting + free:
-                wait_s = self._answer_s * (1 + waiting) / self.max_batch
-                raise RateLimited(
-                    f"{waiting} answers are waiting already; at most {self.max_waiting} may",
-                    hint="try again in a moment",
-                    retry_after_s=min(max(wait_s, 0.1), 20.0),
-                )
-            self._waiting.extend(answers)
-            self._news.notify()
-        return Ticket(answers, self._wake)
+        if len(requests) > room:
+            raise BadInput(f"{len(requests)} answers in one request; at most {room} fit", hint="ask for fewer")
+        answers: list[Answer] = []
+        try:
+            answers += (self._begun(number, request, sink) for number, request in enumerate(requests))
+            with self._news:
+                self._admit(answers)
+        except IkkanError:
+            for answer in answers:
+                self._release(answer)
+            raise
+        return Ticket(answers, self._abandon)
 
     def call(self, errand: Callable[[], Result]) -> Future[Result]:
         """Have something else computed between two steps, such as embeddings. Keep it short: answers wait for it."""
@@ -166,17 +207,21 @@ class Engine:
 
     def status(self) -> Status:
         """How busy it is now."""
-        with self._news:
-            waiting = sum(not one.abandoned for one in self._waiting)
+        pages = self._pages
         alive = self._thread is not None and self._thread.is_alive()
         return Status(
-            alive,
-            self.max_batch,
-            self._slots.in_use,
-            waiting,
-            self.max_waiting,
-            self.context_tokens,
-            self._cache.bytes,
+            alive=alive,
+            slots=self.max_batch,
+            slots_in_use=pages.slots_in_use,
+            waiting=len(self._line),
+            max_waiting=self.max_waiting,
+            context_tokens=self.context_tokens,
+            kv_bytes=self._cache.bytes,
+            page_tokens=pages.page_tokens,
+            pages=pages.count,
+            pages_in_use=pages.in_use,
+            pages_cached=pages.cached,
+            preemptions=self._preemptions,
         )
 
     def start(self, on_death: Callable[[], None] | None = None) -> None:
@@ -212,11 +257,55 @@ class Engine:
         for _ in range(asked):
             if failure := ended.get().failure:
                 raise failure
-        self.call(self._slots.forget).result()
+        self.call(self._forget).result()
 
-    def _wake(self) -> None:
+    def _begun(self, number: int, request: Generation, sink: Sink) -> Answer:
+        held: HeldAdapter | None = None
+        if request.adapter:
+            if self.adapters is None:
+                raise UnknownModel(f"no adapter named {request.adapter[:100]!r} here", hint="GET /v1/models")
+            held = self.adapters.hold(request.adapter)
+        chain = Chain(request.cache_salt, held.identity if held else "", self._cache.page_tokens)
+        return Answer(number, request, self.tokenizer, sink, chain=chain, adapter=held, experience=self._experience)
+
+    def _admit(self, answers: Sequence[Answer]) -> None:
+        """Let them wait, if there is room. Under `_news`."""
+        if self._stopping:
+            raise UpstreamUnreachable(_STOPPING[0], hint=_STOPPING[1])
+        for answer in answers:
+            if answer.request.deadline_s is not None and time.monotonic() >= answer.request.deadline_s:
+                raise _too_late()
+        waiting = len(self._line)
+        limit = self.max_waiting + self.max_batch - self._pages.slots_in_use
+        if answers and not self._line.of(answers[0].request.caller):
+            limit += self.max_waiting // 4  # whoever fills the line does not close the door to the others
+        if waiting + len(answers) > limit:
+            wait_s = self._answer_s * (1 + waiting) / self.max_batch
+            raise RateLimited(
+                f"{waiting} answers are waiting already; at most {self.max_waiting} may",
+                hint="try again in a moment",
+                retry_after_s=min(max(wait_s, 0.1), 20.0),
+            )
+        for answer in answers:
+            self._came += 1
+            answer.order = self._came
+            self._line.add(answer)
+        self._news.notify()
+
+    def _abandon(self, answers: Sequence[Answer]) -> None:
         with self._news:
-            self._news.notify()
+            for answer in answers:
+                answer.abandoned = True
+            gone = self._line.remove(lambda one: one.abandoned)
+        self._let_go(gone)
+
+    def _let_go(self, answers: Sequence[Answer]) -> None:
+        """These left the line, and not for a seat."""
+        for answer in answers:
+            self._release(answer)
+            self.metrics.answers.labels("abandoned" if answer.abandoned else "late").inc()
+            if not answer.abandoned:
+                _fail(answer, _too_late())
 
     # --- the compute thread ------------------------------------------------------------------------------------------
 
@@ -228,19 +317,15 @@ class Engine:
         errands = self._run_errands()
         self._let_leave()
         self._let_come()
-        takes = scheduler.shares([answer.unread for answer in self._seated])
-        turn = [(answer, take) for answer, take in zip(self._seated, takes, strict=True) if take]
+        turn = self._plan()
         if not turn:
             return errands
         try:
-            scores, heard = self._forward(turn)
+            scores = self._forward(turn)
         except Exception as exc:  # this loop must outlive a batch that cannot be computed
-            self._give_up(turn, exc)
+            self._give_up([part.answer for part in turn], exc)
             return True
-        for answer, take in turn:
-            answer.read += take
-        for answer, row in zip(heard, scores, strict=True):
-            self._continue(answer, row)
+        self._draw(turn, scores)
         return True
 
     def _run(self) -> None:
@@ -258,7 +343,7 @@ class Engine:
 
     def _sleep_until_needed(self) -> bool:
         with self._news:
-            while not (self._stopping or self._waiting or self._errands or self._seated):
+            while not (self._stopping or len(self._line) or self._errands or self._seated):
                 self._news.wait()
             return not self._stopping
 
@@ -276,87 +361,251 @@ class Engine:
         return True
 
     def _let_leave(self) -> None:
-        for answer in [one for one in self._seated if one.abandoned]:
-            self._free(answer, "abandoned")
+        now_s = time.monotonic()
+        for answer in [one for one in self._seated if one.abandoned or _is_late(one, now_s)]:
+            if answer.abandoned:
+                self._end(answer, "abandoned")
+            else:
+                self._end(answer, "late")
+                _fail(answer, _too_late())
 
     def _let_come(self) -> None:
+        """Seat those whose turn it is, while there are slots and pages; those who came too late need not wait."""
+        if not len(self._line):
+            return
+        now_s = time.monotonic()
         with self._news:
-            while self._waiting:
-                answer = self._waiting[0]
-                if not answer.abandoned:
-                    seat = self._slots.take(answer.request.prompt, salt=answer.request.cache_salt)
-                    if seat is None:
-                        return
-                    answer.sit(seat)
-                    self._seated.append(answer)
-                    self.metrics.prompt_tokens.inc(len(answer.request.prompt))
-                    self.metrics.cached_tokens.inc(seat.cached_tokens)
-                self._waiting.popleft()
+            gone = self._line.remove(lambda one: one.abandoned or self._will_be_late(one, now_s))
+            while self._pages.slots_in_use < self.max_batch:
+                answer = self._line.next(self._seated)
+                if answer is None or not self._has_room_for(answer):
+                    break
+                self._line.take(answer)
+                answer.seat, answer.read = self._pages.sit(answer.chain), 0
+                self._seated.append(answer)
+        self._seated.sort(key=attrgetter("order"))
+        self._let_go(gone)
 
-    def _forward(self, turn: Sequence[tuple[Answer, int]]) -> tuple[Float32, list[Answer]]:
-        """The scores after the last token of everyone who now has read all of theirs, and who that is."""
+    def _will_be_late(self, answer: Answer, now_s: float) -> bool:
+        """Whether its time is over before its prompt could be read."""
+        if answer.request.deadline_s is None:
+            return False
+        known = len(self._pages.remembered(answer.chain, answer.tokens)) * self._pages.page_tokens
+        return now_s + self._costs.reading_s(answer.unread - known) >= answer.request.deadline_s
+
+    def _has_room_for(self, answer: Answer) -> bool:
+        """Whether its text fits beside those that are not read to their end yet."""
+        if not self._seated:
+            return True
+        pages = self._pages
+        promised = 0
+        for one in self._seated:
+            assert one.seat is not None
+            promised += max(pages.pages_of(len(one.tokens) + 1) - len(one.seat.pages), 0)
+        return pages.wanted(answer.chain, answer.tokens) + promised <= pages.available
+
+    def _plan(self) -> list[_Part]:
+        """Who takes part in the next call and with which tokens; their pages are there."""
+        ready = [answer for answer in self._seated if self._may_read(answer)]
+        unread = [answer.unread for answer in ready]
+        talking = sum(waiting <= scheduler.FEW for waiting in unread)
+        takes = scheduler.shares(unread, self._costs.budget(talking))
+        turn: list[_Part] = []
+        for answer, take in zip(ready, takes, strict=True):
+            # The oldest first, so that whoever loses a seat for them has no part in this call yet.
+            if take and answer.seat is not None and self._has_pages(answer, answer.read + take):
+                turn.append(_Part(answer, take))
+        if self._experience is not None:
+            self._add_guesses(turn)
+        return turn
+
+    def _may_read(self, answer: Answer) -> bool:
+        """Take over what others have read of this text; whether the next page is this answer's to read."""
+        pages, seat = self._pages, answer.seat
+        assert seat is not None, "only who sits takes part"
+        if answer.unread <= 1:
+            return True
+        read = pages.catch_up(seat, answer.tokens, answer.read)
+        if answer.first_token_s is None:
+            answer.cached_tokens += read - answer.read
+        answer.read = read
+        return pages.may_fill(seat, answer.tokens, read)
+
+    def _has_pages(self, answer: Answer, length: int) -> bool:
+        """Find pages for so many tokens. Where none is left the youngest answer gives its own back."""
+        while answer.seat is not None:
+            if self._pages.grow(answer.seat, length):
+                return True
+            self._preempt(self._seated[-1])
+        return False
+
+    def _preempt(self, answer: Answer) -> None:
+        """Back to the line: what was read is read again later, as far as it is not remembered by then."""
+        assert answer.seat is not None, "only who sits can stand up"
+        self._seated.remove(answer)
+        self._pages.leave(answer.seat)
+        answer.seat, answer.read = None, 0
+        answer.cached_tokens = 0 if answer.first_token_s is None else answer.cached_tokens
+        self._preemptions += 1
+        self.metrics.preemptions.inc()
+        with self._news:
+            self._line.add_first(answer)
+
+    def _add_guesses(self, turn: Sequence[_Part]) -> None:
+        """Let answers that copy from their texts read ahead, where that is worth its rows."""
+        parts = [part for part in turn if part.rows and part.answer.first_token_s is not None]
+        if not parts:
+            return
+        rows = sum(part.rows for part in turn)
+        reading = sum(part.take for part in turn if not part.rows)
+        tokens = float(rows)
+        for part in parts:
+            answer = part.answer
+            assert answer.guesses is not None and answer.seat is not None
+            most = min(
+                answer.request.max_tokens - answer.written - 1,
+                self.context_tokens - len(answer.tokens),
+            )
+            if most < 1 or not answer.guesses.look(answer.tokens):
+                continue
+            chances = answer.guesses.chances()[:most]
+            count = self._costs.worth_guessing(rows, tokens, reading, chances) if chances else 0
+            if not count:
+                continue
+            if not self._pages.grow(answer.seat, len(answer.tokens) + count):
+                count = min(count, len(answer.seat.pages) * self._pages.page_tokens - len(answer.tokens))
+            part.draft = answer.guesses.first(answer.tokens, count)
+            rows += len(part.draft)
+            tokens += sum(chances[:count])
+
+    def _forward(self, turn: Sequence[_Part]) -> Float32:
+        """The scores of everyone who now has read all of theirs, in order."""
         tokens: list[int] = []
         slots: list[int] = []
         positions: list[int] = []
+        adapters: list[int] = []
         rows: list[int] = []
-        heard: list[Answer] = []
-        for answer, take in turn:
+        for part in turn:
+            answer, heard = part.answer, part.rows
             assert answer.seat is not None, "whoever takes part sits"
-            tokens += answer.tokens[answer.read : answer.read + take]
-            slots += [answer.seat.slot] * take
-            positions += range(answer.read, answer.read + take)
-            if take == answer.unread:
-                rows.append(len(tokens) - 1)
-                heard.append(answer)
-        started_s = time.monotonic()
-        scores = self._decoder.forward(_int32(tokens), _int32(slots), _int32(positions), self._cache, _int32(rows))
+            tokens += answer.tokens[answer.read : answer.read + part.take]
+            tokens += part.draft
+            count = part.take + len(part.draft)
+            slots += [answer.seat.slot] * count
+            positions += range(answer.read, answer.read + count)
+            adapters += [answer.adapter_number] * count
+            rows += range(len(tokens) - heard, len(tokens))
+        numbers = _int32(adapters) if any(adapters) else None
+        arrays = (_int32(tokens), _int32(slots), _int32(positions))
+        started_s = time.perf_counter()
+        scores = self._decoder.forward(*arrays, self._cache, _int32(rows), numbers)
+        seconds = time.perf_counter() - started_s
+        self._costs.note(len(rows), sum(part.take for part in turn if not part.rows), seconds)
         self.metrics.steps.inc()
-        self.metrics.step_seconds.observe(time.monotonic() - started_s)
-        return scores, heard
+        self.metrics.step_seconds.observe(seconds)
+        return scores
 
-    def _continue(self, answer: Answer, scores: Float32) -> None:
-        first = answer.first_token_s is None
-        try:
-            finish = answer.accept(scores)
-        except Exception as exc:  # one bad answer must not end the others
-            self._give_up([(answer, 0)], exc)
-            return
-        self.metrics.completion_tokens.inc()
-        if first and answer.first_token_s is not None:
-            self.metrics.first_token_seconds.observe(answer.first_token_s - answer.arrived_s)
-        if finish:
-            self._free(answer, finish)
+    def _draw(self, turn: Sequence[_Part], scores: Float32) -> None:
+        """Let everybody who was heard go on, and others find the pages that are full now."""
+        likeliest = _likeliest(scores, turn)
+        row = written = drafted = accepted = 0
+        for part in turn:
+            answer, heard, seat = part.answer, part.rows, part.answer.seat
+            assert seat is not None, "whoever takes part sits"
+            answer.read += part.take
+            if not heard:
+                self._pages.keep(seat, answer.tokens, answer.read)
+                self._pages.may_fill(seat, answer.tokens, answer.read)  # a page half full stays this answer's
+                continue
+            first, before = answer.first_token_s is None, answer.read
+            length = len(answer.tokens)
+            try:
+                finish = answer.accept(scores[row : row + heard], likeliest[row : row + heard], part.draft)
+            except Exception as exc:  # one bad answer must not end the others
+                self._give_up([answer], exc)
+                continue
+            finally:
+                row += heard
+            written += len(answer.tokens) - length
+            drafted += len(part.draft)
+            accepted += answer.read - before
+            self._pages.keep(seat, answer.tokens, answer.read)
+            if first:
+                self._note_first(answer)
+            if finish:
+                self._end(answer, finish)
+        self.metrics.completion_tokens.inc(written)
+        if drafted:
+            self.metrics.drafted_tokens.inc(drafted)
+            self.metrics.accepted_tokens.inc(accepted)
 
-    def _free(self, answer: Answer, how: str) -> None:
+    def _note_first(self, answer: Answer) -> None:
+        assert answer.first_token_s is not None
+        self.metrics.prompt_tokens.inc(len(answer.request.prompt))
+        self.metrics.cached_tokens.inc(answer.cached_tokens)
+        self.metrics.first_token_seconds.observe(answer.first_token_s - answer.arrived_s)
+
+    def _end(self, answer: Answer, how: str) -> None:
+        """Its seat is free, its adapter may go."""
         assert answer.seat is not None, "only who sits can stand up"
         self._seated.remove(answer)
-        known = [] if how == "failed" else answer.tokens[: answer.read]
-        self._slots.leave(answer.seat.slot, known, salt=answer.request.cache_salt)
+        self._pages.leave(answer.seat, forget=how == "failed")
+        answer.seat = None
+        self._release(answer)
         self._answer_s += 0.2 * (time.monotonic() - answer.arrived_s - self._answer_s)
         self.metrics.answers.labels(how).inc()
 
-    def _give_up(self, turn: Sequence[tuple[Answer, int]], exc: Exception) -> None:
-        log.error("answers could not be computed", extra={"answers": len(turn), **told(exc)})
+    def _release(self, answer: Answer) -> None:
+        held, answer.adapter = answer.adapter, None
+        if held is not None and self.adapters is not None:
+            self.adapters.let_go(held)
+
+    def _give_up(self, answers: Sequence[Answer], exc: Exception) -> None:
+        log.error("answers could not be computed", extra={"answers": len(answers), **told(exc)})
         error = exc if isinstance(exc, IkkanError) else Internal("the answer could not be computed", hint="ask again")
         error.__cause__ = None if error is exc else exc  # shown where nobody's words are in it: while warming up
-        for answer, _ in turn:
-            self._free(answer, "failed")
+        for answer in answers:
+            self._end(answer, "failed")
             _fail(answer, error)
+
+    def _forget(self) -> None:
+        """Forget what warming up left behind."""
+        self._pages.forget_all()
+        self._costs = Costs(self._costs.target_s)
 
     def _say_goodbye(self) -> None:
         with self._news:
             self._stopping = True
-            unanswered, errands = [*self._seated, *self._waiting], list(self._errands)
-            self._waiting.clear()
+            waiting, errands = self._line.remove(lambda one: True), list(self._errands)
             self._errands.clear()
-        error = UpstreamUnreachable("the engine is stopping", hint="ask again in a moment")
+        error = UpstreamUnreachable(_STOPPING[0], hint=_STOPPING[1])
         for answer in list(self._seated):
-            self._free(answer, "failed")
-        for answer in unanswered:
+            self._end(answer, "failed")
+            _fail(answer, error)
+        for answer in waiting:
+            self._release(answer)
             _fail(answer, error)
         for _, future in errands:
             if future.set_running_or_notify_cancel():
                 future.set_exception(error)
+
+
+def _is_late(answer: Answer, now_s: float) -> bool:
+    return answer.request.deadline_s is not None and now_s >= answer.request.deadline_s
+
+
+def _too_late() -> DeadlineMissed:
+    return DeadlineMissed("the answer was not complete in time", hint="allow more time, or ask for a shorter answer")
+
+
+def _likeliest(scores: Float32, turn: Sequence[_Part]) -> list[int]:
+    """The likeliest token of each row, where somebody wants no more than that."""
+    if not any(part.answer.takes_likeliest for part in turn):
+        return [UNKNOWN] * len(scores)
+    found = scores.argmax(axis=1)
+    highest = scores[np.arange(len(scores)), found]  # argmax finds a NaN before anything else
+    likeliest: list[int] = np.where(np.isfinite(highest), found, UNKNOWN).tolist()
+    return likeliest
 
 
 def _fail(answer: Answer, error: IkkanError) -> None:

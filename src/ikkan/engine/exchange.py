@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from starlette.types import Receive
 
 from ikkan.engine.engine import Engine, Ticket
 from ikkan.engine.values import Generation, Piece
+from ikkan.ground.errors import BadInput
 
 Delivery: TypeAlias = "tuple[int, Piece]"
+
+TIMEOUT_HEADER: Final = "x-ikkan-timeout-ms"
+"""How long whoever asks will wait for the whole answer."""
+_LONGEST_MS: Final = 24 * 3_600_000
 
 
 class ClientLeft(Exception):
@@ -37,10 +44,19 @@ class Exchange:
 
     async def __aenter__(self) -> Exchange:
         loop = asyncio.get_running_loop()
-        put = self._arrived.put_nowait
-        self._ticket = self._engine.submit(
-            self._requests, lambda number, piece: void(loop.call_soon_threadsafe(put, (number, piece)))
-        )
+        under_way: deque[Delivery] = deque()
+
+        def take_in() -> None:
+            # What comes after this loop found nothing finds an empty deque, and calls again.
+            while under_way:
+                self._arrived.put_nowait(under_way.popleft())
+
+        def send(number: int, piece: Piece) -> None:
+            under_way.append((number, piece))
+            if len(under_way) == 1:  # waking the loop is dearer than all else here: once for what one step says
+                loop.call_soon_threadsafe(take_in)
+
+        self._ticket = self._engine.submit(self._requests, send)
         self._watch = loop.create_task(self._notice_leaving())
         return self
 
@@ -76,5 +92,23 @@ class Exchange:
         self._arrived.put_nowait(None)
 
 
-def void(_: object) -> None:
-    """Nothing."""
+def caller(headers: Mapping[str, str]) -> str:
+    """Who asks, as far as turns are concerned: the gateway names its tenants by their salts."""
+    return headers.get("x-ikkan-cache-salt", "")
+
+
+def deadline_s(headers: Mapping[str, str]) -> float | None:
+    """When the answer must be complete, by `time.monotonic`; None if nobody said so.
+
+    Raises:
+        BadInput: the header is no number of milliseconds.
+
+    >>> deadline_s({}), deadline_s({"x-ikkan-timeout-ms": "1500"}) > time.monotonic()
+    (None, True)
+    """
+    given = headers.get(TIMEOUT_HEADER)
+    if given is None:
+        return None
+    if not (given.isascii() and given.isdigit() and len(given) <= 9 and int(given) <= _LONGEST_MS):
+        raise BadInput(f"{TIMEOUT_HEADER} is milliseconds, at most {_LONGEST_MS:,}", hint="send a whole number")
+    return time.monotonic() + int(given) / 1_000

@@ -47,14 +47,26 @@ class FakeCache:
 
     slots: int
     context_tokens: int
-    tokens: NDArray[np.int32] = field(init=False)
+    page_tokens: int
+    pages: int
+    tokens: NDArray[np.int64] = field(init=False)
+    """`(pages, page_tokens)`; who read a token, as its adapter's number, counts as part of it."""
+    tables: Int32 = field(init=False)
 
     def __post_init__(self) -> None:
-        self.tokens = np.full((self.slots, self.context_tokens), -1, dtype=np.int32)
+        self.tokens = np.full((self.pages, self.page_tokens), -1, dtype=np.int64)
+        width = -(-self.context_tokens // self.page_tokens)
+        own = np.arange(self.slots * width, dtype=np.int32).reshape(self.slots, width)
+        self.tables = np.where(own < self.pages, own, 0).astype(np.int32)
 
     @property
     def bytes(self) -> int:
         return int(self.tokens.nbytes)
+
+    def text(self, slot: int, length: int) -> NDArray[np.int64]:
+        """What lies at a slot's first positions."""
+        pages = self.tables[slot, : -(-length // self.page_tokens)]
+        return self.tokens[pages].reshape(-1)[:length]
 
 
 @dataclass
@@ -69,41 +81,84 @@ class FakeDecoder:
     answer: Callable[[str], bytes] = repeat_last_turn
     context: int = 512
     certainty: float = 12.0
+    page_tokens: int = 4
     pace: threading.Semaphore | None = None
     """Acquired before each call: a test can let the engine take one step at a time."""
     fail_when: Callable[[Sequence[int]], bool] | None = None
     """Raises where this is true of a text in the call."""
     calls: list[list[tuple[int, int, int]]] = field(default_factory=list)
     """Each call's (token, slot, position)s."""
+    loaded: dict[int, object] = field(default_factory=dict)
+    """Adapters by number; scores depend on which one reads."""
+    remember_calls: bool = True
 
     @property
     def config(self) -> DecoderConfig:
         return DecoderConfig("llama", 1, 8, 1, 1, 8, 8, VOCAB, self.context, 10_000.0, 1e-5, True, False)
 
-    def new_cache(self, slots: int, context_tokens: int) -> FakeCache:
+    def new_cache(self, slots: int, context_tokens: int, pages: int | None = None) -> FakeCache:
         if context_tokens > self.context:
             raise PromptTooLong(f"{context_tokens} tokens are more than {self.context}")
-        return FakeCache(slots, context_tokens)
+        enough = slots * -(-context_tokens // self.page_tokens)
+        return FakeCache(slots, context_tokens, self.page_tokens, enough if pages is None else pages)
 
-    def forward(self, tokens: Int32, slots: Int32, positions: Int32, cache: Any, logit_rows: Int32) -> Float32:
+    def forward(
+        self,
+        tokens: Int32,
+        slots: Int32,
+        positions: Int32,
+        cache: Any,
+        logit_rows: Int32,
+        adapters: Int32 | None = None,
+    ) -> Float32:
+        texts = self._read(tokens, slots, positions, cache, logit_rows, adapters)
+        return np.stack([self._scores(text) for text in texts]) if texts else np.zeros((0, VOCAB), dtype=np.float32)
+
+    def hidden(
+        self,
+        tokens: Int32,
+        slots: Int32,
+        positions: Int32,
+        cache: Any,
+        rows: Int32,
+        adapters: Int32 | None = None,
+    ) -> Float32:
+        texts = self._read(tokens, slots, positions, cache, rows, adapters)
+        width = self.config.hidden
+        found = [np.bincount(text % width, minlength=width).astype(np.float32) for text in texts]
+        return np.stack(found) if found else np.zeros((0, width), dtype=np.float32)
+
+    def load_adapter(self, adapter: object) -> int:
+        number = max(self.loaded, default=0) + 1
+        self.loaded[number] = adapter
+        return number
+
+    def unload_adapter(self, number: int) -> None:
+        del self.loaded[number]
+
+    def _read(
+        self, tokens: Int32, slots: Int32, positions: Int32, cache: Any, rows: Int32, adapters: Int32 | None
+    ) -> list[NDArray[np.int64]]:
         if self.pace is not None:
             self.pace.acquire()
         if np.any((tokens < 0) | (tokens >= VOCAB)):
             raise BadInput("a token is outside the vocabulary")
         if np.any(positions >= cache.context_tokens):
             raise PromptTooLong("a position is outside the cache")
-        self.calls.append(list(zip(tokens.tolist(), slots.tolist(), positions.tolist(), strict=True)))
-        cache.tokens[slots, positions] = tokens
-        texts = [cache.tokens[slots[row], : positions[row] + 1].tolist() for row in logit_rows.tolist()]
-        if self.fail_when is not None and any(map(self.fail_when, texts)):
+        if self.remember_calls:
+            self.calls.append(list(zip(tokens.tolist(), slots.tolist(), positions.tolist(), strict=True)))
+        pages = cache.tables[slots, positions // self.page_tokens]
+        read_by = 0 if adapters is None else adapters.astype(np.int64)
+        cache.tokens[pages, positions % self.page_tokens] = tokens + VOCAB * read_by
+        texts = [cache.text(int(slots[row]), int(positions[row]) + 1) for row in rows]
+        if self.fail_when is not None and any(self.fail_when((text % VOCAB).tolist()) for text in texts):
             raise ArithmeticError("the fake was told to fail")
-        return np.stack([self._scores(text) for text in texts]) if texts else np.zeros((0, VOCAB), dtype=np.float32)
+        return texts
 
-    def _scores(self, text: list[int]) -> Float32:
-        assert -1 not in text, "a text was read with a hole in it"
-        seed = crc32(np.array(text, dtype=np.int32).tobytes())
-        scores = np.random.default_rng(seed).random(VOCAB, dtype=np.float32)
-        turns = "".join(map(chr, text)).split(chr(END))
+    def _scores(self, text: NDArray[np.int64]) -> Float32:
+        assert text.min() >= 0, "a text was read with a hole in it"
+        scores = np.random.default_rng(crc32(text.tobytes())).random(VOCAB, dtype=np.float32)
+        turns = "".join(map(chr, (text % VOCAB).tolist())).split(chr(END))
         if len(turns) == 1:
             scores[ord(" ") : ord("~")] += 4.0
             return scores

@@ -22,6 +22,13 @@ class Metrics:
             "ikkan_engine_cached_tokens", "Tokens of prompts that were still in the cache.", registry=into
         )
         self.completion_tokens = Counter("ikkan_engine_completion_tokens", "Tokens written.", registry=into)
+        self.drafted_tokens = Counter(
+            "ikkan_engine_drafted_tokens", "Tokens guessed ahead and read along.", registry=into
+        )
+        self.accepted_tokens = Counter("ikkan_engine_accepted_tokens", "Guessed tokens that were right.", registry=into)
+        self.preemptions = Counter(
+            "ikkan_engine_preemptions", "Answers that gave their pages back, to be computed again.", registry=into
+        )
         self.steps = Counter("ikkan_engine_steps", "Forward calls.", registry=into)
         self.step_seconds = Histogram("ikkan_engine_step_seconds", "One forward call.", buckets=_SECONDS, registry=into)
         self.first_token_seconds = Histogram(
@@ -31,6 +38,10 @@ class Metrics:
             registry=into,
         )
         self.slots_in_use = Gauge("ikkan_engine_slots_in_use", "Answers being computed.", registry=into)
+        self.pages_in_use = Gauge("ikkan_engine_pages_in_use", "Pages of answers being computed.", registry=into)
+        self.pages_cached = Gauge(
+            "ikkan_engine_pages_cached", "Pages that nobody uses and whose texts are remembered.", registry=into
+        )
         self.waiting = Gauge("ikkan_engine_waiting", "Requests waiting for a slot.", registry=into)
 
     def text(self) -> bytes:

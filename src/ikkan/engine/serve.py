@@ -9,17 +9,21 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from ikkan.engine.adapters import AdapterShelf
 from ikkan.engine.embedder import Embedder
 from ikkan.engine.engine import Engine
+from ikkan.engine.scoring import Pooling, Scorer
 from ikkan.engine.server import create_app
 from ikkan.engine.values import Lease
 from ikkan.ground import asgi
 from ikkan.ground.errors import BadInput, Internal
 from ikkan.models.checkpoint import open_checkpoint
-from ikkan.models.values import DecoderConfig, EncoderConfig
+from ikkan.models.values import Decoder, DecoderConfig, EncoderConfig
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +41,11 @@ def run(
     max_batch: int = 8,
     max_waiting: int = 64,
     kv_bytes: int | None = None,
+    guess: bool = True,
     lease: Lease | None = None,
+    adapters: Sequence[tuple[str, Path]] = (),
+    adapter_folders: Sequence[Path] = (),
+    pooling: Pooling | None = None,
 ) -> None:
     """Load a model and answer until SIGTERM or SIGINT.
 
@@ -54,33 +62,45 @@ def run(
         context_tokens: longest conversation; at most what the model was trained for.
         max_batch: answers computed at the same time.
         max_waiting: answers that may wait for their turn.
-        kv_bytes: memory for conversations; fewer are answered at the same time where they would take more.
+        kv_bytes: memory for conversations, at least for one that fills the context. Answers that do not fit beside the
+            others wait, or give way and go on later.
+        guess: whether to guess what answers copy from their texts; never changes an answer.
         lease: held while answers are computed.
+        adapters: names and folders of adapters to begin with.
+        adapter_folders: requests may load adapters that lie below these.
+        pooling: the chat model embeds texts as well, by its state after the last token or the mean of all.
 
     Raises:
-        BadFile: a model cannot be read.
+        BadFile: a model or adapter cannot be read.
         BadInput: a file holds a model of the other kind.
         Internal: the compute thread died.
     """
     started_s = time.monotonic()
-    engine = load_engine(
+    known, known_embedder = list(names) or [model_path.stem], list(embedder_names) or ["default-embed"]
+    loaded = load(
         model_path,
         threads=threads,
         context_tokens=context_tokens,
         max_batch=max_batch,
         max_waiting=max_waiting,
         kv_bytes=kv_bytes,
+        guess=guess,
         lease=lease,
+        adapter_folders=adapter_folders,
+        reserved=[*known, *known_embedder],
     )
+    engine = loaded.engine
+    for name, folder in adapters:
+        loaded.shelf.load(name, folder, from_anywhere=True)
     # Without its compute thread the process is of no use: it ends, and whoever supervises it starts another.
     engine.start(on_death=partial(os.kill, os.getpid(), signal.SIGTERM))
     engine.warm_up()
+    loaded.shelf.warm_up()
     embedder = None
     if embedder_path is not None:
         embedder = load_embedder(embedder_path)
         embedder.warm_up(engine)
     gc.collect()
-    known, known_embedder = list(names) or [model_path.stem], list(embedder_names) or ["default-embed"]
     app = create_app(
         engine,
         embedder,
@@ -88,6 +108,9 @@ def run(
         known[1:],
         embedder_name=known_embedder[0],
         embedder_aliases=known_embedder[1:],
+        scorer=Scorer(engine, loaded.decoder),
+        shelf=loaded.shelf,
+        pooling=pooling,
     )
     status = engine.status()
     facts = {"model": known[0], "slots": status.slots, "context_tokens": status.context_tokens}
@@ -102,7 +125,16 @@ def run(
         raise Internal("the compute thread died", hint="its log says why; start the engine again")
 
 
-def load_engine(
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model in memory, and what shares it."""
+
+    engine: Engine
+    decoder: Decoder
+    shelf: AdapterShelf
+
+
+def load(
     model_path: Path,
     *,
     threads: int,
@@ -110,9 +142,17 @@ def load_engine(
     max_batch: int = 8,
     max_waiting: int = 64,
     kv_bytes: int | None = None,
+    guess: bool = True,
     lease: Lease | None = None,
-) -> Engine:
-    """An engine around the model in a file. The file is unmapped again; `start` is the caller's."""
+    adapter_folders: Sequence[Path] = (),
+    reserved: Sequence[str] = (),
+) -> Loaded:
+    """An engine around the model in a file. The file is unmapped again; `start` is the caller's.
+
+    Args:
+        adapter_folders: see `run`.
+        reserved: names that no adapter may have.
+    """
     from ikkan.models.families import load_decoder  # kernels: not before somebody serves
 
     with open_checkpoint(model_path) as checkpoint:
@@ -122,18 +162,29 @@ def load_engine(
         tokenizer, template = checkpoint.tokenizer, checkpoint.chat_template
         decoder = load_decoder(checkpoint, threads=threads)
     context_tokens = min(context_tokens, config.context)
+    pages = None
     if kv_bytes is not None:
-        per_slot = decoder.new_cache(1, context_tokens).bytes
-        max_batch = max(1, min(max_batch, kv_bytes // per_slot))
-    return Engine(
+        one = decoder.new_cache(1, context_tokens)
+        pages = max(one.pages, min(kv_bytes // (one.bytes // one.pages), max_batch * one.pages))
+    shelf = AdapterShelf(decoder, folders=adapter_folders, reserved=reserved)
+    engine = Engine(
         decoder,
         tokenizer,
         template,
         max_batch=max_batch,
         context_tokens=context_tokens,
         max_waiting=max_waiting,
+        pages=pages,
+        guess=guess,
         lease=lease,
+        adapters=shelf,
     )
+    return Loaded(engine, decoder, shelf)
+
+
+def load_engine(model_path: Path, *, threads: int, **settings: Any) -> Engine:
+    """The engine alone; see `load`."""
+    return load(model_path, threads=threads, **settings).engine
 
 
 def load_embedder(embedder_path: Path) -> Embedder:

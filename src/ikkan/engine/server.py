@@ -20,9 +20,12 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from ikkan.engine import shapes, wire
-from ikkan.engine.embedder import Embedder
+from ikkan.engine.adapters import AdapterShelf
+from ikkan.engine.embedder import DecoderEmbedder, Embedder, Embeds
 from ikkan.engine.engine import Engine, told
-from ikkan.engine.exchange import ClientLeft, Exchange
+from ikkan.engine.exchange import ClientLeft, Exchange, caller, deadline_s
+from ikkan.engine.further import Answer, Further
+from ikkan.engine.scoring import Pooling, Scorer
 from ikkan.engine.shapes import Choice
 from ikkan.engine.values import Generation
 from ikkan.ground.errors import BadInput, IkkanError, Internal, NotFound, RequestTooLarge, UnknownModel
@@ -49,6 +52,9 @@ def create_app(
     *,
     embedder_name: str = "default-embed",
     embedder_aliases: Sequence[str] = (),
+    scorer: Scorer | None = None,
+    shelf: AdapterShelf | None = None,
+    pooling: Pooling | None = None,
 ) -> Starlette:
     """The engine's ASGI application.
 
@@ -59,8 +65,16 @@ def create_app(
         aliases: further names it answers to.
         embedder_name: what the embedding model is called.
         embedder_aliases: further names it answers to.
+        scorer: answers `/v1/score`, and `/v1/rerank` where the chat model is to judge.
+        shelf: the adapters that requests may load and name.
+        pooling: the chat model answers `/v1/embeddings` as well, so; needs `scorer`.
     """
-    door = _Door(engine, embedder, [served_name, *aliases], [embedder_name, *embedder_aliases])
+    names = list(dict.fromkeys([served_name, *aliases]))
+    embedders: dict[str, Embeds] = dict.fromkeys([embedder_name, *embedder_aliases], embedder) if embedder else {}
+    if pooling is not None and scorer is not None:
+        embedders |= dict.fromkeys(names, DecoderEmbedder(scorer, engine.tokenizer, engine.vocab, pooling))
+    further = Further(engine, scorer, shelf, names, embedders)
+    door = _Door(engine, embedders, names, further, can_echo=scorer is not None)
     routes = [
         ("GET", "/health", door.health),
         ("GET", "/metrics", door.metrics),
@@ -71,6 +85,7 @@ def create_app(
         ("POST", "/v1/embeddings", door.embed),
         ("POST", "/tokenize", door.tokenize),
         ("POST", "/detokenize", door.detokenize),
+        *((method, path, _answering(answer)) for method, path, answer in further.routes),
     ]
     return Starlette(
         routes=[Route(path, _Endpoint(path, handler, engine), methods=[method]) for method, path, handler in routes],
@@ -82,12 +97,20 @@ class _Door:
     """One method a route."""
 
     def __init__(
-        self, engine: Engine, embedder: Embedder | None, names: Sequence[str], embedder_names: Sequence[str]
+        self,
+        engine: Engine,
+        embedders: Mapping[str, Embeds],
+        names: Sequence[str],
+        further: Further,
+        *,
+        can_echo: bool,
     ) -> None:
         self._engine = engine
-        self._embedder = embedder
-        self._names = list(dict.fromkeys(names))
-        self._embedder_names = list(dict.fromkeys(embedder_names)) if embedder else []
+        self._embedders = embedders
+        self._names = names
+        self._embedder_names = [name for name in embedders if name not in names]
+        self._further = further
+        self._can_echo = can_echo
         self._created = int(time.time())
         # Templates and tokenizers take milliseconds, on hostile input seconds: not on the event loop.
         self._reading = ThreadPoolExecutor(2, "ikkan-engine-reading")
@@ -102,6 +125,8 @@ class _Door:
             "embedders": self._embedder_names,
             "slots": {"in_use": status.slots_in_use, "total": status.slots},
             "queue": {"waiting": status.waiting, "limit": status.max_waiting},
+            "pages": {"in_use": status.pages_in_use, "cached": status.pages_cached, "total": status.pages},
+            "preemptions": status.preemptions,
             "context_tokens": status.context_tokens,
             "kv_bytes": status.kv_bytes,
         }
@@ -111,38 +136,45 @@ class _Door:
         status = self._engine.status()
         self._engine.metrics.slots_in_use.set(status.slots_in_use)
         self._engine.metrics.waiting.set(status.waiting)
+        self._engine.metrics.pages_in_use.set(status.pages_in_use)
+        self._engine.metrics.pages_cached.set(status.pages_cached)
         response = Response(self._engine.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
         await response(request.scope, request.receive, send)
 
     async def models(self, request: Request, send: Send) -> None:
-        data = [self._described(name) for name in [*self._names, *self._embedder_names]]
-        await _send(request, send, {"object": "list", "data": data})
+        await _send(request, send, {"object": "list", "data": self._all_described()})
 
     async def model(self, request: Request, send: Send) -> None:
         name = request.path_params["name"]
-        self._require(name, [*self._names, *self._embedder_names])
-        await _send(request, send, self._described(name))
+        known = {one["id"]: one for one in self._all_described()}
+        self._require(name, list(known))
+        await _send(request, send, known[name])
 
     async def chat(self, request: Request, send: Send) -> None:
         body = wire.read(await _body(request), wire.ChatBody)
-        self._require(body.model, self._names)
+        adapter = self._further.adapter(body.model)
         wire.refuse_what_this_engine_cannot(body)
         messages = wire.messages(body.messages)
         # Settings before the template: what is wrong with a request should not depend on the model.
-        base = self._base(body, request)
+        base = replace(self._base(body, request), adapter=adapter)
         prompt = await self._read(self._chat_prompt, messages, True)
         await self._generate(request, send, body, [prompt], base, None)
 
     async def complete(self, request: Request, send: Send) -> None:
         body = wire.read(await _body(request), wire.CompletionBody)
-        self._require(body.model, self._names)
+        adapter = self._further.adapter(body.model)
         if body.suffix:
             wire.refuse("suffix", "this engine writes at the end of a text only")
         if body.best_of is not None and body.best_of != (body.n or 1):
             wire.refuse("best_of", "this engine gives all answers it computes; use `n`")
         if body.echo and body.logprobs is not None:
-            wire.refuse("echo", "it cannot be combined with `logprobs` here")
-        base = self._base(body, request)
+            if body.max_tokens != 0 or body.stream or (body.n or 1) != 1 or not self._can_echo:
+                wire.refuse("echo", "with `logprobs` it needs `max_tokens` to be 0, and neither `stream` nor `n`")
+            given = wire.prompts("prompt", body.prompt, self._engine.vocab)
+            alternatives = wire.sampling(body, self._engine.vocab).top_logprobs or 0
+            await _send(request, send, await self._further.echo(request, given, alternatives, body.model))
+            return
+        base = replace(self._base(body, request), adapter=adapter)
         given = wire.prompts("prompt", body.prompt, self._engine.vocab)
         prompts = await self._read(lambda: [self._completion_prompt(one) for one in given])
         tokenizer = self._engine.tokenizer
@@ -151,9 +183,8 @@ class _Door:
 
     async def embed(self, request: Request, send: Send) -> None:
         body = wire.read(await _body(request), wire.EmbeddingBody)
-        embedder = self._embedder
-        self._require(body.model, self._embedder_names)
-        assert embedder is not None, "its names are known only when there is one"
+        self._require(body.model, list(self._embedders))
+        embedder = self._embedders[body.model].pooled(body.pooling)
         if body.encoding_format not in (None, "float", "base64"):
             wire.refuse("encoding_format", "one of float, base64")
         if body.dimensions not in (None, embedder.dimensions):
@@ -167,7 +198,7 @@ class _Door:
         vectors = await embedder.embed(self._engine, ids, request.is_disconnected)
         reply = shapes.embeddings(
             vectors,
-            model=self._embedder_names[0],
+            model=next(name for name, one in self._embedders.items() if one is self._embedders[body.model]),
             as_base64=body.encoding_format == "base64",
             tokens=sum(map(len, ids)),
         )
@@ -176,7 +207,7 @@ class _Door:
     async def tokenize(self, request: Request, send: Send) -> None:
         body = wire.read(await _body(request), wire.TokenizeBody)
         if body.model is not None:
-            self._require(body.model, self._names)
+            self._further.adapter(body.model)
         if (body.prompt is None) == (body.messages is None):
             wire.refuse("prompt", "either `prompt` or `messages`")
         if body.messages is not None:
@@ -191,7 +222,7 @@ class _Door:
     async def detokenize(self, request: Request, send: Send) -> None:
         body = wire.read(await _body(request), wire.DetokenizeBody)
         if body.model is not None:
-            self._require(body.model, self._names)
+            self._further.adapter(body.model)
         ids = wire.tokens("tokens", body.tokens, self._engine.vocab)
         await _send(request, send, {"prompt": await self._read(self._engine.tokenizer.decode, ids)})
 
@@ -213,6 +244,8 @@ class _Door:
             ignore_eos=bool(body.ignore_eos),
             # Both are needed: the header is the gateway's, the field may be a client's.
             cache_salt=msgspec.json.encode([request.headers.get("x-ikkan-cache-salt"), body.cache_salt]).decode(),
+            caller=caller(request.headers),
+            deadline_s=deadline_s(request.headers),
         )
 
     async def _generate(
@@ -236,7 +269,7 @@ class _Door:
             Choice(number, is_chat, self._engine.tokenizer, echoes[number // each] if echoes else "")
             for number in range(len(wanted))
         ]
-        reply = _Reply(self._names[0], is_chat, choices, each, base.sampling.top_logprobs is not None)
+        reply = _Reply(base.adapter or self._names[0], is_chat, choices, each, base.sampling.top_logprobs is not None)
         async with Exchange(self._engine, wanted, request.receive) as exchange:
             if body.stream:
                 await reply.stream(request, send, exchange, body.stream_options or wire.StreamOptions())
@@ -274,11 +307,15 @@ class _Door:
                 f"no model named {name[:100]!r} here; served: {served}", hint="GET /v1/models", param="model"
             )
 
-    def _described(self, name: str) -> dict[str, Any]:
-        context = self._engine.context_tokens
-        if name in self._embedder_names and self._embedder is not None:
-            context = self._embedder.context_tokens
-        return {"id": name, "object": "model", "created": self._created, "owned_by": "ikkan", "max_model_len": context}
+    def _all_described(self) -> list[dict[str, Any]]:
+        common = {"object": "model", "created": self._created, "owned_by": "ikkan"}
+        contexts = dict.fromkeys(self._names, self._engine.context_tokens)
+        contexts |= {name: self._embedders[name].context_tokens for name in self._embedder_names}
+        served = [
+            {**common, "id": name, "root": name, "parent": None, "max_model_len": context}
+            for name, context in contexts.items()
+        ]
+        return [*served, *self._further.described(created=self._created)]
 
 
 class _Reply:
@@ -408,6 +445,17 @@ async def _body(request: Request) -> bytes:
         if len(held) > MAX_BODY_BYTES:
             raise RequestTooLarge(f"the body is larger than {MAX_BODY_BYTES >> 20} MiB", hint="send less at once")
     return bytes(held)
+
+
+def _answering(answer: Answer) -> Handler:
+    async def handler(request: Request, send: Send) -> None:
+        answered = await answer(request, await _body(request))
+        if isinstance(answered, str):
+            await Response(answered, media_type="text/plain")(request.scope, request.receive, send)
+        else:
+            await _send(request, send, answered)
+
+    return handler
 
 
 async def _send(

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, Protocol, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ikkan.ground.errors import IkkanError
 
 FinishReason: TypeAlias = Literal["stop", "length"]
@@ -41,6 +44,30 @@ class Sampling:
     """How many alternatives to report for each token; None for no log-probabilities at all."""
 
 
+Bits: TypeAlias = NDArray[np.uint32]
+"""One bit a token of the vocabulary: token `t` is bit `t % 32` of word `t // 32`."""
+
+
+class Constraint(Protocol):
+    """Which tokens may come next in one answer. Told every token of the answer, in order."""
+
+    def allowed(self) -> Bits | None:
+        """The tokens that may come next, `ceil(vocab / 32)` words; None for all of them."""
+        ...
+
+    def accept(self, token_id: int) -> None:
+        """This token came."""
+        ...
+
+    def forced(self) -> list[int]:
+        """The tokens that can only come next; often none. They are yet to be accepted."""
+        ...
+
+    def ended(self) -> bool:
+        """Whether nothing but an end may follow."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Generation:
     """One text to be continued."""
@@ -59,6 +86,14 @@ class Generation:
     """Go on where the model would end; for measurements."""
     cache_salt: str = ""
     """Only texts of the same salt share what was computed before."""
+    caller: str = ""
+    """Who waits for it. Callers take turns, so that one who asks for much does not keep the others waiting."""
+    constraint: Constraint | None = None
+    """What the answer must look like; belongs to this one answer."""
+    adapter: str = ""
+    """The name of the adapter that continues it; empty for the model as it is."""
+    deadline_s: float | None = None
+    """When it must be complete, by `time.monotonic`; None for no hurry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +152,41 @@ class Status:
     max_waiting: int
     context_tokens: int
     kv_bytes: int
+    page_tokens: int
+    """Tokens of one page of the cache."""
+    pages: int
+    pages_in_use: int
+    """Pages of answers that are being computed."""
+    pages_cached: int
+    """Pages that nobody uses and whose texts are remembered."""
+    preemptions: int
+    """How often an answer gave its pages back, to be computed again, since the start."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldAdapter:
+    """An adapter that stays loaded until it is let go."""
+
+    number: int
+    """What the decoder calls it."""
+    identity: str
+    """Never another adapter's, also not one that is loaded under the same name later."""
+
+
+class Adapters(Protocol):
+    """The adapters that are loaded, by name. Called from any thread."""
+
+    def hold(self, name: str) -> HeldAdapter:
+        """An adapter for one answer.
+
+        Raises:
+            UnknownModel: none of that name is loaded.
+        """
+        ...
+
+    def let_go(self, held: HeldAdapter) -> None:
+        """The answer is complete. Called exactly once for each `hold`."""
+        ...
 
 
 class Lease(Protocol):

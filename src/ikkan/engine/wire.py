@@ -101,6 +101,7 @@ class EmbeddingBody(msgspec.Struct):
     encoding_format: str | None = None
     dimensions: int | None = None
     truncate_prompt_tokens: int | None = None
+    pooling: str | None = None
 
 
 class TokenizeBody(msgspec.Struct):

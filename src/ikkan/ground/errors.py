@@ -34,6 +34,7 @@ IkkanError
 │   ├── UpstreamUnreachable
 │   ├── UpstreamRejected
 │   ├── UpstreamTimeout
+│   │   └── DeadlineMissed
 │   └── UpstreamCutShort
 ├── SetupNeeded
 │   ├── MissingPackage
@@ -262,6 +263,12 @@ class UpstreamTimeout(UpstreamFailed):
     """The upstream did not answer in time."""
 
     code, status, retryable = "upstream_timeout", 504, True
+
+
+class DeadlineMissed(UpstreamTimeout):
+    """The answer cannot be complete by the time the caller said; what was written so far was sent."""
+
+    code, status, retryable = "deadline_missed", 504, True
 
 
 class UpstreamCutShort(UpstreamFailed):

@@ -77,6 +77,8 @@ class Settings:
     """Conversations the engine answers at the same time."""
     context_tokens: int
     """Longest conversation, prompt and answer together."""
+    guess_ahead: bool
+    """Whether the engine guesses what answers copy from their texts. It changes no answer, only how fast it comes."""
     hf_endpoint: str
     """Where `hf:` models are pulled from."""
     modelscope_endpoint: str
@@ -215,6 +217,7 @@ def load_settings(
         ),
         max_batch=decide("max_batch", _integer(1, 1024), 32 if server else 8, dial),
         context_tokens=decide("context_tokens", _integer(64, 1 << 20), 4096 if server else 2048, dial),
+        guess_ahead=decide("guess_ahead", _boolean, True, "copying comes faster, all else as fast"),
         hf_endpoint=decide("hf_endpoint", _http_url, "https://huggingface.co", "default"),
         modelscope_endpoint=decide("modelscope_endpoint", _http_url, "https://www.modelscope.cn", "default"),
         language=language,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from ikkan.models.adapters import Adapter
 
 Float32: TypeAlias = NDArray[np.float32]
 Int32: TypeAlias = NDArray[np.int32]
@@ -76,41 +79,73 @@ class EncoderConfig:
 
 
 class KVCache(Protocol):
-    """The keys and values of `slots` conversations of up to `context_tokens` tokens each."""
+    """The keys and values of up to `slots` conversations at once, in pages that several of them may share."""
 
     @property
-    def bytes(self) -> int: ...
+    def bytes(self) -> int:
+        """What it takes when every page is written."""
+        ...
 
     @property
     def slots(self) -> int: ...
 
     @property
-    def context_tokens(self) -> int: ...
+    def context_tokens(self) -> int:
+        """The longest conversation."""
+        ...
+
+    @property
+    def page_tokens(self) -> int:
+        """Positions of one page."""
+        ...
+
+    @property
+    def pages(self) -> int: ...
+
+    @property
+    def tables(self) -> Int32:
+        """`(slots, ceil(context_tokens / page_tokens))`: `tables[slot, position // page_tokens]` is the page of that
+        position. Whoever shares pages writes it before `forward`; a page that several slots name is never written.
+        """
+        ...
 
 
 class Decoder(Protocol):
-    """A network that continues text. Results do not depend on who shares a call."""
+    """A network that continues text. Results do not depend on who shares a call, nor on which pages hold a text."""
 
     @property
     def config(self) -> DecoderConfig: ...
 
-    def new_cache(self, slots: int, context_tokens: int) -> KVCache:
+    def new_cache(self, slots: int, context_tokens: int, pages: int | None = None) -> KVCache:
         """Room for `slots` conversations.
+
+        Args:
+            pages: how many pages there are; None for so many that every slot has its own, and `tables` says so.
 
         Raises:
             PromptTooLong: `context_tokens` exceeds `config.context`.
         """
         ...
 
-    def forward(self, tokens: Int32, slots: Int32, positions: Int32, cache: KVCache, logit_rows: Int32) -> Float32:
+    def forward(
+        self,
+        tokens: Int32,
+        slots: Int32,
+        positions: Int32,
+        cache: KVCache,
+        logit_rows: Int32,
+        adapters: Int32 | None = None,
+    ) -> Float32:
         """Read tokens into their slots; return logits `(m, vocab)` for the rows asked for.
 
         Args:
             tokens: `(n,)`; each writes its key and value at (slot, position) and attends to that slot's positions
-                0 to its own. Any mix of slots may share a call; tokens of one slot come in increasing position.
+                0 to its own. Any mix of slots may share a call; tokens of one slot come in increasing position. What
+                was written at a position before is written over.
             slots: `(n,)`.
             positions: `(n,)`.
             logit_rows: `(m,)` indices into `tokens`, in the order the rows are wanted; may be empty.
+            adapters: `(n,)` the number of the adapter that reads each token, 0 for none; None where nobody has one.
 
         Returns:
             float32 `(m, vocab)`; each row's bits are the same whatever else is in the call.
@@ -119,6 +154,26 @@ class Decoder(Protocol):
             BadInput: a token is outside the vocabulary.
             PromptTooLong: a position is outside the cache.
         """
+        ...
+
+    def hidden(
+        self,
+        tokens: Int32,
+        slots: Int32,
+        positions: Int32,
+        cache: KVCache,
+        rows: Int32,
+        adapters: Int32 | None = None,
+    ) -> Float32:
+        """Like `forward`, but the normalised hidden states `(m, hidden)` from which logits would be computed."""
+        ...
+
+    def load_adapter(self, adapter: Adapter) -> int:
+        """Make an adapter ready; returns its number, at least 1."""
+        ...
+
+    def unload_adapter(self, number: int) -> None:
+        """Forget an adapter that nobody uses."""
         ...
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ikkan.ground.errors import BadInput, HostileFile, PromptTooLong
+from ikkan.models.adapters import MODULES, Adapter, module_shape
 from ikkan.models.families.weights import HasTensors, Weights
 from ikkan.models.values import DecoderConfig, Float32, Int32, KVCache
 from ikkan.silicon.kernels.stack import Block, Cache, Shape, Stack
@@ -21,6 +22,7 @@ class BlockDecoder:
     def __init__(self, config: DecoderConfig, stack: Stack) -> None:
         self.config = config
         self._stack = stack
+        self._adapters: set[int] = set()
 
     def new_cache(self, slots: int, context_tokens: int, pages: int | None = None) -> Cache:
         """Room for `slots` conversations; memory is taken only where tokens are written.
@@ -40,10 +42,69 @@ class BlockDecoder:
             )
         return self._stack.new_cache(slots, context_tokens, pages)
 
-    def forward(self, tokens: Int32, slots: Int32, positions: Int32, cache: KVCache, logit_rows: Int32) -> Float32:
+    def forward(
+        self,
+        tokens: Int32,
+        slots: Int32,
+        positions: Int32,
+        cache: KVCache,
+        logit_rows: Int32,
+        adapters: Int32 | None = None,
+    ) -> Float32:
         """Read tokens into their slots; see `Decoder.forward`."""
+        return self._read(tokens, slots, positions, cache, logit_rows, adapters, hidden=False)
+
+    def hidden(
+        self,
+        tokens: Int32,
+        slots: Int32,
+        positions: Int32,
+        cache: KVCache,
+        rows: Int32,
+        adapters: Int32 | None = None,
+    ) -> Float32:
+        """Read tokens into their slots; see `Decoder.hidden`."""
+        return self._read(tokens, slots, positions, cache, rows, adapters, hidden=True)
+
+    def load_adapter(self, adapter: Adapter) -> int:
+        """Keep an adapter ready; see `Decoder.load_adapter`."""
+        if adapter.layers != self.config.layers:
+            raise HostileFile(
+                f"the adapter is for a model of {adapter.layers} layers; this one has {self.config.layers}",
+                hint="was it trained on another model?",
+            )
+        for (_, module), pair in adapter.modules.items():
+            if (len(pair.b), pair.a.shape[1]) != module_shape(self.config, module):
+                raise HostileFile(
+                    f"the adapter's {module} has shape {(len(pair.b), pair.a.shape[1])}",
+                    hint="was it trained on another model?",
+                )
+        layers = [[adapter.modules.get((layer, one)) for one in MODULES] for layer in range(adapter.layers)]
+        number = self._stack.load_adapter(layers)
+        self._adapters.add(number)
+        return number
+
+    def unload_adapter(self, number: int) -> None:
+        """Let go of an adapter; see `Decoder.unload_adapter`."""
+        self._adapters.remove(number)
+        self._stack.unload_adapter(number)
+
+    def _read(
+        self,
+        tokens: Int32,
+        slots: Int32,
+        positions: Int32,
+        cache: KVCache,
+        logit_rows: Int32,
+        adapters: Int32 | None,
+        *,
+        hidden: bool,
+    ) -> Float32:
         config, stack = self.config, self._stack
         n = len(tokens)
+        if adapters is not None:
+            assert adapters.shape == (n,) and adapters.dtype == np.int32, f"want int32 ({n},), not {adapters.shape}"
+            assert self._adapters.issuperset(adapters[adapters != 0].tolist()), "an adapter that is not loaded"
         for given in (tokens, slots, positions, logit_rows):
             assert given.ndim == 1 and given.dtype == np.int32, f"want int32 vectors, not {given.dtype} {given.shape}"
         assert len(slots) == n and len(positions) == n, (n, len(slots), len(positions))
@@ -52,7 +113,7 @@ class BlockDecoder:
         assert (layers, kv_heads, dim) == (stack.layers, config.kv_heads, config.head_dim), "the cache of another model"
         if n == 0:
             assert len(logit_rows) == 0
-            return np.empty((0, config.vocab), np.float32)
+            return np.empty((0, config.hidden if hidden else config.vocab), np.float32)
         assert slots.min() >= 0 and slots.max() < cache.slots, f"slots outside 0..{cache.slots - 1}"
         assert positions.min() >= 0
         if len(logit_rows):
@@ -66,7 +127,7 @@ class BlockDecoder:
                 limit=cache.context_tokens,
             )
         tokens, slots, positions = (np.ascontiguousarray(given) for given in (tokens, slots, positions))
-        return stack.forward(tokens, slots, positions, cache, logit_rows)
+        return stack.forward(tokens, slots, positions, cache, logit_rows, adapters, hidden=hidden)
 
 
 def load(checkpoint: HasTensors, config: DecoderConfig, *, threads: int) -> BlockDecoder:

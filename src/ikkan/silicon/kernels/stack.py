@@ -16,7 +16,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ikkan.silicon.kernels import adapters as low_rank
 from ikkan.silicon.kernels import amx, attend, lanes, steps, team
+from ikkan.silicon.kernels.adapters import LowRankPair, PackedAdapter
 from ikkan.silicon.kernels.attend import PAGE
 from ikkan.silicon.kernels.cache import rope_tables
 from ikkan.silicon.kernels.compiled import addressed, compiled, inlined
@@ -145,38 +147,81 @@ class Stack:
         self._counters = aligned((self.layers * _STEPS_OF_A_BLOCK + _STEPS_AROUND) * team.STEP_WORDS, np.int64)
         self._runs = np.empty(CHUNK + 1, np.int64)
         self._room = 0
+        self._adapters: dict[int, PackedAdapter] = {}
+        self._newest_adapter = 0
+        self._batch = low_rank.Batch(self.layers, s.intermediate)
+
+    def load_adapter(self, layers: Sequence[Sequence[LowRankPair | None]]) -> int:
+        """Keep an adapter ready; the number, never given twice, under which rows ask for it.
+
+        Args:
+            layers: for each block what is added to its matrices, in the order of `Block.matrices`.
+
+        Raises:
+            NotFinite: a number is NaN or infinite; nothing is kept.
+        """
+        assert len(layers) == self.layers
+        for block, pairs in zip(self._blocks, layers, strict=True):
+            for matrix, pair in zip(block.matrices, pairs, strict=True):
+                assert pair is None or (len(pair.b), pair.a.shape[1]) == (matrix.rows, matrix.cols)
+        packed = low_rank.pack_adapter(layers)
+        with team.LOCK:
+            table(get_path(), low_rank.CODES)
+            self._newest_adapter += 1
+            self._adapters[self._newest_adapter] = packed
+            return self._newest_adapter
+
+    def unload_adapter(self, number: int) -> None:
+        """Let go of an adapter that no row asks for any more. Waits for nobody."""
+        del self._adapters[number]
 
     def new_cache(self, slots: int, context_tokens: int, pages: int | None = None) -> Cache:
         """An empty cache for this stack."""
         return Cache(self.layers, slots, self.shape.kv_heads, context_tokens, self.shape.head_dim, pages)
 
-    def forward(self, tokens: Int32, slots: Int32, positions: Int32, cache: Cache, logit_rows: Int32) -> Float32:
+    def forward(
+        self,
+        tokens: Int32,
+        slots: Int32,
+        positions: Int32,
+        cache: Cache,
+        logit_rows: Int32,
+        adapters: Int32 | None = None,
+        *,
+        hidden: bool = False,
+    ) -> Float32:
         """Read tokens into their slots of the cache; the logits of some of them.
 
         Args:
             tokens, slots, positions: (n,) int32, contiguous; tokens of one slot come in increasing position, each right
                 behind what the slot already holds. Not checked here.
             logit_rows: (m,) which of the n tokens' logits are wanted, in any order.
+            adapters: (n,) numbers that `load_adapter` gave, 0 for none; None for none at all.
+            hidden: the last norm's result is wanted instead of logits.
 
         Returns:
-            float32 (m, vocab). A row depends on its slot's tokens only, bit for bit.
+            float32 (m, vocab), or (m, hidden). A row depends on its slot's tokens only, bit for bit.
         """
         order = np.argsort(logit_rows, kind="stable")
         wanted = logit_rows[order]
-        logits = np.empty((len(wanted), self.vocab), np.float32)
+        out = np.empty((len(wanted), self.shape.hidden if hidden else self.vocab), np.float32)
         with team.LOCK:
             threads = self._threads
-            self._tiles = table(get_path(), self._codes)
+            used = adapters is not None and bool(adapters.any())
+            self._tiles = table(get_path(), self._codes | low_rank.CODES if used else self._codes)
             self._prepare(min(len(tokens), CHUNK), cache.context_tokens)
             for first in range(0, len(tokens), CHUNK):
                 part = slice(first, first + CHUNK)
                 begin, end = np.searchsorted(wanted, [first, first + CHUNK])
                 rows = wanted[begin:end] - np.int32(first)
-                self._run(threads, tokens[part], slots[part], positions[part], cache, rows, logits[begin:end])
+                of_rows = adapters[part] if used and adapters is not None else None
+                self._run(
+                    threads, tokens[part], slots[part], positions[part], cache, rows, out[begin:end], of_rows, hidden
+                )
         if np.array_equal(wanted, logit_rows):
-            return logits
-        restored = np.empty_like(logits)
-        restored[order] = logits
+            return out
+        restored = np.empty_like(out)
+        restored[order] = out
         return restored
 
     def _prepare(self, tokens: int, context_tokens: int) -> None:
@@ -208,7 +253,9 @@ class Stack:
         positions: Int32,
         cache: Cache,
         rows: Int32,
-        logits: Float32,
+        out: Float32,
+        adapters: Int32 | None,
+        hidden: bool,
     ) -> None:
         s = self.shape
         n = len(tokens)
@@ -218,7 +265,7 @@ class Stack:
         arrays = (
             self._table, self._ends, self._counters, self._norms, self._bias, self._cos, self._sin, self._x, self._qkv,
             self._mixed, self._floats, self._wide_floats, self._records, self._wide_records, self._scratch,
-            cache.keys, cache.values, tokens, slots, positions, self._runs, rows, logits, cache.tables,
+            cache.keys, cache.values, tokens, slots, positions, self._runs, rows, out, cache.tables,
             self._head_norms,
         )  # fmt: skip
         words = (
@@ -226,9 +273,17 @@ class Stack:
             cache.context_tokens, self._biased, 4 * joined, 4 * widest, record_bytes(max(widest, joined)),
             cache.keys.nbytes // self.layers, 0, shapes(), cache.tables.strides[0], self._normed,
         )  # fmt: skip
-        block = np.array([*words, *(array.ctypes.data for array in arrays)], np.int64)
+        batch = 0
+        if adapters is not None and adapters.any():
+            numbers, places = np.unique(adapters[adapters != 0]), adapters.copy()
+            places[adapters != 0] = 1 + np.searchsorted(numbers, adapters[adapters != 0])
+            loaded = [self._adapters[int(number)] for number in numbers]
+            batch = int(self._batch.prepare(loaded, places, self._wide_floats.ctypes.data, 4 * widest).ctypes.data)
+        block = np.array([*words, *(array.ctypes.data for array in arrays), batch, hidden], np.int64)
         block.view(np.float32)[2 * 17] = s.rms_eps
         team.launch(_work, block, threads)
+        if hidden:
+            out[:] = self._floats.reshape(-1, widest)[: len(rows), : s.hidden]
 
 
 def _padded(size: int) -> int:
@@ -269,11 +324,12 @@ def _norm_step(
     float_bytes: int,
     matrices: int,
     count: int,
+    batch: int,
 ) -> None:
-    """RMS norm of all rows, in each form that one of the `count` matrices behind it multiplies with."""
+    """RMS norm of all rows, in each form that one of the `count` matrices behind it, or an adapter, multiplies with."""
     lanes.apart()
     for form in range(2):
-        needed = False
+        needed = batch != 0 and form == 1
         for m in range(count):
             needed = needed or (lanes.word(matrices + m * _ENTRY) >= F16) == (form == 1)
         if needed:
@@ -350,7 +406,12 @@ def _work(shared: int, thread: int) -> None:
         word(arrays + 160),
     )
     rows, logits = word(arrays + 168), word(arrays + 176)
-    tables, head_norms = word(arrays + 184), word(arrays + 192)
+    tables, head_norms, batch, hidden_only = (
+        word(arrays + 184),
+        word(arrays + 192),
+        word(arrays + 200),
+        word(arrays + 208),
+    )
     if shapes != 0:
         amx.configure(shapes)
     xb = 4 * hidden
@@ -377,8 +438,10 @@ def _work(shared: int, thread: int) -> None:
         q_norm = head_norms + 8 * layer * dim if normed != 0 else 0
         k_norm = q_norm + 4 * dim if normed != 0 else 0
 
-        _norm_step(step, threads, n, hidden, x, norm, eps, records, rb, floats, fb, block, 3)
+        _norm_step(step, threads, n, hidden, x, norm, eps, records, rb, floats, fb, block, 3, batch)
         step += 2 * _STEP
+        if batch != 0:
+            low_rank.shrink_step(batch, threads, tiles, layer, low_rank.Q, 3, floats, fb, hidden)
         for m in range(3):
             part = 0 if m == 0 else k_at if m == 1 else v_at
             bias = all_bias + layer * width + part if biased != 0 else 0
@@ -387,6 +450,8 @@ def _work(shared: int, thread: int) -> None:
         for m in range(3):
             team.wait(step + m * _STEP, _tiles(block + m * _ENTRY))
         step += 3 * _STEP
+        if batch != 0:
+            low_rank.change_qkv(batch, threads, tiles, layer, joined, kv_heads * dim, qkv, width)
 
         units = n * (heads + 2 * kv_heads)
         chunk = _share(units, threads, 1) if n < 4 * threads else _share(units, threads, 4)
@@ -428,12 +493,19 @@ def _work(shared: int, thread: int) -> None:
                 unit = team.take(step, chunk)
             team.wait(step, units)
         step += _STEP
+        if batch != 0:
+            low_rank.shrink_step(batch, threads, tiles, layer, low_rank.OUT, 1, mixed, mb, joined)
         _multiply_step(step, threads, tiles, out, n, wide_records, rb, mixed, mb, x, xb, 0, 1)
         team.wait(step, _tiles(out))
         step += _STEP
+        if batch != 0:
+            low_rank.change_output(batch, threads, tiles, layer, low_rank.OUT, hidden, x, xb)
 
-        _norm_step(step, threads, n, hidden, x, norm + xb, eps, records, rb, floats, fb, gate, 2)
+        _norm_step(step, threads, n, hidden, x, norm + xb, eps, records, rb, floats, fb, gate, 2, batch)
         step += 2 * _STEP
+        if batch != 0:
+            low_rank.shrink_step(batch, threads, tiles, layer, low_rank.GATE, 2, floats, fb, hidden)
+            low_rank.change_gate_up(batch, threads, tiles, layer, inter)
         form = 1 if word(down) >= F16 else 0
         target = wide_floats if form == 1 else wide_records
         stride = fb if form == 1 else rb
@@ -444,20 +516,24 @@ def _work(shared: int, thread: int) -> None:
             last = min(unit + chunk, units)
             steps.gate_up(
                 unit, last, tiles, word(gate), word(gate + _ADDRESS), word(up), word(up + _ADDRESS), inter, hidden, n,
-                records, floats, rb, fb, target, stride, form,
+                records, floats, rb, fb, target, stride, form, batch,
             )  # fmt: skip
             team.finish(step, last - unit)
             unit = team.take(step, chunk)
         team.wait(step, units)
         step += _STEP
+        if batch != 0:
+            low_rank.shrink_step(batch, threads, tiles, layer, low_rank.DOWN, 1, wide_floats, fb, inter)
         _multiply_step(step, threads, tiles, down, n, wide_records, rb, wide_floats, fb, x, xb, 0, 1)
         team.wait(step, _tiles(down))
         step += _STEP
+        if batch != 0:
+            low_rank.change_output(batch, threads, tiles, layer, low_rank.DOWN, hidden, x, xb)
 
     if wanted > 0:
         norm = norms + 2 * layers * xb
         output = ends + _ENTRY
-        form = 1 if word(output) >= F16 else 0
+        form = 1 if word(output) >= F16 or hidden_only != 0 else 0
         groups = steps.groups_of(hidden, form)
         unit = team.take(step, 1)
         while unit < wanted:
@@ -469,6 +545,7 @@ def _work(shared: int, thread: int) -> None:
         team.wait(step, wanted)
         step += _STEP
         stride = 4 * word(output + _ROWS)
-        _multiply_step(step, threads, tiles, output, wanted, records, rb, floats, fb, logits, stride, 0, 0)
+        if hidden_only == 0:
+            _multiply_step(step, threads, tiles, output, wanted, records, rb, floats, fb, logits, stride, 0, 0)
     if shapes != 0:
         amx.release()

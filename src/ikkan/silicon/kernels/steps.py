@@ -233,10 +233,12 @@ def gate_up(
     target: int,
     target_stride: int,
     floats: int,
+    batch: int,
 ) -> None:
     """A unit is 32 rows of both matrices: silu(gate(x)) * up(x), straight into the form the next matrix wants.
 
-    `x` are rounded records, `x_floats` float rows; each matrix reads the one it multiplies with.
+    `x` are rounded records, `x_floats` float rows; each matrix reads the one it multiplies with. `batch` is 0, or a
+    block of `adapters`: what it adds to gate and up of a row, and where rows stay floats for it.
     """
     lanes.apart()
     gate_steps, up_steps = steps_of(gate_code, cols), steps_of(up_code, cols)
@@ -256,6 +258,8 @@ def gate_up(
                 _some(tiles, gate_code, together, gate + at * gate_bytes, gate_steps, here, gate_stride, gates)
                 here = up_x + done * up_stride
                 _some(tiles, up_code, together, up + at * up_bytes, up_steps, here, up_stride, ups)
+                if batch != 0:
+                    _add_changes(batch, done, together, 16 * at, gates, ups)
                 for token in range(together):
                     v = silu_times(lanes.load(gates + 64 * token), lanes.load(ups + 64 * token))
                     lanes.store(both + 128 * token + 64 * half, v)
@@ -267,7 +271,35 @@ def gate_up(
                         lanes.store(there + 128 * unit + 64 * half, v)
                 else:
                     record(both + 128 * token, there, unit, inter // GROUP)
+                    if batch != 0:
+                        kept = lanes.word(batch + BATCH_KEPT) + (done + token) * lanes.word(batch + BATCH_KEPT_BYTES)
+                        lanes.store(kept + 128 * unit, lanes.load(both + 128 * token))
+                        lanes.store(kept + 128 * unit + 64, lanes.load(both + 128 * token + 64))
             done += together
+
+
+BATCH_ADAPTERS: Final = 0
+BATCH_CHANGES: Final = 8
+BATCH_CHANGE_BYTES: Final = 16
+BATCH_KEPT: Final = 24
+BATCH_KEPT_BYTES: Final = 32
+"""Words of a block of `adapters` that `gate_up` reads: each row's adapter, int32; what is added to its gate and, behind
+it, its up, and the bytes of both; where its results stay floats, and the bytes of a row."""
+
+
+@compiled
+def _add_changes(batch: int, first_row: int, rows: int, column: int, gates: int, ups: int) -> None:
+    """16 outputs, from `column` on, of gate and up: 64 bytes a row."""
+    lanes.apart()
+    numbers, stride = lanes.word(batch + BATCH_ADAPTERS), lanes.word(batch + BATCH_CHANGE_BYTES)
+    for one in range(rows):
+        row = first_row + one
+        if lanes.read_int(numbers + 4 * row) != 0:
+            change = lanes.word(batch + BATCH_CHANGES) + row * stride + 4 * column
+            at = gates + 64 * one
+            lanes.store(at, lanes.add(lanes.load(at), lanes.load(change)))
+            at = ups + 64 * one
+            lanes.store(at, lanes.add(lanes.load(at), lanes.load(change + stride // 2)))
 
 
 @compiled

@@ -1,0 +1,242 @@
+"""The pages of the KV cache: who holds them, what lies in them, and who is filling one that others wait for."""
+
+from __future__ import annotations
+
+from array import array
+from collections import OrderedDict
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from ikkan.models.values import Int32
+
+
+class Chain:
+    """The names of a text's pages. A name stands for the tokens of its page and for everything before them.
+
+    Texts of different salts or adapters have no name in common. Tokens may be added to the text, never changed.
+
+    >>> ours, same, theirs = Chain("a", "", 2), Chain("a", "", 2), Chain("b", "", 2)
+    >>> ours.name([1, 2, 3, 4], 1) == same.name([1, 2, 3, 4, 5], 1), ours.name([1, 2], 0) == theirs.name([1, 2], 0)
+    (True, False)
+    """
+
+    def __init__(self, salt: str, adapter: str, page_tokens: int) -> None:
+        # The length of the first part is said, so that no two pairs read alike.
+        self._root = blake2b(f"{len(salt)}:{salt}{adapter}".encode(errors="surrogatepass"), digest_size=16).digest()
+        self._page_tokens = page_tokens
+        self._names: list[bytes] = []
+
+    def name(self, tokens: Sequence[int], number: int) -> bytes:
+        """The name of the text's page of this number. All of its tokens are known."""
+        names, size = self._names, self._page_tokens
+        while len(names) <= number:
+            place = len(names) * size
+            part = array("i", tokens[place : place + size]).tobytes()
+            names.append(blake2b(part, key=names[-1] if names else self._root, digest_size=16).digest())
+        return names[number]
+
+
+class Seat:
+    """One answer's place in the cache: a slot, and the pages that the slot's table names."""
+
+    __slots__ = ("chain", "filling", "kept", "pages", "slot")
+
+    def __init__(self, slot: int, chain: Chain) -> None:
+        self.slot = slot
+        self.chain = chain
+        self.pages: list[int] = []
+        self.kept = 0
+        """How many of `pages`, from the first, are full and known by name."""
+        self.filling: bytes | None = None
+        """The page that others leave to this answer."""
+
+
+class Pages:
+    """Gives answers their slots and pages, and remembers what lies in pages that were filled.
+
+    A full page never changes again, so any number of answers may read it, running ones too. One that nobody reads
+    is kept until its room is needed; of those the one that was left longest ago goes first. While somebody fills a
+    page, whoever wants the same leaves it to them (`may_fill`). The last token of a text is never taken from here: it
+    is read again, for its scores.
+
+    Args:
+        tables: the cache's; written here only.
+        page_tokens: the cache's.
+        count: pages of the cache; enough for one text as long as the context.
+
+    >>> import numpy as np
+    >>> pages = Pages(np.zeros((2, 4), dtype=np.int32), page_tokens=2, count=6)
+    >>> text = [1, 2, 3, 4, 5]
+    >>> first, second = (pages.sit(Chain("", "", 2)) for _ in range(2))
+    >>> pages.catch_up(first, text, 0), pages.may_fill(first, text, 0), pages.may_fill(second, text, 0)
+    (0, True, False)
+    >>> pages.grow(first, 5), pages.keep(first, text, 5)
+    (True, None)
+    >>> pages.catch_up(second, text, 0), second.pages == first.pages[:2]
+    (4, True)
+    """
+
+    def __init__(self, tables: Int32, page_tokens: int, count: int) -> None:
+        assert count >= tables.shape[1], "one whole text must fit"
+        self.page_tokens = page_tokens
+        self.count = count
+        self._tables = tables
+        self._width = int(tables.shape[1])
+        self._slots = list(range(len(tables)))[::-1]
+        self._free = list(range(count))[::-1]
+        self._readers = [0] * count
+        self._names: list[bytes | None] = [None] * count
+        self._known: dict[bytes, int] = {}
+        self._idle: OrderedDict[int, None] = OrderedDict()  # known and without readers, left longest ago first
+        self._fillers: dict[bytes, Seat] = {}
+
+    @property
+    def slots_in_use(self) -> int:
+        """Slots that are taken."""
+        return len(self._tables) - len(self._slots)
+
+    @property
+    def in_use(self) -> int:
+        """Pages that somebody reads or fills."""
+        return self.count - self.available
+
+    @property
+    def cached(self) -> int:
+        """Pages that nobody uses and whose texts are remembered."""
+        return len(self._idle)
+
+    @property
+    def available(self) -> int:
+        """Pages that can be had without taking them from an answer."""
+        return len(self._free) + len(self._idle)
+
+    def remembered(self, chain: Chain, tokens: Sequence[int]) -> list[int]:
+        """The pages that hold the beginning of this text already."""
+        found: list[int] = []
+        for number in range((len(tokens) - 1) // self.page_tokens):
+            page = self._known.get(chain.name(tokens, number))
+            if page is None:
+                break
+            found.append(page)
+        return found
+
+    def wanted(self, chain: Chain, tokens: Sequence[int]) -> int:
+        """How many of the available pages this text and one more token will take."""
+        read_by_others = sum(self._readers[page] > 0 for page in self.remembered(chain, tokens))
+        return self.pages_of(len(tokens) + 1) - read_by_others
+
+    def pages_of(self, length: int) -> int:
+        """How many pages so many tokens take; never more than a whole text."""
+        return min(-(-length // self.page_tokens), self._width)
+
+    def sit(self, chain: Chain) -> Seat:
+        """A slot without pages yet. One is free."""
+        return Seat(self._slots.pop(), chain)
+
+    def catch_up(self, seat: Seat, tokens: Sequence[int], read: int) -> int:
+        """Take over the pages that follow and that somebody has filled already; how many tokens are read then."""
+        size = self.page_tokens
+        while read % size == 0 and read + size < len(tokens):
+            number = read // size
+            page = self._known.get(seat.chain.name(tokens, number))
+            if page is None:
+                break
+            while number < len(seat.pages):
+                self._put_down(seat.pages.pop())  # taken for a guess that was wrong
+            assert number == len(seat.pages) == seat.kept
+            self._pick_up(page)
+            self._append(seat, page)
+            seat.kept += 1
+            read += size
+        return read
+
+    def may_fill(self, seat: Seat, tokens: Sequence[int], read: int) -> bool:
+        """Whether to go on reading here; if not, somebody else is filling the next page, and `catch_up` will find it.
+
+        Whoever may has the others leave the page to them until it is full, or until they go.
+        """
+        number = read // self.page_tokens
+        if (number + 1) * self.page_tokens >= len(tokens):
+            return True  # a page that is not going to be full helps nobody else
+        name = seat.chain.name(tokens, number)
+        filler = self._fillers.setdefault(name, seat)
+        if filler is seat:
+            if seat.filling != name:
+                self._stop_filling(seat)
+                seat.filling = name
+            return True
+        return read % self.page_tokens != 0  # half a page cannot be handed over
+
+    def grow(self, seat: Seat, length: int) -> bool:
+        """Have pages for so many tokens; whether there were enough. Those that were there are kept."""
+        while len(seat.pages) * self.page_tokens < length:
+            if self._free:
+                page = self._free.pop()
+            elif self._idle:
+                page = self._idle.popitem(last=False)[0]
+                self._forget(page)
+            else:
+                return False
+            self._readers[page] = 1
+            self._append(seat, page)
+        return True
+
+    def keep(self, seat: Seat, tokens: Sequence[int], read: int) -> None:
+        """So many tokens have been read: let others find the pages that are full."""
+        while (seat.kept + 1) * self.page_tokens <= read:
+            name = seat.chain.name(tokens, seat.kept)
+            page = seat.pages[seat.kept]
+            if name not in self._known:
+                self._known[name], self._names[page] = page, name
+            if seat.filling == name:
+                self._stop_filling(seat)
+            seat.kept += 1
+
+    def leave(self, seat: Seat, *, forget: bool = False) -> None:
+        """Give slot and pages back.
+
+        Args:
+            forget: nobody may find these pages again; what lies in them is not to be trusted.
+        """
+        self._stop_filling(seat)
+        # The end of a text is of less use than its beginning: it comes first in the row of those to go.
+        for page in reversed(seat.pages):
+            if forget:
+                self._forget(page)
+            self._put_down(page)
+        seat.pages.clear()
+        self._slots.append(seat.slot)
+
+    def forget_all(self) -> None:
+        """Forget what lies in pages that nobody uses."""
+        while self._idle:
+            page = self._idle.popitem()[0]
+            self._forget(page)
+            self._free.append(page)
+
+    def _append(self, seat: Seat, page: int) -> None:
+        self._tables[seat.slot, len(seat.pages)] = page
+        seat.pages.append(page)
+
+    def _pick_up(self, page: int) -> None:
+        self._readers[page] += 1
+        self._idle.pop(page, None)
+
+    def _put_down(self, page: int) -> None:
+        self._readers[page] -= 1
+        if self._readers[page] == 0:
+            if self._names[page] is None:
+                self._free.append(page)
+            else:
+                self._idle[page] = None
+
+    def _forget(self, page: int) -> None:
+        name = self._names[page]
+        if name is not None:
+            del self._known[name]
+            self._names[page] = None
+
+    def _stop_filling(self, seat: Seat) -> None:
+        if seat.filling is not None:
+            del self._fillers[seat.filling]
+            seat.filling = None
