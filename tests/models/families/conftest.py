@@ -65,6 +65,8 @@ class Tiny:
     path: Path
     ids: NDArray[np.int32]
     logits: NDArray[np.float32]
+    rounded: NDArray[np.float32]
+    """The same from attention as the kernels define it, with bfloat16 products."""
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +77,7 @@ def tiny() -> Callable[[str], Tiny]:
     def get(name: str) -> Tiny:
         gguf = folder / name / f"{name}.gguf"
         with np.load(folder / f"{name}.npz") as kept:
-            return Tiny(gguf if gguf.exists() else folder / name, kept["ids"], kept["logits"])
+            return Tiny(gguf if gguf.exists() else folder / name, kept["ids"], kept["logits"], kept["rounded"])
 
     return get
 

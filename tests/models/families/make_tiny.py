@@ -3,7 +3,7 @@
     python make_tiny.py FOLDER
 
 Every checkpoint is a folder `NAME/` holding what a user would have (safetensors with its JSON files, or one GGUF file)
-and beside it `NAME.npz` with `ids` (n,) and `logits` (n, vocab). Weights come from fixed seeds.
+and beside it `NAME.npz` with `ids` (n,), `logits` and `rounded` (n, vocab). Weights come from fixed seeds.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
+    AttentionInterface,
     LlamaConfig,
     LlamaForCausalLM,
     Qwen2Config,
@@ -62,9 +63,34 @@ def vocabulary() -> list[str]:
     return alphabet + SPECIAL + [f"<|unused{n}|>" for n in range(VOCAB - 256 - len(SPECIAL))]
 
 
-def answer(model: Any) -> np.ndarray[Any, Any]:
-    with torch.inference_mode():
-        return model(torch.from_numpy(IDS.astype(np.int64))[None]).logits[0].float().numpy()
+def rounded_attention(
+    module: Any, query: Any, key: Any, value: Any, mask: Any, scaling: float, **_: Any
+) -> tuple[Any, None]:
+    """Attention as the kernels define it: what is multiplied is bfloat16, what is added is not."""
+
+    def rounded(x: Any) -> Any:
+        return x.to(torch.bfloat16).to(torch.float32)
+
+    shared = module.num_key_value_groups
+    key, value = (rounded(one).repeat_interleave(shared, dim=1) for one in (key, value))
+    scores = rounded(query) @ key.transpose(2, 3) * scaling
+    hidden = torch.triu(torch.ones(scores.shape[-2:], dtype=torch.bool), diagonal=1)
+    scores = scores.masked_fill(hidden, float("-inf"))
+    powers = rounded(torch.exp(scores - scores.amax(dim=-1, keepdim=True)))
+    return (powers @ value / powers.sum(dim=-1, keepdim=True)).transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register("rounded", rounded_attention)
+
+
+def answer(model: Any) -> dict[str, np.ndarray[Any, Any]]:
+    """Logits of the network in float32, and of the same with the attention that the kernels define."""
+    found = {}
+    for name, attention in (("logits", "eager"), ("rounded", "rounded")):
+        model.set_attn_implementation(attention)
+        with torch.inference_mode():
+            found[name] = model(torch.from_numpy(IDS.astype(np.int64))[None]).logits[0].float().numpy()
+    return found
 
 
 def save_folder(model: Any, folder: Path, kind: torch.dtype = torch.float32) -> None:
@@ -82,7 +108,7 @@ def save_folder(model: Any, folder: Path, kind: torch.dtype = torch.float32) -> 
     (folder / "tokenizer_config.json").write_text(
         json.dumps({"eos_token": SPECIAL[0], "chat_template": TEMPLATE, "tokenizer_class": "PreTrainedTokenizerFast"})
     )
-    np.savez(folder.with_suffix(".npz"), ids=IDS, logits=answer(model))
+    np.savez(folder.with_suffix(".npz"), ids=IDS, **answer(model))
 
 
 GGUF_NAMES = {
@@ -175,7 +201,7 @@ def save_gguf(model: Any, folder: Path, *kinds: gguf.GGMLQuantizationType) -> No
     if tied:
         rounded["lm_head.weight"] = rounded["model.embed_tokens.weight"]
     model.load_state_dict(rounded)
-    np.savez(folder.with_suffix(".npz"), ids=IDS, logits=answer(model))
+    np.savez(folder.with_suffix(".npz"), ids=IDS, **answer(model))
 
 
 def main(out: Path) -> None:
