@@ -93,7 +93,7 @@ def chosen(works: Sequence[Work], patterns: Sequence[str]) -> list[Work]:
     return [work for work in works if not patterns or wanted(work)]
 
 
-# ---- from what a contender says to the numbers of its cells ------------------------------------------------------------
+# ---- from what a contender says to the numbers of its cells ----------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ def to_q4_0(q4_1: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def vocabulary(size: int) -> tuple[tuple[str, ...], NDArray[np.int32], tuple[str, ...]]:
     """A byte-level vocabulary of `size` tokens: their spellings, their kinds, and the merges that make them.
 
-    Every byte, then pairs and triples of ASCII letters, then the control tokens of Qwen2.5, then gaps, as its files have them.
+    Every byte, then pairs and triples of ASCII letters, then Qwen2.5's control tokens, then gaps, as its files have.
     """
     plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in set(plain)]

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from ikkan.ground.errors import SetupNeeded
 
 _CHILD: Final = Path(child.__file__)
 _LAST_WORDS: Final = 400
+_ROUNDS_AT_LEAST: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Contender:
 
     def __init__(self, entry: Entry, job: Mapping[str, Any]) -> None:
         self.name = entry.name
-        self._errors = tempfile.TemporaryFile("w+")
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `close`
         command = [str(entry.python), "-P", str(_CHILD), entry.program, json.dumps({**job, **entry.extra})]
         try:
             self._process = subprocess.Popen(
@@ -111,7 +113,7 @@ Probe = Callable[[Contender], float]
 
 
 def choose(
-    entry: Entry, job: Mapping[str, Any], probes: Mapping[str, Probe], notes: Callable[[str], None]
+    entry: Entry, job: Mapping[str, Any], probes: Mapping[str, Probe], note: Callable[[str, str], None]
 ) -> dict[str, dict[str, Any]]:
     """For each kind of work, the settings with which a program does it fastest; each is tried alone.
 
@@ -132,7 +134,7 @@ def choose(
                         best[kind] = (rate, variant)
         except SetupNeeded as exc:
             problem = exc
-            notes(f"{entry.name} with {variant}: {exc.message}")
+            note(f"{entry.name} {variant}", exc.message)
     missing = set(probes) - set(best)
     if missing:
         raise problem or SetupNeeded(f"{entry.name} has no settings for {', '.join(sorted(missing))}")
@@ -152,17 +154,38 @@ def started(entries: Sequence[Entry], jobs: Sequence[Mapping[str, Any]]) -> Iter
             one.close()
 
 
-def rounds(
-    contenders: Mapping[str, Contender], turn: Callable[[Contender, int], Any], count: int
-) -> dict[str, list[Any]]:
-    """Let contenders take turns; another one begins each round, because whoever follows a pause finds a cooler processor.
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """What each contender did in its turns, and who fell over."""
 
-    A contender that falls over keeps what it has done; the others go on.
+    found: Mapping[str, list[Any]]
+    lost: Mapping[str, str]
+
+
+def rounds(
+    contenders: Mapping[str, Contender], turn: Callable[[Contender, int], Any], count: int, patience_s: float
+) -> Turns:
+    """Let contenders take turns; another begins each round, because whoever follows a pause finds a cooler processor.
+
+    A contender that falls over keeps nothing of this work; the others go on.
+
+    Args:
+        turn: one contender's turn, given the number of the round.
+        count: rounds.
+        patience_s: no more rounds than three when they have taken so long.
     """
     found: dict[str, list[Any]] = {name: [] for name in contenders}
-    names = list(contenders)
+    lost: dict[str, str] = {}
+    begun = time.monotonic()
     for number in range(count):
-        first = number % len(names)
+        if number >= _ROUNDS_AT_LEAST and time.monotonic() - begun > patience_s:
+            break
+        names = list(found)
+        first = number % len(names) if names else 0
         for name in names[first:] + names[:first]:
-            found[name].append(turn(contenders[name], number))
-    return found
+            try:
+                found[name].append(turn(contenders[name], number))
+            except SetupNeeded as problem:
+                lost[name] = problem.message
+                del found[name]
+    return Turns(found, lost)

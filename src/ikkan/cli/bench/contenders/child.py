@@ -5,7 +5,7 @@
 A contender's file has `VARIANTS`, by purpose the settings worth trying, and `open_contender(job)`. What that returns
 has `version`, `settings`, `pids` (processes beside this one) and a method for each task of its purpose:
 
-- single: `prefill(prompt)` and `decode(prompt, answer)` give seconds: to the first token, and from the first to the last;
+- single: `prefill(prompt)` and `decode(prompt, answer)` give seconds: to the first token, from the first to the last;
 - serving: `streams(lines, answer, ...)` gives for each line of prompts when each answer began and ended.
 """
 

@@ -1,4 +1,4 @@
-"""llama.cpp built for this processor: llama-cpp-python's library in process for one stream, its `llama-server` for many.
+"""llama.cpp built for this processor: the library of llama-cpp-python for one stream, its `llama-server` for many.
 
 Both are compiled from the same source distribution with `GGML_NATIVE=ON` (`benchmarks/install_llama.sh`), so that on a
 processor with AMX the weights lie in its AMX buffers. Tried and the faster taken: those buffers (and its repacking)
@@ -86,13 +86,14 @@ class Serving:
     """`llama-server` with as many slots as there are streams at most, and its prompt cache on."""
 
     def __init__(self, job: dict[str, Any]) -> None:
-        import __main__
         import llama_cpp
+
+        import __main__
 
         self._streams, chosen = __main__.neighbour("streams"), job["variant"]
         self._port = self._streams.free_port()
         threads, slots = str(job["threads"]), job["slots"]
-        command = [str(Path(sys.executable).parent / "llama-server"), "-m", job["model"], "--no-mmap"]
+        command = [str(Path(sys.executable).parent / "llama-server"), "-m", job["model"], "--load-mode", "none"]
         command += ["--host", "127.0.0.1", "--port", str(self._port), "-t", threads, "-tb", threads]
         command += ["-np", str(slots), "-c", str(slots * job["context"])]
         command += ["-kvu" if chosen.get("unified") else "-no-kvu", "--spec-type", chosen.get("draft", "none")]
@@ -104,4 +105,3 @@ class Serving:
     def streams(self, lines: list[list[Any]], answer: int) -> dict[str, Any]:
         """See `streams.drive`."""
         return dict(self._streams.drive(self._port, lines, answer, cache_prompt=True))
-

@@ -23,8 +23,9 @@ class Wheel:
     """xllamacpp's `Server`."""
 
     def __init__(self, job: dict[str, Any]) -> None:
-        import __main__
         import xllamacpp as llama
+
+        import __main__
 
         chosen, single = job["variant"], job["purpose"] == "single"
         slots = 1 if single else job["slots"]

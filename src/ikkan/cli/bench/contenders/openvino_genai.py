@@ -16,8 +16,6 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
 
 def open_contender(job: dict[str, Any]) -> Single | Serving:
     """The pipeline for one, or the one for many."""
-    if job.get("instructions"):  # for a race on equal instructions; read when the library is loaded
-        os.environ["ONEDNN_MAX_CPU_ISA"] = job["instructions"]
     return Serving(job) if job["purpose"] == "serving" else Single(job)
 
 
@@ -36,7 +34,7 @@ class Single:
             job["model"], "CPU", INFERENCE_NUM_THREADS=job["threads"], PERFORMANCE_HINT="LATENCY", **more
         )
         self.version, self.pids = importlib.metadata.version("openvino-genai"), [os.getpid()]
-        self.settings = {**chosen, "hint": "LATENCY", **({"max_isa": job["instructions"]} if "instructions" in job else {})}
+        self.settings = {**chosen, "hint": "LATENCY", **job.get("held", {})}
 
     def prefill(self, prompt: list[int]) -> float:
         """Seconds to the first token of the answer, by the pipeline's own clock."""

@@ -9,11 +9,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-VARIANTS: dict[str, list[dict[str, Any]]] = {"single": [{}], "serving": [{}], "copying": [{}]}
+VARIANTS: dict[str, list[dict[str, Any]]] = {"single": [{}], "serving": [{}], "copying": [{}], "limits": [{}]}
 
 
-def open_contender(job: dict[str, Any]) -> Single | Serving:
-    """The decoder alone, or the server."""
+def open_contender(job: dict[str, Any]) -> Single | Serving | Limits:
+    """The decoder alone, the server, or the processor's limits."""
+    if job["purpose"] == "limits":
+        return Limits(job)
     return Single(job) if job["purpose"] == "single" else Serving(job)
 
 
@@ -32,7 +34,6 @@ class Single:
             self._decoder = load_decoder(checkpoint, threads=job["threads"])
         self._cache = self._decoder.new_cache(1, job["context"])
         self._read: list[int] = []
-        self._threads: int = job["threads"]
         self.version, self.settings, self.pids = __version__, {"kernel_path": get_path()}, [os.getpid()]
 
     def prefill(self, prompt: list[int]) -> float:
@@ -57,18 +58,6 @@ class Single:
         """What so many tokens of one conversation take."""
         return self._cache.bytes * tokens // self._cache.context_tokens
 
-    def read(self, bytes_: int, times: int) -> float:
-        """Seconds to read so many bytes once, forwards, with the kernels' own threads: best of some."""
-        from ikkan.silicon import probe
-
-        return bytes_ / (probe.read_gb_s(bytes_, self._threads, passes=times) * 1e9)
-
-    def int8_tops(self) -> float:
-        """Trillions of int8 operations a second in the instructions that the kernels use."""
-        from ikkan.silicon import probe
-
-        return probe.int8_tops(self._threads, passes=20)
-
     def _next(self, tokens: list[int], position: int) -> int:
         import numpy as np
 
@@ -76,6 +65,31 @@ class Single:
         positions = np.arange(position, position + len(given), dtype=np.int32)
         last = np.array([len(given) - 1], dtype=np.int32)
         return int(self._decoder.forward(given, np.zeros_like(given), positions, self._cache, last).argmax())
+
+
+class Limits:
+    """What the processor can do, by the kernels' own threads; apart, so that its buffer is nobody's memory."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        from ikkan import __version__
+        from ikkan.silicon.kernels import get_path, set_path
+
+        if job.get("kernel_path"):
+            set_path(job["kernel_path"])
+        self._threads: int = job["threads"]
+        self.version, self.settings, self.pids = __version__, {"kernel_path": get_path()}, [os.getpid()]
+
+    def read(self, size: int, times: int) -> float:
+        """Seconds to read so many bytes once, forwards: best of some."""
+        from ikkan.silicon import probe
+
+        return size / (probe.read_gb_s(size, self._threads, passes=times) * 1e9)
+
+    def int8_tops(self) -> float:
+        """Trillions of int8 operations a second in the instructions that the kernels use."""
+        from ikkan.silicon import probe
+
+        return probe.int8_tops(self._threads, passes=20)
 
 
 class Serving:
