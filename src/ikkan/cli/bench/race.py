@@ -117,12 +117,12 @@ def choose(
 ) -> dict[str, dict[str, Any]]:
     """For each kind of work, the settings with which a program does it fastest; each is tried alone.
 
+    Ours has one setting and is tried as well: whatever it compiles for the first time is then compiled.
+
     Raises:
         SetupNeeded: none of its settings works; says why the last did not.
     """
     tried = variants(entry.program, job["purpose"])
-    if len(tried) == 1:
-        return dict.fromkeys(probes, tried[0])
     best: dict[str, tuple[float, dict[str, Any]]] = {}
     problem: SetupNeeded | None = None
     for variant in tried:

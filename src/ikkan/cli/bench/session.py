@@ -89,7 +89,10 @@ class Session:
 
     def _group(self, works: list[Work], model: Model, purpose: str, mark: str) -> Iterator[Cell]:
         missing: dict[str, str] = {}
-        job = contestants.job(purpose, model, self.threads, _tokens(works), max(_streams(work) for work in works))
+        longest = _tokens(works)
+        if purpose == "copying":
+            longest += len(contestants.copying(model.path, _PASSAGE, 0)[0])
+        job = contestants.job(purpose, model, self.threads, longest, max(_streams(work) for work in works))
         entries = contestants.entries(self.settings, self.peers, purpose, mark, only_ours=self.only_ours)
         running: dict[tuple[str, str], race.Contender] = {}
         kinds = list(dict.fromkeys(work.kind for work in works))
@@ -247,6 +250,6 @@ def _streams(work: Work) -> int:
 
 def _tokens(works: Sequence[Work]) -> int:
     """The longest conversation in some works, with room for the probes'."""
-    lengths = {"prefill": 0, "decode": ANSWER, "streams": 192 + ANSWER, "prefix": cells.PREFIX + 64, "copy": 768}
+    lengths = {"prefill": 0, "decode": ANSWER, "streams": 192 + ANSWER, "prefix": cells.PREFIX + 64, "copy": 64}
     sizes = (work.size + lengths[work.kind] if work.purpose != "serving" else lengths[work.kind] for work in works)
     return max(512 + ANSWER, *sizes)
