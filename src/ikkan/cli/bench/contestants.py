@@ -20,7 +20,11 @@ _PEERS: Final = {"llama.cpp": "llama_native", "xllamacpp": "llama_wheel", "openv
 _AVX2: Final[Mapping[str, Mapping[str, Any]]] = {
     OURS: {"kernel_path": "avx2"},
     "xllamacpp": {},  # the wheel has nothing wider
-    "openvino": {"held": {"ONEDNN_MAX_CPU_ISA": "AVX2"}},  # read when its library is loaded
+    "openvino": {
+        "environ": {"ONEDNN_MAX_CPU_ISA": "AVX2"},  # read when its library is loaded
+        # It asks the processor itself which precisions it has, and then finds no AVX2 kernel for them.
+        "properties": {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"},
+    },
 }
 """How each is held to AVX2. The native build cannot be: its instructions were chosen when it was compiled."""
 _SAMPLE: Final = "smollm2-135m-instruct"
@@ -48,12 +52,15 @@ def peers_folder(given: Path | None) -> Path:
     return given or next((place for place in places if place.exists()), places[0])
 
 
-def entries(settings: Settings, peers: Path, purpose: str, mark: str, *, only_ours: bool = False) -> list[Entry]:
+def entries(
+    settings: Settings, peers: Path, purpose: str, mark: str, *, threads: int, only_ours: bool = False
+) -> list[Entry]:
     """Everyone who takes part in some work, ours first."""
     ours = bootstrap.environ() | {"MALLOC_ARENA_MAX": "2", "IKKAN_HOME": str(settings.home)}
     if purpose != "serving" and purpose != "copying":  # a server finds its folder itself
         ours["NUMBA_CACHE_DIR"] = bootstrap.kernel_cache(settings)
     theirs = {name: value for name, value in bootstrap.environ().items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    theirs["OMP_NUM_THREADS"] = str(threads)
     held = _AVX2 if mark == "avx2" else {}
     path = "avx2" if mark == "avx2" else "" if settings.kernel_path == "auto" else settings.kernel_path
     found = [Entry(OURS, "ours", Path(sys.executable), ours, {"kernel_path": path})]
@@ -63,7 +70,7 @@ def entries(settings: Settings, peers: Path, purpose: str, mark: str, *, only_ou
     for name, program in _PEERS.items():
         if not held or name in held:
             more = held.get(name, {})
-            found.append(Entry(name, program, python, theirs | more.get("held", {}), more))
+            found.append(Entry(name, program, python, theirs | more.get("environ", {}), more))
     return found
 
 

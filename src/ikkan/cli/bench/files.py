@@ -17,11 +17,14 @@ from numpy.typing import NDArray
 
 from ikkan.cli.bench import gguf
 
-_WRITING: Final = 1
+_WRITING: Final = 2
 """Part of the file's name: another number and the file is written again."""
 _BLOCKS_AT_ONCE: Final = 65_536
 _SPREAD: Final = {"Q4_0": 4.32, "Q8_0": 73.3}
 """The standard deviation of a block's whole numbers when -7 to 7, or -127 to 127, are equally likely."""
+_ATTENTION: Final = 0.1
+"""What attention adds, beside the feed-forward part: random attention averages, and a large average would be the same
+at every position and every answer one token said again and again, a gift to whoever guesses ahead."""
 _TEMPLATE: Final = (
     "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
@@ -168,7 +171,7 @@ def _tensors(shape: Shape, format: str, seeds: np.random.Generator) -> Iterator[
         return gguf.Tensor(name, (length,), "F32", lambda: content(length).astype(np.float32).view(np.uint8))
 
     def bias(length: int) -> NDArray[Any]:
-        return np.random.default_rng(length).normal(0, 0.1, length)
+        return np.random.default_rng(length).normal(0, 0.02, length)
 
     hidden, inner, keys = shape.hidden, shape.intermediate, shape.kv_width
     yield matrix("token_embd.weight", shape.vocab, hidden, "Q8_0", 0.02)
@@ -178,7 +181,7 @@ def _tensors(shape: Shape, format: str, seeds: np.random.Generator) -> Iterator[
         for name, width in (("attn_q", hidden), ("attn_k", keys), ("attn_v", keys)):
             yield matrix(f"{block}{name}.weight", width, hidden)
             yield vector(f"{block}{name}.bias", width, bias)
-        yield matrix(f"{block}attn_output.weight", hidden, hidden)
+        yield matrix(f"{block}attn_output.weight", hidden, hidden, deviation=_ATTENTION * hidden**-0.5)
         yield vector(f"{block}ffn_norm.weight", hidden, np.ones)
         yield matrix(f"{block}ffn_gate.weight", inner, hidden)
         yield matrix(f"{block}ffn_up.weight", inner, hidden)

@@ -56,6 +56,7 @@ class Contender:
                 start_new_session=True,
             )
         except OSError as exc:
+            self._errors.close()
             raise SetupNeeded(f"{self.name} is not installed: {exc.strerror}", hint="make bench-peers") from exc
         try:
             hello = self._read()

@@ -93,7 +93,9 @@ class Session:
         if purpose == "copying":
             longest += len(contestants.copying(model.path, _PASSAGE, 0)[0])
         job = contestants.job(purpose, model, self.threads, longest, max(_streams(work) for work in works))
-        entries = contestants.entries(self.settings, self.peers, purpose, mark, only_ours=self.only_ours)
+        entries = contestants.entries(
+            self.settings, self.peers, purpose, mark, threads=self.threads, only_ours=self.only_ours
+        )
         running: dict[tuple[str, str], race.Contender] = {}
         kinds = list(dict.fromkeys(work.kind for work in works))
 

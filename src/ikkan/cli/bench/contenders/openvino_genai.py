@@ -30,11 +30,12 @@ class Single:
         more = {"ATTENTION_BACKEND": chosen["backend"]} if "backend" in chosen else {}
         if self._lookup:
             more["prompt_lookup"] = True
+        held = job.get("properties", {})
         self._pipe = genai.LLMPipeline(
-            job["model"], "CPU", INFERENCE_NUM_THREADS=job["threads"], PERFORMANCE_HINT="LATENCY", **more
+            job["model"], "CPU", INFERENCE_NUM_THREADS=job["threads"], PERFORMANCE_HINT="LATENCY", **more, **held
         )
         self.version, self.pids = importlib.metadata.version("openvino-genai"), [os.getpid()]
-        self.settings = {**chosen, "hint": "LATENCY", **job.get("held", {})}
+        self.settings = {**chosen, "hint": "LATENCY", **held, **job.get("environ", {})}
 
     def prefill(self, prompt: list[int]) -> float:
         """Seconds to the first token of the answer, by the pipeline's own clock."""
