@@ -60,7 +60,7 @@ def everything() -> list[Work]:
         if model == "0.5b-q4_0":
             works += [Work(model, "prefix", 8), Work(model, "prefix", 8, "cold")]
         if model == "135m-q4_1":
-            works += [Work(model, "copy", 256), Work(model, "decode", 0, "avx2"), Work(model, "prefill", 512, "avx2")]
+            works += [Work(model, "copy", 160), Work(model, "decode", 0, "avx2"), Work(model, "prefill", 512, "avx2")]
     return works
 
 

@@ -18,7 +18,8 @@ from ikkan.ground.settings import Settings
 OURS: Final = "ikkan"
 _PEERS: Final = {"llama.cpp": "llama_native", "xllamacpp": "llama_wheel", "openvino": "openvino_genai"}
 _AVX2: Final[Mapping[str, Mapping[str, Any]]] = {
-    OURS: {"kernel_path": "avx2"},
+    # The path is the tiles'; the rest of a forward pass is written by the compiler, for the processor it is told.
+    OURS: {"kernel_path": "avx2", "environ": {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}},
     "xllamacpp": {},  # the wheel has nothing wider
     "openvino": {
         "environ": {"ONEDNN_MAX_CPU_ISA": "AVX2"},  # read when its library is loaded
@@ -62,8 +63,9 @@ def entries(
     theirs = {name: value for name, value in bootstrap.environ().items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     theirs["OMP_NUM_THREADS"] = str(threads)
     held = _AVX2 if mark == "avx2" else {}
-    path = "avx2" if mark == "avx2" else "" if settings.kernel_path == "auto" else settings.kernel_path
-    found = [Entry(OURS, "ours", Path(sys.executable), ours, {"kernel_path": path})]
+    path = "" if settings.kernel_path == "auto" else settings.kernel_path
+    mine = {"kernel_path": path, **held.get(OURS, {})}
+    found = [Entry(OURS, "ours", Path(sys.executable), ours | mine.get("environ", {}), mine)]
     if only_ours:
         return found
     python = peers.absolute() / "bin" / "python"
@@ -129,12 +131,15 @@ def measured(path: Path) -> Model:
 
 
 def copying(path: Path, text: str, answer: int) -> tuple[list[int], list[int]]:
-    """A prompt that says a text twice, and how a third time would begin: what a model that copies answers."""
+    """A prompt that says a text twice and begins a third time, and what a model that copies answers: the rest of it.
+
+    Asked to repeat a text, a model of 135M writes something else; shown a text twice, it copies it word for word.
+    """
     from ikkan.models.checkpoint import open_checkpoint
 
     with open_checkpoint(path) as checkpoint:
         tokenizer = checkpoint.tokenizer
-    once = tokenizer.encode(text.strip() + "\n\n")
+    once = tokenizer.encode(" ".join(text.split()) + "\n\n")
     return once * 2 + once[:4], once[4 : 4 + answer]
 
 

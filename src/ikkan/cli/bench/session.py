@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -130,12 +130,16 @@ class Session:
 
     @contextlib.contextmanager
     def _limits(self, entry: race.Entry, job: Mapping[str, Any]) -> Iterator[race.Contender | None]:
-        try:
-            with race.started([entry], [{**job, "purpose": "limits"}]) as (one,):
-                yield one
-        except SetupNeeded as problem:
-            self.note(f"no bounds: {problem.message}")
-            yield None
+        # Its loops name their instructions themselves, whatever the compiler is told of the processor.
+        environ = {name: value for name, value in entry.environ.items() if not name.startswith("NUMBA_CPU_")}
+        with contextlib.ExitStack() as stack:
+            one = None
+            try:
+                started = race.started([replace(entry, environ=environ)], [{**job, "purpose": "limits"}])
+                (one,) = stack.enter_context(started)
+            except SetupNeeded as problem:
+                self.note(f"no bounds: {problem.message}")
+            yield one
 
     def _probe(self, kind: str, model: Model) -> race.Probe:
         ids = Ids(np.random.default_rng(_SEED - 1), model.vocab)
@@ -208,7 +212,8 @@ class Session:
         rate = (ANSWER - 1) / float(one.do("decode", prompt=prompt, answer=ANSWER))
         if one.name == OURS and limits is not None:  # the same threads read as many bytes, right after
             held = int(one.do("kv_bytes", tokens=len(prompt) + ANSWER // 2))
-            bounds.append(float(limits.do("read", size=model.bytes + held, times=5)) * rate)
+            with contextlib.suppress(SetupNeeded):
+                bounds.append(float(limits.do("read", size=model.bytes + held, times=5)) * rate)
         return rate
 
     def _copy(self, work: Work, model: Model, one: race.Contender) -> dict[str, float]:
@@ -226,7 +231,10 @@ class Session:
         operations = 2 * PRODUCTS_PER_WEIGHT * (model.repeated if work.kind == "prefill" else model.weights)
         tokens = work.size if work.kind == "prefill" else 1
         gops = operations * rate / 1e9
-        share = statistics.median(bounds) if bounds else gops / 1000 / float(limits.do("int8_tops"))
+        share = statistics.median(bounds) if bounds else None
+        if work.kind == "prefill":
+            with contextlib.suppress(SetupNeeded):
+                share = gops / 1000 / float(limits.do("int8_tops"))
         return share, {"operations_per_byte": operations * tokens / model.bytes, "gops": gops}
 
 
