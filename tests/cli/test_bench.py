@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,25 @@ def test_a_contender_that_dies_says_its_last_words_and_leaves_no_process() -> No
         race.Contender(here, job)
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def test_no_contender_outlives_its_race_even_when_that_is_killed(tmp_path: Path) -> None:
+    path = files.shaped(tmp_path, "tiny", "Q4_0")
+    job = {"purpose": "limits", "model": str(path), "threads": 1, "variant": {}}
+    script = (
+        "import os, sys, json; from pathlib import Path; from ikkan.cli.bench import race\n"
+        "one = race.Contender(race.Entry('ikkan', 'ours', Path(sys.executable), dict(os.environ), {}), "
+        "json.loads(sys.argv[1]))\n"
+        "print(one._process.pid, flush=True); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, json.dumps(job)], capture_output=True, text=True, timeout=60, check=False
+    )
+    status = Path(f"/proc/{int(done.stdout)}/status")
+    until = time.monotonic() + 20
+    while status.exists() and "State:\tZ" not in status.read_text(encoding="ascii") and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not status.exists() or "State:\tZ" in status.read_text(encoding="ascii")
 
 
 def test_everyone_in_a_round_gets_the_same_prompts_and_every_round_others() -> None:

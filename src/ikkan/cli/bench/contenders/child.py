@@ -11,15 +11,25 @@ has `version`, `settings`, `pids` (processes beside this one) and a method for e
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import importlib.util
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
+
+
+def end_with_parent() -> None:
+    """Let the kernel end this process when the one that started it ends, however that ends, even standing still."""
+    set_parent_death_signal = 1
+    with contextlib.suppress(AttributeError, OSError):  # not on Linux
+        ctypes.CDLL(None).prctl(set_parent_death_signal, int(signal.SIGKILL))
 
 
 def neighbour(name: str) -> ModuleType:
@@ -42,6 +52,7 @@ def peak_mb(pids: list[int]) -> float:
 
 def main() -> None:
     """Run until nobody asks any more."""
+    end_with_parent()
     wire = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a program prints goes to stderr; our answers keep the pipe
     name, job = sys.argv[1], json.loads(sys.argv[2])

@@ -97,7 +97,9 @@ class Serving:
         command += ["--host", "127.0.0.1", "--port", str(self._port), "-t", threads, "-tb", threads]
         command += ["-np", str(slots), "-c", str(slots * job["context"])]
         command += ["-kvu" if chosen.get("unified") else "-no-kvu", "--spec-type", chosen.get("draft", "none")]
-        self._server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2)
+        self._server = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=2, preexec_fn=__main__.end_with_parent
+        )
         self._streams.wait_until_ready(f"http://127.0.0.1:{self._port}/health", lambda: self._server.poll() is None)
         self.version, self.settings = llama_cpp.__version__, {**chosen, "wire": "HTTP", "mmap": False}
         self.pids = [self._server.pid]

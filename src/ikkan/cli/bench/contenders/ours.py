@@ -103,7 +103,9 @@ class Serving:
         self._drive, self._port, self._model = streams.drive, streams.free_port(), job["model"]
         command = [sys.executable, "-m", "ikkan", "engine", "serve", job["model"], "--port", str(self._port)]
         size = ["--context", str(job["context"]), "--max-batch", str(job["slots"]), "--threads", str(job["threads"])]
-        self._server = subprocess.Popen([*command, *size], stdin=subprocess.DEVNULL, stdout=2)
+        self._server = subprocess.Popen(
+            [*command, *size], stdin=subprocess.DEVNULL, stdout=2, preexec_fn=__main__.end_with_parent
+        )
         streams.wait_until_ready(f"http://127.0.0.1:{self._port}/health", lambda: self._server.poll() is None)
         self.version, self.settings, self.pids = ikkan.__version__, {"wire": "HTTP"}, [self._server.pid]
 
