@@ -56,11 +56,13 @@ lint: $(VENV)/.dev ## ruff, import contracts, mypy
 
 # ---- measurements ---------------------------------------------------------------------------------------------------
 
-bench-peers: $(BIN)/python ## Install the programs we measure beside, in an environment of their own
+bench-peers: $(BIN)/python ## Install the programs we measure beside, in an environment of their own (compiles llama.cpp: 20 minutes)
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/pip install -q -r benchmarks/peers.txt
+	benchmarks/install_llama.sh .venv-peers
 
-bench: $(VENV)/.dev ## Every benchmark, one JSON line a figure (quiet machine, please)
+bench: $(VENV)/.dev ## Every benchmark (quiet machine, please): the engine's table takes hours, the others one JSON line a figure
+	IKKAN_HOME=$(CACHE)/test-home $(BIN)/ikkan bench engine --json test-output/engine.json --plot test-output/engine.png
 	@for subject in benchmarks/*.py; do echo "# $$subject"; IKKAN_TEST_MODELS=$(CACHE)/test-home/models $(BIN)/python $$subject || exit 1; done
 
 fuzz: $(VENV)/.dev ## Two minutes of mutated model files for each reader; SECONDS_EACH=600 for longer

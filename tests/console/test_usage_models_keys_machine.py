@@ -13,6 +13,7 @@ import pytest
 
 from ikkan.cloud.service import UsageLine
 from ikkan.cloud.values import ChatRequest, Principal
+from ikkan.console.bench import last_race, race_points
 from ikkan.console.machine import marks_view, resident, roofline_view, running
 from ikkan.console.usage import as_csv
 from ikkan.console.words import WORDS
@@ -179,3 +180,52 @@ def test_the_page_says_how_each_process_is(house: Any) -> None:
     (run_dir / "state.json").write_text(json.dumps({"supervisor": {"pid": pid}, "processes": processes}))
     text = house.visitor().get("/machine", headers={"accept-language": "ja"}).text
     assert all(WORDS[f"machine.phase_{phase}"]["ja"] in text for phase in phases)
+
+
+# ---- the race beside other engines ---------------------------------------------------------------------------------
+
+
+def raced(home: Path, *cells: dict[str, Any]) -> None:
+    (home / "bench").mkdir(exist_ok=True)
+    (home / "bench" / "engine.json").write_text(json.dumps(cells))
+
+
+DECODE = {
+    "cell": "0.5b-q4_0.decode-0", "ikkan": 80.0, "peers": {"openvino": 40.0, "llama.cpp": 50.0, "gone": None},
+    "unit": "tokens/s", "ratio_to_best": 1.6, "share_of_bound": 0.875, "better": "more", "rounds": {"ikkan": [80]},
+    "roofline": {"operations_per_byte": 7.0, "gops": 120.0},
+    "facts": {"machine": "Fast <2>", "at": "2026-06-01T03:00:00+00:00"},
+}  # fmt: skip
+WAIT = {
+    "cell": "0.5b-q4_0.streams-8.ttft-p50", "ikkan": 1500.0, "peers": {"openvino": 900.0, "llama.cpp": 2000.0},
+    "unit": "ms", "ratio_to_best": 0.6, "share_of_bound": None, "better": "less", "roofline": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("language", "times"), [("en", "1.60×"), ("ja", "1.60 倍")])
+def test_the_last_race_stands_on_the_page_and_under_the_roof(house: Any, language: str, times: str) -> None:
+    raced(house.desk.settings.home, DECODE, WAIT)
+    text = house.visitor().get("/machine", headers={"accept-language": language}).text
+    assert "llama.cpp 50" in text and times in text and "88 %" in text
+    assert "openvino 900" in text  # the shortest wait is the best
+    assert "Fast &lt;2&gt;" in text and "2026-06-01 12:00" in text
+    drawn = roofline_view(house.desk.look_at_machine().roofline, say, last_race(house.desk.settings.home))
+    (point,) = drawn["measured"]
+    assert (point["letter"], point["x"] in drawn["x"], point["y"]) == ("a", True, 120.0)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"\xff\xfe", b"[1]", b'[{"cell": 1}]', b'[{"cell": "a", "unit": "s", "roofline": {"gops": "x"}}]'],
+)
+def test_a_race_that_cannot_be_read_is_none(house: Any, content: bytes) -> None:
+    home = house.desk.settings.home
+    raced(home)
+    (home / "bench" / "engine.json").write_bytes(content)
+    assert last_race(home) == []
+    assert "ikkan bench engine" in house.visitor().get("/machine").text
+
+
+def test_a_point_that_no_logarithm_has_is_not_drawn(tmp_path: Path) -> None:
+    raced(tmp_path, {**DECODE, "roofline": {"operations_per_byte": 0.0, "gops": 1.0}})
+    assert race_points(last_race(tmp_path)) == [] and len(last_race(tmp_path)) == 1

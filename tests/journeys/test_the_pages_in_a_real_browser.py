@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from ikkan.silicon.device import DeviceProfile, save
 
 from .conftest import Running
 
@@ -151,3 +155,23 @@ def test_a_stranger_without_a_key_is_sent_to_sign_in(running: Running, browser: 
     stranger.keyboard.press("Enter")
     expect(stranger).to_have_url(re.compile("/wheel$"))
     context.close()
+
+
+def test_the_last_race_is_drawn_under_the_roof(page: Page, look: tuple[str, str], running: Running) -> None:
+    profile = DeviceProfile("A processor", 2, 2, ("avx2",), 2**34, 2**33, (), 40.0, 2.0, "avx2", datetime.now(UTC))
+    save(profile, running.home / "device.json")
+    cells = [
+        {
+            "cell": f"0.5b-q4_0.{name}", "unit": "tokens/s", "ikkan": rate, "peers": {"openvino": 100.0},
+            "ratio_to_best": rate / 100, "share_of_bound": 0.9, "facts": {"machine": "A processor, 2 cores"},
+            "roofline": {"operations_per_byte": operations, "gops": gops},
+        }
+        for name, rate, operations, gops in (("decode-0", 80.0, 7.1, 250.0), ("prefill-512", 900.0, 3600.0, 1700.0))
+    ]  # fmt: skip
+    (running.home / "bench").mkdir(exist_ok=True)
+    (running.home / "bench" / "engine.json").write_text(json.dumps(cells))
+    page.goto("/machine")
+    expect(page.locator("#roofline canvas")).to_be_visible()
+    expect(page.locator("#race tbody tr")).to_have_count(2)
+    expect(page.locator("#race .bad")).to_have_count(1)
+    shot(page, "machine-race", look)

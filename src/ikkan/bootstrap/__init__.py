@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ikkan.bootstrap.names import DEFAULTS, ENGINE
 from ikkan.ground import log as ground_log
-from ikkan.ground.errors import BadInput, NotFound
+from ikkan.ground.errors import BadInput, NotFound, UnknownSetting
 from ikkan.ground.processes import request_restart
 from ikkan.ground.settings import Settings, load_settings
 
@@ -32,6 +32,7 @@ __all__ = [
     "device_profile",
     "engine_models",
     "environ",
+    "kernel_cache",
     "load_sample",
     "model_store",
     "opened",
@@ -143,6 +144,7 @@ def serve_engine(
         raise BadInput(f"--embed {embed}: last or mean", hint="last for models trained as embedders, such as Qwen3's")
     ground_log.configure(settings.log_level)
     _use_kernel_cache(settings)
+    _use_kernel_path(settings)
     from ikkan.engine import serve as engine
     from ikkan.silicon.lease import DeviceLease
 
@@ -200,6 +202,7 @@ def device_profile(settings: Settings, *, measure: bool) -> DeviceProfile:
     path = settings.home / "device.json"
     if measure:
         _use_kernel_cache(settings)
+        _use_kernel_path(settings)
         profile = device.measure(settings.engine_threads)
         settings.home.mkdir(parents=True, exist_ok=True)
         device.save(profile, path)
@@ -210,10 +213,8 @@ def device_profile(settings: Settings, *, measure: bool) -> DeviceProfile:
     return stored
 
 
-# ---- private ---------------------------------------------------------------------------------------------------
-
-
-def _use_kernel_cache(settings: Settings) -> None:
+def kernel_cache(settings: Settings) -> str:
+    """The folder in which this home keeps compiled kernels: for `NUMBA_CACHE_DIR`, before numba is imported."""
     # Compiled kernels are kept with the home, so that a second start is quick wherever the package lies. The folder is
     # named after their source and this processor: numba does not notice when a function called by another changes.
     from ikkan.silicon import device
@@ -223,7 +224,29 @@ def _use_kernel_cache(settings: Settings) -> None:
     root = Path(os.environ.get("NUMBA_CACHE_DIR", settings.home / "cache" / "numba"))
     folder = root / key
     folder.mkdir(parents=True, exist_ok=True)
-    os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    return str(folder)
+
+
+# ---- private ---------------------------------------------------------------------------------------------------
+
+
+def _use_kernel_path(settings: Settings) -> None:
+    from ikkan.silicon import kernels
+
+    if settings.kernel_path == "auto":
+        return
+    found = kernels.available_paths()
+    if settings.kernel_path not in found:
+        raise UnknownSetting(
+            f"this processor has no kernel path {settings.kernel_path!r}",
+            hint=f"auto, {', '.join(found)}",
+            setting="kernel_path",
+        )
+    kernels.set_path(settings.kernel_path)
+
+
+def _use_kernel_cache(settings: Settings) -> None:
+    os.environ["NUMBA_CACHE_DIR"] = kernel_cache(settings)
 
 
 def _named(adapter: str) -> tuple[str, Path]:

@@ -14,6 +14,7 @@ import typer
 
 from ikkan import __version__
 from ikkan.cli import cloud, machine, models, run, wheel
+from ikkan.cli.bench import bench_app
 from ikkan.cli.output import complain
 from ikkan.ground.errors import IkkanError
 
@@ -39,6 +40,7 @@ app.add_typer(cloud.alias_app, name="alias")
 app.command("meter")(cloud.meter)
 app.add_typer(wheel.flywheel_app, name="flywheel")
 app.add_typer(wheel.sample_app, name="sample")
+app.add_typer(bench_app, name="bench")
 app.command("silicon")(machine.silicon)
 app.add_typer(machine.config_app, name="config")
 

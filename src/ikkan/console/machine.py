@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from ikkan.console.bench import Raced, last_race, race_points, race_view
 from ikkan.console.desk import Desk, Measurements, job_fragment, job_view, live_job, local_time
 from ikkan.ground.processes import read_state
 
@@ -26,12 +28,15 @@ def routes(desk: Desk) -> list[BaseRoute]:
         desk.frame.require(request, admin=True)
         say = desk.frame.words.say(desk.frame.language(request))
         found = await asyncio.to_thread(desk.look_at_machine)
+        race = await asyncio.to_thread(last_race, desk.settings.home)
         return desk.frame.render(
             request,
             "console/machine.html",
             profile=profile_view(found) if found else None,
-            roofline=roofline_view(found.roofline, say) if found else None,
+            roofline=roofline_view(found.roofline, say, race) if found else None,
             marks=marks_view(found.roofline, say) if found else [],
+            race=race_view(race, say),
+            raced_at=raced_at(race),
             job=await live_job(desk, MEASURE, _POLL),
             processes=await asyncio.to_thread(running, desk.settings.run_dir),
         )
@@ -67,12 +72,14 @@ def profile_view(found: Measurements) -> dict[str, Any]:
     }
 
 
-def roofline_view(roofline: Any, say: Callable[..., str]) -> dict[str, Any]:
-    """The two limits as points to draw, with the kinds of work that lie under them."""
+def roofline_view(roofline: Any, say: Callable[..., str], race: Sequence[Raced] = ()) -> dict[str, Any]:
+    """The two limits as points to draw, with the kinds of work that lie under them and what was measured."""
     first, ridge = roofline.line[0], roofline.line[1]
     slope = first.gops / first.operations_per_byte
     corners = {point.operations_per_byte for point in roofline.line}
-    xs = sorted(corners | {mark.operations_per_byte for mark in roofline.marks})
+    measured = race_points(race)
+    marks = {mark.operations_per_byte for mark in roofline.marks}
+    xs = sorted(corners | marks | {point["x"] for point in measured})
     return {
         "x": xs,
         "roof": [round(min(ridge.gops, slope * x), 3) for x in xs],
@@ -81,7 +88,20 @@ def roofline_view(roofline: Any, say: Callable[..., str]) -> dict[str, Any]:
             {"name": work_name(mark.name, say), "x": mark.operations_per_byte, "y": round(mark.gops, 3)}
             for mark in roofline.marks
         ],
+        "measured": measured,
     }
+
+
+def raced_at(race: Sequence[Raced]) -> dict[str, str]:
+    """When the newest of the race's cells was measured, and on which machine; empty where the file does not say."""
+    newest = max(race, key=lambda one: one.facts.at, default=None)
+    if newest is None:
+        return {}
+    try:
+        when = local_time(datetime.fromisoformat(newest.facts.at))
+    except (TypeError, ValueError):
+        when = newest.facts.at
+    return {"when": when, "machine": newest.facts.machine}
 
 
 def marks_view(roofline: Any, say: Callable[..., str]) -> list[dict[str, str]]:

@@ -215,6 +215,22 @@ WORDS: dict[str, dict[str, str]] = {
         "en": "Not measured yet (takes about 15 seconds).",
     },
     "machine.measure": {"ja": "測る", "en": "Measure"},
+    "machine.race": {"ja": "他のエンジンと並べた実測", "en": "Measured beside other engines"},
+    "machine.race_why": {
+        "ja": "ikkan bench engine が最後に測った中央値です。図の記号(a、b、…)は、ルーフラインの下での実測の位置です。",
+        "en": "Medians of the last ikkan bench engine. Letters (a, b, …) are where the measured work sits under the "
+        "roofline.",
+    },
+    "machine.race_none": {
+        "ja": "まだ測っていません。端末で ikkan bench engine と打つと測れます。",
+        "en": "Not measured yet. In a terminal: ikkan bench engine.",
+    },
+    "machine.cell": {"ja": "測ったもの", "en": "Cell"},
+    "machine.best_peer": {"ja": "最速の他製品", "en": "Best other"},
+    "machine.unit": {"ja": "単位", "en": "Unit"},
+    "machine.ratio": {"ja": "他製品比", "en": "To the best"},
+    "machine.times": {"ja": "{n} 倍", "en": "{n}×"},
+    "machine.share": {"ja": "上限に対して", "en": "Of the limit"},
     "machine.processes": {"ja": "動いているもの", "en": "What runs"},
     "machine.process": {"ja": "プロセス", "en": "Process"},
     "machine.phase_starting": {"ja": "起動中", "en": "starting"},

@@ -69,6 +69,7 @@ class Answer:
         # A token that must not end the answer must not be drawn either: the model would have nothing left to say.
         self._sampler = Sampler(request.sampling, request.prompt, sorted(endings), request.min_tokens)
         self._text = TextStream(request.stop)
+        self._untold: tuple[str, FinishReason | None] = "", None
         self._new_ids: list[int] = []
         self._new_logprobs: list[TokenLogprob] = []
         self._prompt_tokens = len(request.prompt)
@@ -92,7 +93,7 @@ class Answer:
         return Usage(self._prompt_tokens, self.cached_tokens, self.written)
 
     def accept(self, scores: Float32, likeliest: list[int], draft: list[int]) -> FinishReason | None:
-        """Draw what follows and tell the client; whether and why the answer ends here.
+        """Draw what follows, to be told by `tell`; whether and why the answer ends here.
 
         Args:
             scores: after the last token, and then after each of the draft: `(1 + len(draft), vocab)`.
@@ -116,8 +117,19 @@ class Answer:
         self.read += right
         if self.guesses is not None:
             self.guesses.learn(self.tokens, len(self.tokens) - before)
-        self._tell(text + (self._text.end() if finish else ""), finish)
+        self._untold = text + (self._text.end() if finish else ""), finish
         return finish
+
+    def tell(self) -> None:
+        """Tell the client what was accepted since the last time."""
+        text, finish = self._untold
+        self._untold = "", None
+        if not (text or finish):
+            return  # half a character, or what may be a stop text; its tokens come with the text
+        piece = Piece(text, self.usage, tuple(self._new_ids), tuple(self._new_logprobs), finish)
+        self._new_ids.clear()
+        self._new_logprobs.clear()
+        self._sink(self._number, piece)
 
     def fail(self, error: IkkanError) -> None:
         """Tell the client that there will be no more."""
@@ -155,14 +167,6 @@ class Answer:
         if self._text.stopped or (request.constraint is not None and request.constraint.ended()):
             return text, "stop"
         return text, "length" if written >= request.max_tokens else None
-
-    def _tell(self, text: str, finish: FinishReason | None) -> None:
-        if not (text or finish):
-            return  # half a character, or what may be a stop text; its tokens come with the text
-        piece = Piece(text, self.usage, tuple(self._new_ids), tuple(self._new_logprobs), finish)
-        self._new_ids.clear()
-        self._new_logprobs.clear()
-        self._sink(self._number, piece)
 
 
 def _agreeing(tokens: list[int], place: int, draft: list[int], right: int) -> int:

@@ -533,11 +533,19 @@ class Engine:
             if first:
                 self._note_first(answer)
             if finish:
-                self._end(answer, finish)
+                self._end(answer, finish)  # before the client hears of it: who asks next finds the seat free
+            self._tell(answer)
         self.metrics.completion_tokens.inc(written)
         if drafted:
             self.metrics.drafted_tokens.inc(drafted)
             self.metrics.accepted_tokens.inc(accepted)
+
+    def _tell(self, answer: Answer) -> None:
+        try:
+            answer.tell()
+        except Exception as exc:  # its receiver is gone; the others go on
+            if answer.seat is not None:
+                self._give_up([answer], exc)
 
     def _note_first(self, answer: Answer) -> None:
         assert answer.first_token_s is not None

@@ -87,6 +87,16 @@ class Settings:
     """Language of pages: fixed, or `auto` = what each browser asks for."""
     terminal_language: Literal["ja", "en"]
     """Language of the command line."""
+    kernel_path: str
+    """The instructions that kernels use: `auto`, or one that `ikkan silicon` names."""
+    power_watts: float
+    """What the machine draws under load, for what we may use of it."""
+    power_yen_kwh: float
+    """What a kilowatt-hour costs."""
+    machine_yen: float
+    """What the machine cost, for what we may use of it."""
+    machine_years: float
+    """How long it will serve."""
     log_level: str
     """The least serious level that is logged."""
     allow_keyless_loopback: bool
@@ -222,6 +232,15 @@ def load_settings(
         modelscope_endpoint=decide("modelscope_endpoint", _http_url, "https://www.modelscope.cn", "default"),
         language=language,
         terminal_language=decide("terminal_language", _one_of("ja", "en"), spoken, spoken_reason),
+        kernel_path=decide("kernel_path", _word, "auto", "default: the best this processor has"),
+        power_watts=decide(
+            "power_watts", _real(0, 1e6), 12.0 * machine.cores, f"12 watts a core under load; {machine.cores_reason}"
+        ),
+        power_yen_kwh=decide("power_yen_kwh", _real(0, 1e4), 31.0, "the unit price Japan's makers agreed to quote"),
+        machine_yen=decide(
+            "machine_yen", _real(0, 1e12), 30_000.0 * machine.cores, f"30,000 JPY a core; {machine.cores_reason}"
+        ),
+        machine_years=decide("machine_years", _real(0.1, 100), 5.0, "a server's statutory life in Japan"),
         log_level=decide("log_level", _level, "INFO", "default"),
         allow_keyless_loopback=decide(
             "allow_keyless_loopback",
@@ -307,6 +326,25 @@ def _integer(low: int, high: int) -> Callable[[object], int]:
         return value
 
     return read
+
+
+def _real(low: float, high: float) -> Callable[[object], float]:
+    def read(raw: object) -> float:
+        if isinstance(raw, bool):
+            raise ValueError("a number")
+        value = float(str(raw).replace("_", ""))
+        if not low <= value <= high:
+            raise ValueError(f"between {low:g} and {high:g}")
+        return value
+
+    return read
+
+
+def _word(raw: object) -> str:
+    text = str(raw).strip().lower()
+    if not text.isascii() or not text.replace("-", "").replace("_", "").isalnum():
+        raise ValueError("a word")
+    return text
 
 
 def _boolean(raw: object) -> bool:

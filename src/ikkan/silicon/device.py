@@ -44,7 +44,8 @@ _INSTRUCTION_SETS: Final = {
 
 _BYTES_PER_WEIGHT: Final = {"Q4_0": 288 / 512, "Q8_0": 544 / 512}
 _PROMPT_TOKENS: Final = 64
-_PRODUCTS_PER_WEIGHT: Final = 2
+PRODUCTS_PER_WEIGHT: Final = 2
+"""int8 products in which a weight takes part for a token, because activations are rounded to 15 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +155,10 @@ def roofline(profile: DeviceProfile) -> Roofline:
     marks = []
     for name, tokens in (("one token", 1), (f"prompt, {_PROMPT_TOKENS} tokens", _PROMPT_TOKENS)):
         for format, bytes_per_weight in _BYTES_PER_WEIGHT.items():
-            operations = 2 * _PRODUCTS_PER_WEIGHT * tokens
+            operations = 2 * PRODUCTS_PER_WEIGHT * tokens
             x = operations / bytes_per_weight
             limit = "memory" if x < ridge else "arithmetic"
-            tokens_s = roof(x) / (2 * _PRODUCTS_PER_WEIGHT)
+            tokens_s = roof(x) / (2 * PRODUCTS_PER_WEIGHT)
             marks.append(Mark(f"{format}, {name}", x, roof(x), limit, tokens_s))
     ends = (min(1.0, ridge / 2), ridge, max(2 * ridge, 2 * max(mark.operations_per_byte for mark in marks)))
     return Roofline(tuple(Point(x, roof(x)) for x in ends), tuple(marks))

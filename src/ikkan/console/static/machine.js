@@ -12,7 +12,7 @@ document.addEventListener("DOMContentLoaded", () => {
     grid: { stroke: colour("--line"), width: 0.5 }, ticks: { stroke: colour("--line"), width: 0.5 },
   });
 
-  /** Each point's number, as in the table below the chart. */
+  /** Each point's number or letter, as in the tables below the chart. */
   function number(chart) {
     const pen = chart.ctx, scale = window.devicePixelRatio || 1;
     pen.save();
@@ -22,6 +22,10 @@ document.addEventListener("DOMContentLoaded", () => {
     roofline.points.forEach((point, index) => {
       pen.fillText(String(index + 1), chart.valToPos(point.x, "x", true) + 12 * scale, chart.valToPos(point.y, "y", true) + 18 * scale);
     });
+    pen.fillStyle = colour("--seal");
+    roofline.measured.forEach((point) => {
+      pen.fillText(point.letter, chart.valToPos(point.x, "x", true) - 11 * scale, chart.valToPos(point.y, "y", true) + 4 * scale);
+    });
     pen.restore();
   }
 
@@ -30,16 +34,21 @@ document.addEventListener("DOMContentLoaded", () => {
     label: point.name, stroke: colour("--good"), width: 0,
     points: { show: true, size: 9, fill: colour("--good") },
   });
+  const measured = (point) => ({
+    label: point.name, stroke: colour("--seal"), width: 0,
+    points: { show: true, size: 8, width: 2, fill: colour("--card") },
+  });
+  const at = (point) => roofline.x.map((x) => (x === point.x ? point.y : null));
   const chart = new window.uPlot({
     width: width(),
     height: 340,
     scales: { x: { time: false, distr: 3 }, y: { distr: 3 } },
     axes: [axis(place.dataset.x), axis(place.dataset.y)],
     series: [{}, { label: roofline.roof_name, stroke: colour("--seal"), width: 2.5, points: { show: false } },
-      ...roofline.points.map(dot)],
+      ...roofline.points.map(dot), ...roofline.measured.map(measured)],
     legend: { show: false },
     cursor: { show: false },
     hooks: { draw: [number] },
-  }, [roofline.x, roofline.roof, ...roofline.points.map((point) => roofline.x.map((x) => (x === point.x ? point.y : null)))], place);
+  }, [roofline.x, roofline.roof, ...roofline.points.map(at), ...roofline.measured.map(at)], place);
   window.addEventListener("resize", () => chart.setSize({ width: width(), height: 340 }));
 });
