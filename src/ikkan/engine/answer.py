@@ -58,25 +58,41 @@ class Answer:
         self.seat, self.read = seat, seat.cached_tokens
 
     def accept(self, scores: Float32) -> FinishReason | None:
-        """Draw the next token and tell the client what it adds; whether and why the answer ends here."""
-        drawn = self._sampler.draw(scores)
-        self.tokens.append(drawn.token_id)
+        """Draw the next token and tell the client what it adds; whether and why the answer ends here.
+
+        Tokens that must follow by the answer's constraint are taken with it: the model reads them all at once.
+        """
+        constraint = self.request.constraint
+        drawn = self._sampler.draw(scores, constraint.allowed() if constraint else None)
         if self.first_token_s is None:
             self.first_token_s = time.monotonic()
-        self._new_ids.append(drawn.token_id)
+        text, finish = self._take(drawn.token_id)
         if self.request.sampling.top_logprobs is not None:
-            self._new_logprobs.append(drawn)
-        written = len(self.tokens) - len(self.request.prompt)
-        text = ""
-        finish: FinishReason | None = None
-        if drawn.token_id in self._endings:
-            finish = "stop"
-        else:
-            may_stop = written >= self.request.min_tokens
-            text = self._text.add(self._tokenizer.bytes_of(drawn.token_id), may_stop=may_stop)
-            finish = "stop" if self._text.stopped else "length" if written >= self.request.max_tokens else None
+            self._new_logprobs.append(drawn)  # and nothing is forced: every token has its own
+        elif constraint and not finish:
+            for token_id in constraint.forced():
+                self._sampler.note(token_id)
+                more, finish = self._take(token_id)
+                text += more
+                if finish:
+                    break
         self._tell(text + (self._text.end() if finish else ""), finish)
         return finish
+
+    def _take(self, token_id: int) -> tuple[str, FinishReason | None]:
+        """Go on by a token: the text that may be shown with it, and whether and why the answer ends."""
+        self.tokens.append(token_id)
+        self._new_ids.append(token_id)
+        written = len(self.tokens) - len(self.request.prompt)
+        if token_id in self._endings:
+            return "", "stop"
+        constraint = self.request.constraint
+        if constraint:
+            constraint.accept(token_id)
+        text = self._text.add(self._tokenizer.bytes_of(token_id), may_stop=written >= self.request.min_tokens)
+        if self._text.stopped or (constraint and constraint.ended()):
+            return text, "stop"
+        return text, "length" if written >= self.request.max_tokens else None
 
     def fail(self, error: IkkanError) -> None:
         """Tell the client that there will be no more."""

@@ -47,26 +47,43 @@ class Sampler:
         seed = None if sampling.seed is None else [sampling.seed % 2**64, sampling.choice]
         self._random = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
 
-    def draw(self, scores: Float32) -> TokenLogprob:
-        """The next token. `logprob` is 0 unless log-probabilities were asked for.
+    def draw(self, scores: Float32, allowed: NDArray[np.uint32] | None = None) -> TokenLogprob:
+        """The next token. `logprob` is 0 unless log-probabilities were asked for, and the model's own in any case.
 
         Args:
             scores: `(vocab,)` logits; left untouched.
+            allowed: a bit for each token that may come, little-endian, `ceil(vocab / 32)` words; None for all.
 
         Raises:
-            Internal: a score is no number.
+            Internal: a score is no number, or no token may come.
+
+        >>> scores = np.array([3, 2, 1], dtype=np.float32)
+        >>> Sampler(Sampling(temperature=0)).draw(scores, np.array([0b110], dtype=np.uint32)).token_id
+        1
         """
-        settled = self._adjusted(scores)
+        held_back = bool(self._endings.size) and self._drawn < self._min_tokens
+        settled = self._adjusted(scores, allowed, held_back)
         best = int(settled.argmax())
+        if held_back and allowed is not None and not np.isfinite(settled[best]):
+            # Nothing but the end may come: the shape of an answer counts for more than its length.
+            settled = self._adjusted(scores, allowed, False)
+            best = int(settled.argmax())
         if not np.isfinite(settled[best]):  # argmax finds a NaN before anything else
             raise Internal("the model's scores are no numbers", hint="load the model again; its file may be damaged")
         token_id = (
             best if self._sampling.temperature < GREEDY_BELOW else self._drawn_from(settled, float(settled[best]))
         )
-        self._note(token_id)
+        self.note(token_id)
         return self._reported(token_id, scores)
 
-    def _adjusted(self, scores: Float32) -> Float32:
+    def note(self, token_id: int) -> None:
+        """Count a token of the answer, also one that nobody drew because it had to come."""
+        self._drawn += 1
+        self._counts[token_id] = self._counts.get(token_id, 0) + 1
+        if self._sampling.repetition_penalty != 1.0:
+            self._repeated[token_id] = None
+
+    def _adjusted(self, scores: Float32, allowed: NDArray[np.uint32] | None, held_back: bool) -> Float32:
         """Scores after penalties, bias and what may not end yet; the same array when nothing changes."""
         sampling = self._sampling
         changed = scores
@@ -84,7 +101,9 @@ class Sampler:
             changed = changed.copy() if changed is scores else changed
             for token_id, bias in sampling.bias.items():
                 changed[token_id] += bias
-        if self._drawn < self._min_tokens and self._endings.size:
+        if allowed is not None:
+            changed = _only(changed, allowed)
+        if held_back:
             changed = changed.copy() if changed is scores else changed
             changed[self._endings] = -np.inf
         return changed
@@ -106,12 +125,6 @@ class Sampler:
         place = _place(weights, self._random.random())
         return place if ids is None else int(ids[place])
 
-    def _note(self, token_id: int) -> None:
-        self._drawn += 1
-        self._counts[token_id] = self._counts.get(token_id, 0) + 1
-        if self._sampling.repetition_penalty != 1.0:
-            self._repeated[token_id] = None
-
     def _reported(self, token_id: int, scores: Float32) -> TokenLogprob:
         wanted = self._sampling.top_logprobs
         if wanted is None:
@@ -122,6 +135,17 @@ class Sampler:
         likeliest = likeliest[np.lexsort((likeliest, -scores[likeliest]))]
         alternatives = tuple((int(one), float(scores[one]) - total) for one in likeliest)
         return TokenLogprob(token_id, float(scores[token_id]) - total, alternatives)
+
+
+def _only(scores: Float32, allowed: NDArray[np.uint32]) -> Float32:
+    """Scores with all but the allowed tokens out of reach.
+
+    >>> _only(np.array([1, 2, 3], dtype=np.float32), np.array([0b101], dtype=np.uint32)).tolist()
+    [1.0, -inf, 3.0]
+    """
+    octets = allowed.astype("<u4", copy=False).view(np.uint8)
+    bits = np.unpackbits(octets, count=len(scores), bitorder="little").view(np.bool_)
+    return np.where(bits, scores, np.float32(-np.inf))
 
 
 def _highest(scores: Float32, count: int) -> NDArray[np.intp]:

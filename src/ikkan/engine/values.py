@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, Protocol, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ikkan.ground.errors import IkkanError
 
 FinishReason: TypeAlias = Literal["stop", "length"]
@@ -41,6 +44,30 @@ class Sampling:
     """How many alternatives to report for each token; None for no log-probabilities at all."""
 
 
+class Constraint(Protocol):
+    """What an answer must look like, at the place it has reached. Used on the compute thread only, by one answer."""
+
+    def allowed(self) -> NDArray[np.uint32] | None:
+        """A bit for each token of the vocabulary, little-endian, that may come next; None for all of them.
+
+        Raises:
+            BadGrammar: following the grammar takes more than an answer may cost.
+        """
+        ...
+
+    def accept(self, token_id: int) -> None:
+        """Go on by one token, drawn or forced."""
+        ...
+
+    def forced(self) -> list[int]:
+        """Tokens that must come next, as the model would cut them; often none. Each is to be accepted as well."""
+        ...
+
+    def ended(self) -> bool:
+        """Whether nothing but the end may follow."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Generation:
     """One text to be continued."""
@@ -59,6 +86,12 @@ class Generation:
     """Go on where the model would end; for measurements."""
     cache_salt: str = ""
     """Only texts of the same salt share what was computed before."""
+    constraint: Constraint | None = None
+    """What the answer must look like. It changes as the answer grows: one for each text."""
+    adapter: str = ""
+    """The name of the adapter that answers; empty for the model itself."""
+    deadline_s: float | None = None
+    """By `time.monotonic()`, when the answer must be complete; None for no hurry."""
 
 
 @dataclass(frozen=True, slots=True)
