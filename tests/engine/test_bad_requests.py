@@ -26,7 +26,24 @@ def content(*parts: Any) -> list[Any]:
         ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
         ({"messages": [{"role": "user"}]}, "messages[0].content"),
-        ({"messages": [*HELLO, {"role": "tool", "content": "x"}]}, "messages[1]"),
+        ({"messages": [*HELLO, {"role": "function", "content": "x", "name": "f"}]}, "messages[1]"),
+        (
+            {"messages": [{"role": "user", "content": "x", "tool_calls": [{"function": {"name": "f"}}]}]},
+            "messages[0].tool_calls",
+        ),
+        (
+            {
+                "messages": [
+                    *HELLO,
+                    {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]},
+                ]
+            },
+            "messages[1].tool_calls[0].function.arguments",
+        ),
+        (
+            {"messages": [*HELLO, {"role": "assistant", "tool_calls": [{"id": "c"}]}]},
+            "messages[1].tool_calls[0].function",
+        ),
         ({"messages": content({"type": "image_url", "image_url": {"url": "x"}})}, "messages[0].content[0].type"),
         ({"messages": content({"type": "text"})}, "messages[0].content[0].text"),
         ({"messages": content({"text": "x"})}, "messages[0].content[0].type"),
@@ -64,11 +81,11 @@ def content(*parts: Any) -> list[Any]:
         ({"stream": "yes"}, "stream"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
         ({"stream": True, "stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
-        ({"tools": [{"type": "function"}]}, "tools"),
+        ({"tools": [{"type": "function"}]}, "tools[0].function"),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"functions": [{"name": "f"}]}, "functions"),
-        ({"response_format": {"type": "json_object"}}, "response_format.type"),
-        ({"response_format": {"type": "json_schema", "json_schema": {}}}, "response_format.type"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema.schema"),
+        ({"response_format": {"type": "json_schema", "json_schema": {}}}, "response_format.json_schema.schema"),
         ({"response_format": {"type": "poem"}}, "response_format.type"),
         ({"response_format": "text"}, "response_format"),
         ({"modalities": ["audio"]}, "modalities"),

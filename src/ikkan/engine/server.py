@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
@@ -19,18 +19,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from ikkan.engine import shapes, wire
+from ikkan.engine import formats, shapes, wire
 from ikkan.engine.adapters import AdapterShelf
 from ikkan.engine.embedder import DecoderEmbedder, Embedder, Embeds
 from ikkan.engine.engine import Engine, told
 from ikkan.engine.exchange import ClientLeft, Exchange, caller, deadline_s
 from ikkan.engine.further import Answer, Further
+from ikkan.engine.grammar import Compiled, Grammars, Rules
 from ikkan.engine.scoring import Pooling, Scorer
 from ikkan.engine.shapes import Choice
+from ikkan.engine.turns import PLAIN, Reading, Turns
 from ikkan.engine.values import Generation
-from ikkan.ground.errors import BadInput, IkkanError, Internal, NotFound, RequestTooLarge, UnknownModel
+from ikkan.ground.errors import IkkanError, Internal, NotFound, PromptTooLong, RequestTooLarge, UnknownModel
 from ikkan.ground.ids import new_id
-from ikkan.models.template import encode_chat
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +113,9 @@ class _Door:
         self._further = further
         self._can_echo = can_echo
         self._created = int(time.time())
-        # Templates and tokenizers take milliseconds, on hostile input seconds: not on the event loop.
+        self._turns = Turns(engine.tokenizer, engine.template, self._names[0])
+        self._grammars = Grammars(engine.tokenizer, engine.vocab)
+        # Templates, grammars and tokenizers take milliseconds, on hostile input seconds: not on the event loop.
         self._reading = ThreadPoolExecutor(2, "ikkan-engine-reading")
 
     async def health(self, request: Request, send: Send) -> None:
@@ -154,15 +157,21 @@ class _Door:
         body = wire.read(await _body(request), wire.ChatBody)
         adapter = self._further.adapter(body.model)
         wire.refuse_what_this_engine_cannot(body)
+        wire.check_turn(body)
         messages = wire.messages(body.messages)
         # Settings before the template: what is wrong with a request should not depend on the model.
         base = replace(self._base(body, request), adapter=adapter)
-        prompt = await self._read(self._chat_prompt, messages, True)
-        await self._generate(request, send, body, [prompt], base, None)
+        if body.truncate_prompt_tokens is None:
+            self._check_size(one["content"] for one in messages)
+        turn = await self._read(self._turns.turn, body, messages)
+        compiled = await self._read(self._compiled, turn.rules)
+        prompt = wire.shortened(body, turn.prompt, self._engine.context_tokens)
+        await self._generate(request, send, body, [prompt], base, None, turn.reading, compiled)
 
     async def complete(self, request: Request, send: Send) -> None:
         body = wire.read(await _body(request), wire.CompletionBody)
         adapter = self._further.adapter(body.model)
+        wire.refuse_what_this_engine_cannot(body)
         if body.suffix:
             wire.refuse("suffix", "this engine writes at the end of a text only")
         if body.best_of is not None and body.best_of != (body.n or 1):
@@ -176,10 +185,15 @@ class _Door:
             return
         base = replace(self._base(body, request), adapter=adapter)
         given = wire.prompts("prompt", body.prompt, self._engine.vocab)
+        if body.truncate_prompt_tokens is None:
+            for one in given:
+                self._check_size([one] if isinstance(one, str) else [])
         prompts = await self._read(lambda: [self._completion_prompt(one) for one in given])
+        prompts = [wire.shortened(body, one, self._engine.context_tokens) for one in prompts]
+        compiled = await self._read(lambda: self._compiled(formats.asked(body)))
         tokenizer = self._engine.tokenizer
         echoes = [one if isinstance(one, str) else tokenizer.decode(one) for one in given] if body.echo else None
-        await self._generate(request, send, body, prompts, base, echoes)
+        await self._generate(request, send, body, prompts, base, echoes, PLAIN, compiled)
 
     async def embed(self, request: Request, send: Send) -> None:
         body = wire.read(await _body(request), wire.EmbeddingBody)
@@ -211,8 +225,9 @@ class _Door:
         if (body.prompt is None) == (body.messages is None):
             wire.refuse("prompt", "either `prompt` or `messages`")
         if body.messages is not None:
-            messages = wire.messages(body.messages)
-            ids = await self._read(self._chat_prompt, messages, body.add_generation_prompt is not False)
+            wire.check_turn(body)
+            turn = await self._read(self._turns.turn, body, wire.messages(body.messages))
+            ids = turn.prompt
         else:
             ids = await self._read(self._text_ids, body.prompt or "", body.add_special_tokens is not False)
         spelled = [self._engine.tokenizer.spelling_of(one) for one in ids] if body.return_token_strs else None
@@ -234,6 +249,8 @@ class _Door:
         most = wire.max_tokens(body)
         if most is None and isinstance(body, wire.CompletionBody):
             most = COMPLETION_TOKENS
+        # The header is the gateway's, the field the client's: whoever is in more of a hurry.
+        limits = (deadline_s(request.headers), wire.deadline(body, time.monotonic()))
         return Generation(
             prompt=(),
             max_tokens=most or 0,
@@ -245,7 +262,7 @@ class _Door:
             # Both are needed: the header is the gateway's, the field may be a client's.
             cache_salt=msgspec.json.encode([request.headers.get("x-ikkan-cache-salt"), body.cache_salt]).decode(),
             caller=caller(request.headers),
-            deadline_s=deadline_s(request.headers),
+            deadline_s=min((one for one in limits if one is not None), default=None),
         )
 
     async def _generate(
@@ -256,6 +273,8 @@ class _Door:
         prompts: Sequence[Sequence[int]],
         base: Generation,
         echoes: Sequence[str] | None,
+        reading: Reading,
+        compiled: Compiled | None,
     ) -> None:
         each = wire.choices(body)
         wanted: list[Generation] = []
@@ -263,10 +282,13 @@ class _Door:
             room = self._engine.check(len(prompt), base.max_tokens or None)
             for number in range(each):
                 sampling = replace(base.sampling, choice=number)
-                wanted.append(replace(base, prompt=tuple(prompt), max_tokens=room, sampling=sampling))
+                constraint = compiled.begin() if compiled else None
+                wanted.append(
+                    replace(base, prompt=tuple(prompt), max_tokens=room, sampling=sampling, constraint=constraint)
+                )
         is_chat = isinstance(body, wire.ChatBody)
         choices = [
-            Choice(number, is_chat, self._engine.tokenizer, echoes[number // each] if echoes else "")
+            Choice(number, is_chat, self._engine.tokenizer, echoes[number // each] if echoes else "", reading)
             for number in range(len(wanted))
         ]
         reply = _Reply(base.adapter or self._names[0], is_chat, choices, each, base.sampling.top_logprobs is not None)
@@ -279,15 +301,19 @@ class _Door:
     async def _read(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._reading, function, *arguments)
 
-    def _chat_prompt(self, messages: list[dict[str, str]], add_generation_prompt: bool) -> list[int]:
-        if self._engine.template is None:
-            raise BadInput(
-                f"{self._names[0]} was not made for conversations: it has no chat template",
-                hint="use /v1/completions, or an instruct model",
+    def _compiled(self, rules: Rules | None) -> Compiled | None:
+        return self._grammars.compile(rules) if rules else None
+
+    def _check_size(self, texts: Iterable[str]) -> None:
+        """Refuse at once what cannot fit, before anything reads it; a template may leave out half of a conversation."""
+        chars = sum(map(len, texts))
+        most = max(1 << 16, 4 * self._engine.context_tokens * self._engine.tokenizer.longest_token_bytes)
+        if chars > most:
+            raise PromptTooLong(
+                f"the prompt has {chars:,} characters; this model's context is {self._engine.context_tokens:,} tokens",
+                hint="shorten the conversation",
+                context_tokens=self._engine.context_tokens,
             )
-        return encode_chat(
-            self._engine.tokenizer, self._engine.template, messages, add_generation_prompt=add_generation_prompt
-        )
 
     def _completion_prompt(self, given: str | list[int]) -> list[int]:
         ids = self._text_ids(given, True) if isinstance(given, str) else given
@@ -377,7 +403,9 @@ class _Reply:
 
     def _usage(self) -> dict[str, Any]:
         spent = [choice.usage for choice in self._choices]
-        return shapes.usage([spent[at : at + self._each] for at in range(0, len(spent), self._each)])
+        thoughts = [choice.thought_tokens for choice in self._choices if choice.thought_tokens is not None]
+        by_prompt = [spent[at : at + self._each] for at in range(0, len(spent), self._each)]
+        return shapes.usage(by_prompt, sum(thoughts) if thoughts else None)
 
 
 class _Endpoint:

@@ -24,6 +24,7 @@ _ROLES: Final[Mapping[str, str]] = {
     "developer": "system",
     "user": "user",
     "assistant": "assistant",
+    "tool": "tool",
 }
 
 Body = TypeVar("Body")
@@ -34,14 +35,48 @@ class Part(msgspec.Struct):
     text: str | None = None
 
 
+class CalledFunction(msgspec.Struct):
+    name: str
+    arguments: str | dict[str, Any] = "{}"
+
+
+class ToolCall(msgspec.Struct):
+    function: CalledFunction
+    id: str | None = None
+    type: str | None = None
+
+
 class Message(msgspec.Struct):
     role: str
     content: str | list[Part] | None = None
-    tool_calls: list[Any] | None = None
+    name: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+    function_call: Any = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
 
 
-class Named(msgspec.Struct):
+class JsonSchema(msgspec.Struct):
+    schema: Any = msgspec.UNSET
+    name: str | None = None
+    strict: bool | None = None
+
+
+class ResponseFormat(msgspec.Struct):
     type: str
+    json_schema: JsonSchema | None = None
+    schema: dict[str, Any] | None = None
+
+
+class StructuredOutputs(msgspec.Struct):
+    json: str | bool | dict[str, Any] | None = None
+    regex: str | None = None
+    choice: list[str] | None = None
+    grammar: str | None = None
+    json_object: bool | None = None
+    structural_tag: Any = None
+    whitespace_pattern: str | None = None
 
 
 class StreamOptions(msgspec.Struct):
@@ -71,6 +106,17 @@ class Asked(msgspec.Struct):
     min_tokens: int | None = None
     ignore_eos: bool | None = None
     cache_salt: str | None = None
+    response_format: ResponseFormat | None = None
+    guided_json: str | bool | dict[str, Any] | None = None
+    guided_regex: str | None = None
+    guided_choice: list[str] | None = None
+    guided_grammar: str | None = None
+    guided_whitespace_pattern: str | None = None
+    structured_outputs: StructuredOutputs | None = None
+    truncate_prompt_tokens: int | None = None
+    prompt_logprobs: int | None = None
+    priority: int | None = None
+    deadline_s: float | None = None
 
 
 class ChatBody(Asked, kw_only=True):
@@ -78,9 +124,14 @@ class ChatBody(Asked, kw_only=True):
     max_completion_tokens: int | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
-    response_format: Named | None = None
     tools: list[Any] | None = None
     tool_choice: Any = None
+    parallel_tool_calls: bool | None = None
+    add_generation_prompt: bool | None = None
+    continue_final_message: bool | None = None
+    chat_template: str | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+    reasoning_effort: str | None = None
     functions: list[Any] | None = None
     function_call: Any = None
     modalities: list[str] | None = None
@@ -110,6 +161,9 @@ class TokenizeBody(msgspec.Struct):
     messages: list[Message] | None = None
     add_special_tokens: bool | None = None
     add_generation_prompt: bool | None = None
+    continue_final_message: bool | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+    tools: list[Any] | None = None
     return_token_strs: bool | None = None
 
 
@@ -127,13 +181,29 @@ def read(data: bytes, kind: type[Body]) -> Body:
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as exc:
-        said, _, path = str(exc).partition(" - at `")
-        param = path.rstrip("`").removeprefix("$").removeprefix(".")
-        if missing := _MISSING.search(said):
-            param = f"{param}.{missing[1]}" if param else missing[1]
-        refuse(param or None, said[:200])
+        _refuse_as(exc, "")
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         refuse(None, "the body is not JSON as we read it")
+
+
+def convert(value: Any, kind: type[Body], where: str) -> Body:
+    """A checked part of a body that was kept as it came.
+
+    Raises:
+        BadInput: as `read`; `where` is the part's own place.
+    """
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as exc:
+        _refuse_as(exc, where)
+
+
+def _refuse_as(exc: msgspec.ValidationError, where: str) -> NoReturn:
+    said, _, path = str(exc).partition(" - at `")
+    param = (where + path.rstrip("`").removeprefix("$")).removeprefix(".")
+    if missing := _MISSING.search(said):
+        param = f"{param}.{missing[1]}" if param else missing[1]
+    refuse(param or None, said[:200])
 
 
 _MISSING: Final = re.compile(r"missing required field `([^`]*)`")
@@ -244,39 +314,116 @@ def check_stream_options(body: Asked) -> None:
         refuse("stream_options", "it needs `stream` to be true")
 
 
-def messages(found: Sequence[Message]) -> list[dict[str, str]]:
-    """A conversation as chat templates read it: a role and a text each.
+def messages(found: Sequence[Message]) -> list[dict[str, Any]]:
+    """A conversation as chat templates read it: roles and texts, calls with their arguments as data.
 
     Raises:
-        BadInput: an unknown role, a part that is no text, or no message at all.
+        BadInput: an unknown role, a part that is no text, a call that cannot be read, or no message at all.
     """
     if not found:
         refuse("messages", "at least one is needed")
-    return [{"role": _role(number, one), "content": _content(number, one)} for number, one in enumerate(found)]
+    called: dict[str, str] = {}
+    read: list[dict[str, Any]] = []
+    for number, one in enumerate(found):
+        where = f"messages[{number}]"
+        role = _role(where, one)
+        message: dict[str, Any] = {"role": role, "content": _content(where, one)}
+        if one.tool_calls:
+            if role != "assistant":
+                refuse(f"{where}.tool_calls", "only the assistant calls tools")
+            message["tool_calls"] = [_call(f"{where}.tool_calls[{at}]", call) for at, call in enumerate(one.tool_calls)]
+            called |= {call.id: call.function.name for call in one.tool_calls if call.id}
+        thought = one.reasoning_content or one.reasoning
+        if thought and role == "assistant":
+            message["reasoning_content"] = thought
+        if role == "tool":
+            message["tool_call_id"] = one.tool_call_id or ""
+            name = one.name or called.get(one.tool_call_id or "")
+            message |= {"name": name} if name else {}
+        read.append(message)
+    return read
 
 
-def refuse_what_this_engine_cannot(body: ChatBody) -> None:
+def refuse_what_this_engine_cannot(body: Asked) -> None:
     """Say so where a field asks for something we would silently leave out.
 
     Raises:
-        BadInput: tools, structured output, or anything but text.
+        BadInput: the fields that came before tools, anything but text, a prompt's log-probabilities.
     """
-    if body.tools:
-        refuse("tools", "this engine does not call tools yet", hint="use a model behind another upstream")
+    if body.prompt_logprobs is not None:
+        refuse("prompt_logprobs", "this engine reports log-probabilities of answers only")
+    if not isinstance(body, ChatBody):
+        return
     if body.functions:
-        refuse("functions", "this engine does not call functions yet", hint="use a model behind another upstream")
-    if body.tool_choice not in (None, "none", "auto"):
-        refuse("tool_choice", "this engine does not call tools yet", hint="use a model behind another upstream")
+        refuse("functions", "this is the older way to offer tools", hint="send them as `tools`")
     if body.function_call not in (None, "none", "auto"):
-        refuse("function_call", "this engine does not call functions yet", hint="use a model behind another upstream")
-    if body.response_format is not None and body.response_format.type != "text":
-        known = body.response_format.type in ("json_object", "json_schema")
-        why = "this engine does not constrain its answers yet" if known else "one of text, json_object, json_schema"
-        refuse("response_format.type", why, hint="ask for JSON in words, or use a model behind another upstream")
+        refuse("function_call", "this is the older way to choose a tool", hint="send `tools` and `tool_choice`")
+    if body.chat_template is not None:
+        refuse("chat_template", "a conversation is written by the model's own template")
     if any(one != "text" for one in body.modalities or ()):
         refuse("modalities", "this engine answers in text only")
     if body.audio is not None:
         refuse("audio", "this engine answers in text only")
+
+
+def deadline(body: Asked, now_s: float) -> float | None:
+    """When the answer must be complete, on the clock that says `now_s`; None for no hurry.
+
+    Raises:
+        BadInput: it lies in the past, or weeks ahead.
+    """
+    wanted_s = body.deadline_s
+    return None if wanted_s is None else now_s + _within("deadline_s", wanted_s, 0.001, 1e6, 1.0)
+
+
+def shortened(body: Asked, prompt: list[int], context_tokens: int) -> list[int]:
+    """The prompt's end, where the request allows its beginning to be left out.
+
+    Raises:
+        BadInput: not -1, and not a number of tokens.
+    """
+    if body.truncate_prompt_tokens is None:
+        return prompt
+    most = context_tokens - 1
+    if body.truncate_prompt_tokens != -1:
+        most = _within("truncate_prompt_tokens", body.truncate_prompt_tokens, 1, context_tokens, 1)
+    return prompt[-most:]
+
+
+_EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh")
+_OURS: Final = ("messages", "tools", "add_generation_prompt", "continue_final_message", "bos_token", "eos_token")
+
+
+def template_settings(body: ChatBody | TokenizeBody) -> dict[str, Any]:
+    """What the request tells the chat template besides the conversation.
+
+    Raises:
+        BadInput: a name that is not the request's to set, or an unknown effort.
+    """
+    settings = dict(body.chat_template_kwargs or {})
+    for name in settings:
+        if name in _OURS or not name.isidentifier():
+            refuse(f"chat_template_kwargs.{name[:80]}", "this name is not for a request to set")
+    effort = body.reasoning_effort if isinstance(body, ChatBody) else None
+    if effort is not None:
+        if effort not in _EFFORTS:
+            refuse("reasoning_effort", f"one of {', '.join(_EFFORTS)}")
+        settings.setdefault("reasoning_effort", effort)
+        if effort == "none":
+            settings.setdefault("enable_thinking", False)
+    return settings
+
+
+def check_turn(body: ChatBody | TokenizeBody) -> None:
+    """Raises:
+    BadInput: a last message that is both to be continued and to be answered, or that is not the assistant's.
+    """
+    if not body.continue_final_message:
+        return
+    if body.add_generation_prompt:
+        refuse("continue_final_message", "it contradicts `add_generation_prompt`; send one of them")
+    if not body.messages or body.messages[-1].role != "assistant" or not body.messages[-1].content:
+        refuse("continue_final_message", "the last message must be the assistant's, with a text to continue")
 
 
 def prompts(param: str, given: str | list[str | int | list[int]], vocab: int) -> list[str | list[int]]:
@@ -357,25 +504,38 @@ def _bias(given: Mapping[str, float], vocab: int) -> dict[int, float]:
     return found
 
 
-def _role(number: int, message: Message) -> str:
-    if message.role in ("tool", "function") or message.tool_calls:
-        refuse(f"messages[{number}]", "this engine does not call tools yet", hint="use a model behind another upstream")
+def _role(where: str, message: Message) -> str:
+    if message.role == "function" or message.function_call is not None:
+        refuse(where, "this is the older way to call functions", hint="send `tools`, `tool_calls` and role `tool`")
     if message.role not in _ROLES:
-        refuse(f"messages[{number}].role", f"one of {', '.join(_ROLES)}")
+        refuse(f"{where}.role", f"one of {', '.join(_ROLES)}")
     return _ROLES[message.role]
 
 
-def _content(number: int, message: Message) -> str:
+def _call(where: str, call: ToolCall) -> dict[str, Any]:
+    arguments = call.function.arguments
+    if isinstance(arguments, str):
+        try:
+            arguments = msgspec.json.decode(arguments or "{}", type=dict[str, Any])
+        except (ValueError, RecursionError):
+            refuse(f"{where}.function.arguments", "not an object in JSON")
+    function = {"name": call.function.name, "arguments": arguments}
+    return {"id": call.id or "", "type": "function", "function": function}
+
+
+def _content(where: str, message: Message) -> str:
     if isinstance(message.content, str):
         return message.content
     if message.content is None:
-        refuse(f"messages[{number}].content", "a message needs a text")
+        if message.role == "assistant" and (message.tool_calls or message.reasoning_content or message.reasoning):
+            return ""
+        refuse(f"{where}.content", "a message needs a text")
     texts: list[str] = []
     for place, part in enumerate(message.content):
-        where = f"messages[{number}].content[{place}]"
+        part_at = f"{where}.content[{place}]"
         if part.type != "text":
-            refuse(f"{where}.type", "this model reads text only", hint="leave out images, audio and files")
+            refuse(f"{part_at}.type", "this model reads text only", hint="leave out images, audio and files")
         if part.text is None:
-            refuse(f"{where}.text", "a text part needs a text")
+            refuse(f"{part_at}.text", "a text part needs a text")
         texts.append(part.text)
     return "\n".join(texts)

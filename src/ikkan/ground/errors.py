@@ -13,6 +13,7 @@ IkkanError
 │   │   ├── ChecksumMismatch
 │   │   └── NotFinite
 │   ├── BadTemplate
+│   ├── BadGrammar
 │   ├── PromptTooLong
 │   └── RequestTooLarge
 ├── NotAuthenticated
@@ -137,6 +138,12 @@ class BadTemplate(BadInput):
     """A chat template cannot be parsed or refuses these messages."""
 
     code, status, retryable = "bad_template", 400, False
+
+
+class BadGrammar(BadInput):
+    """A schema, expression or grammar cannot be honoured; `facts["param"]` and `facts["pointer"]` say which part."""
+
+    code, status, retryable = "bad_grammar", 400, False
 
 
 class PromptTooLong(BadInput):

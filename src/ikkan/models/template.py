@@ -100,9 +100,12 @@ class ChatTemplate:
             BadTemplate: the template refuses these messages, fails, or does not come to an end.
             BadInput: the conversation is too large or is not plain data.
         """
-        names = {
+        names: dict[str, Any] = {
             "bos_token": self._bos,
             "eos_token": self._eos,
+            # Templates ask whether these are none; the makers' own library always names them.
+            "tools": None,
+            "documents": None,
             **{name: _plain(value) for name, value in kwargs.items()},
             "messages": _plain(list(messages)),
             "add_generation_prompt": add_generation_prompt,
@@ -130,13 +133,19 @@ def encode_chat(
     messages: Sequence[Mapping[str, Any]],
     *,
     add_generation_prompt: bool = True,
+    continue_final_message: bool = False,
     **kwargs: Any,
 ) -> list[int]:
     """The ids of a conversation. Control tokens are those the template wrote; one that a person typed is only text.
 
+    Args:
+        continue_final_message: end with the last message's text, without what the template writes after it, so that
+            the model goes on with that message.
+
     Raises:
         BadTemplate: the template refuses these messages, fails, or does not come to an end.
-        BadInput: the conversation is too large or is not plain data.
+        BadInput: the conversation is too large or is not plain data, or the template changes the message that is to
+            be continued.
 
     >>> from ikkan.models.tokenizer import example_tokenizer
     >>> template = ChatTemplate("{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}")
@@ -144,7 +153,10 @@ def encode_chat(
     True
     """
     guard = _Guard(tokenizer.special_texts, template.source, [_plain(list(messages)), _plain(kwargs)])
-    text = template.render(guard.wrap(list(messages)), add_generation_prompt, **guard.wrap(kwargs))
+    wrapped = guard.wrap(list(messages))
+    text = template.render(wrapped, add_generation_prompt and not continue_final_message, **guard.wrap(kwargs))
+    if continue_final_message:
+        text = _up_to(text, str(wrapped[-1].get("content", "")))
     if not guard.used:
         return tokenizer.encode(text, special=True)
     ids: list[int] = []
@@ -153,6 +165,14 @@ def encode_chat(
         ids += tokenizer.encode(guard.unwrap(piece)) if number is None else [number]
     lead = tokenizer.encode("", special=True)[:1]
     return ids if ids[:1] == lead else lead + ids
+
+
+def _up_to(text: str, final: str) -> str:
+    """The rendered conversation up to the end of its last message."""
+    for end in (final, final.strip()):  # many templates trim
+        if end and (at := text.rfind(end)) >= 0:
+            return text[: at + len(end)]
+    raise BadInput("this model's template changes the last message, so it cannot be continued")
 
 
 class _Guard:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -27,6 +27,9 @@ END_TEXTS: Final = frozenset(
     {"<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<|eom_id|>", "<|end|>", "</s>", "<eos>"}
 )
 """Control tokens that end an answer whatever the metadata says: several models name only one of theirs."""
+
+TAGS: Final = frozenset({"<think>", "</think>", "<tool_call>", "</tool_call>"})
+"""What a model writes for us to read: text of its answer, also where the model's makers call these control tokens."""
 
 MAX_TOKENS: Final = 2**22
 MAX_TOKEN_CHARS: Final = 4096
@@ -90,7 +93,9 @@ class Tokenizer:
         # Whether control tokens are read is a switch on the library's object, so whoever encodes holds the lock.
         inner.encode_special_tokens = True
         self._added = inner.get_added_tokens_decoder()
-        self._special_ids = frozenset(number for number, token in self._added.items() if token.special)
+        self._special_ids = frozenset(
+            number for number, token in self._added.items() if token.special and token.content not in TAGS
+        )
         self.special_texts: frozenset[str] = frozenset(self._added[number].content for number in self._special_ids)
         """What may not be smuggled into a conversation: the spelling of every control token."""
         self.bos_id = bos_id
@@ -100,9 +105,13 @@ class Tokenizer:
         known = (number for number in self._special_ids if self._added[number].content in END_TEXTS)
         self.eos_ids: frozenset[int] = frozenset({*eos_ids, *known})
         """Any of these ends an answer."""
-        self.vocab_size: int = max(inner.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+        vocabulary = inner.get_vocab(with_added_tokens=True)
+        self.vocab_size: int = max(vocabulary.values(), default=-1) + 1
         """One more than the highest id; at most the rows of the model's embedding."""
         self._spelling = _spelling(inner)
+        letter_bytes = 1 if self._spelling == "bytes" else 4
+        self.longest_token_bytes: int = max(map(len, vocabulary), default=1) * letter_bytes
+        """No token stands for more of a text than this: a longer text has more tokens."""
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         """The ids of a text. Bytes for which the vocabulary has no token at all are left out, as the library does.
@@ -131,6 +140,12 @@ class Tokenizer:
             if self.adds_bos and ids[:1] != [self.bos_id]:
                 return [self.bos_id, *ids]
         return ids
+
+    def plain_encoder(self) -> Callable[[str], list[int]]:
+        """`encode` by a copy of its own, for a thread that must not wait while another reads a long text."""
+        inner = tokenizers.Tokenizer.from_str(self._inner.to_str())
+        inner.encode_special_tokens = True
+        return lambda text: list(inner.encode(_clean(text), add_special_tokens=False).ids)
 
     def encode_for_embedding(self, text: str, limit: int) -> list[int]:
         """The ids an encoder reads: cut to `limit`, special tokens included, and none of them from the text itself."""
