@@ -18,8 +18,12 @@ from ikkan.ground.settings import Settings
 OURS: Final = "ikkan"
 _PEERS: Final = {"llama.cpp": "llama_native", "xllamacpp": "llama_wheel", "openvino": "openvino_genai"}
 _AVX2: Final[Mapping[str, Mapping[str, Any]]] = {
-    # The path is the tiles'; the rest of a forward pass is written by the compiler, for the processor it is told.
-    OURS: {"kernel_path": "avx2", "environ": {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}},
+    # The path is the tiles'; the rest of a forward pass is written by the compiler, for the processor it is told. That
+    # compiler must know how to spell AMX, which other paths compile and do not use.
+    OURS: {
+        "kernel_path": "avx2",
+        "environ": {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+amx-tile,+amx-int8,+amx-bf16"},
+    },
     "xllamacpp": {},  # the wheel has nothing wider
     "openvino": {
         "environ": {"ONEDNN_MAX_CPU_ISA": "AVX2"},  # read when its library is loaded
