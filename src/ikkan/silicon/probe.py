@@ -17,7 +17,19 @@ from numpy.typing import NDArray
 
 from ikkan.silicon.kernels import PATHS, aligned, amx, available_paths, get_path, team
 from ikkan.silicon.kernels.compiled import parallel
-from ikkan.silicon.kernels.lanes import I8, I16, I32, I32X16, I64, call_llvm, constant, load_from, operation, store_to
+from ikkan.silicon.kernels.lanes import (
+    I8,
+    I16,
+    I32,
+    I32X16,
+    I64,
+    call_llvm,
+    constant,
+    load_from,
+    loop,
+    operation,
+    store_to,
+)
 from ikkan.silicon.kernels.tiles import AMX, AVX2, AVX512VNNI
 
 _LINE: Final = 64
@@ -136,26 +148,6 @@ def _emitted(*kinds: Any) -> Callable[[Callable[..., Any]], Any]:
     return made
 
 
-def _loop(builder: ir.IRBuilder, turns: ir.Value, start: list[ir.Value], body: Any) -> list[ir.Value]:
-    before = builder.block
-    turn, done = builder.append_basic_block("turn"), builder.append_basic_block("done")
-    builder.branch(turn)
-    builder.position_at_end(turn)
-    index = builder.phi(I64)
-    index.add_incoming(ir.Constant(I64, 0), before)
-    held = [builder.phi(one.type) for one in start]
-    for one, first in zip(held, start, strict=True):
-        one.add_incoming(first, before)
-    grown = body(index, held)
-    following = builder.add(index, ir.Constant(I64, 1))
-    index.add_incoming(following, builder.block)
-    for one, new in zip(held, grown, strict=True):
-        one.add_incoming(new, builder.block)
-    builder.cbranch(builder.icmp_signed("<", following, turns), turn, done)
-    builder.position_at_end(done)
-    return list(grown)
-
-
 def _keep(builder: ir.IRBuilder, values: list[ir.Value], address: ir.Value) -> None:
     total = values[0]
     for one in values[1:]:
@@ -175,7 +167,7 @@ def _sum_lines(builder: Any, memory: Any, turns: Any, out: Any) -> None:
             grown[line % len(grown)] = builder.add(grown[line % len(grown)], value)
         return grown
 
-    _keep(builder, _loop(builder, turns, [constant(I32X16, 0)] * 8, body), out)
+    _keep(builder, loop(builder, turns, [constant(I32X16, 0)] * 8, body), out)
 
 
 @_emitted(types.void, types.int64, types.int64)
@@ -187,7 +179,7 @@ def _fill_lines(builder: Any, memory: Any, turns: Any) -> None:
         store_to(builder, constant(I32X16, 1), here, 0, _LINE)
         return held
 
-    _loop(builder, turns, [constant(I32X16, 0)], body)
+    loop(builder, turns, [constant(I32X16, 0)], body)
 
 
 @_emitted(types.void, types.int64, types.int64)
@@ -201,7 +193,7 @@ def _products_vnni(builder: Any, turns: Any, seed: Any) -> None:
         return [call_llvm(builder, "llvm.x86.avx512.vpdpbusd.512", I32X16, one, given, given) for one in held]
 
     start = [builder.add(given, constant(I32X16, number)) for number in range(_SUMS)]
-    _keep(builder, _loop(builder, turns, start, body), seed)
+    _keep(builder, loop(builder, turns, start, body), seed)
 
 
 @_emitted(types.void, types.int64, types.int64)
@@ -222,7 +214,7 @@ def _products_avx2(builder: Any, turns: Any, seed: Any) -> None:
         return grown
 
     start = [builder.add(given, constant(_I32X8, number)) for number in range(_SUMS)]
-    _keep(builder, _loop(builder, turns, start, body), seed)
+    _keep(builder, loop(builder, turns, start, body), seed)
 
 
 @_emitted(types.void, types.int64, types.int64)
@@ -234,4 +226,4 @@ def _products_plain(builder: Any, turns: Any, seed: Any) -> None:
         return [builder.add(builder.mul(one, given), given) for one in held]
 
     start = [builder.add(given, constant(_I16X32, number)) for number in range(_SUMS)]
-    _keep(builder, _loop(builder, turns, start, body), seed)
+    _keep(builder, loop(builder, turns, start, body), seed)

@@ -45,6 +45,7 @@ from ikkan.silicon.kernels.lanes import (
     call_llvm,
     constant,
     load_from,
+    loop,
     operation,
     spread,
     store_to,
@@ -164,7 +165,7 @@ def count_products(builder: Any, turns: Any) -> None:
             _dot(builder, "tdpbssd", tile, 5, 6)
         return held
 
-    _loop(builder, turns, [], turn)
+    loop(builder, turns, [], turn)
 
 
 # Attention: 16 queries x 32 positions of scores; up to four tiles of 16 queries x 16 numbers of values.
@@ -225,29 +226,6 @@ def store_values(builder: Any, target: Any) -> None:
     """Put four tiles of 16 x 16 floats, one after the other."""
     for tile in range(4):
         _store(builder, tile, builder.add(target, ir.Constant(I64, 1024 * tile)), ir.Constant(I64, 64))
-
-
-# Weights.
-
-
-def _loop(builder: ir.IRBuilder, count: ir.Value, start: list[ir.Value], body: Any) -> list[ir.Value]:
-    before = builder.block
-    loop, after = builder.append_basic_block("group"), builder.append_basic_block("done")
-    builder.branch(loop)
-    builder.position_at_end(loop)
-    index = builder.phi(I64)
-    index.add_incoming(ir.Constant(I64, 0), before)
-    held = [builder.phi(one.type) for one in start]
-    for one, first in zip(held, start, strict=True):
-        one.add_incoming(first, before)
-    grown = body(index, held)
-    following = builder.add(index, ir.Constant(I64, 1))
-    index.add_incoming(following, builder.block)
-    for one, new in zip(held, grown, strict=True):
-        one.add_incoming(new, builder.block)
-    builder.cbranch(builder.icmp_signed("<", following, count), loop, after)
-    builder.position_at_end(after)
-    return list(grown)
 
 
 def _emit_unpack(builder: ir.IRBuilder, kind: Format, weights: ir.Value, group: ir.Value, to: ir.Value) -> None:
@@ -335,9 +313,9 @@ def emit_product(
                 grown.append(new)
             return grown
 
-        _loop(builder, some, [], unpack)
-        _loop(builder, some, [], multiply)
-        return _loop(builder, some, held, scale)
+        loop(builder, some, [], unpack)
+        loop(builder, some, [], multiply)
+        return loop(builder, some, held, scale)
 
-    for token, sums in enumerate(_loop(builder, panels, [constant(F32X16, 0.0)] * tokens, turn)):
+    for token, sums in enumerate(loop(builder, panels, [constant(F32X16, 0.0)] * tokens, turn)):
         store_to(builder, sums, out, 64 * token, 64)

@@ -76,6 +76,27 @@ def store_to(builder: ir.IRBuilder, value: ir.Value, address: ir.Value, offset: 
     builder.store(value, builder.inttoptr(there, value.type.as_pointer()), align=align)
 
 
+def loop(builder: ir.IRBuilder, count: ir.Value, start: list[ir.Value], body: Any) -> list[ir.Value]:
+    """A loop, at least one turn, whose values live in registers from turn to turn: `body(index, held) -> held`."""
+    before = builder.block
+    turn, done = builder.append_basic_block("turn"), builder.append_basic_block("done")
+    builder.branch(turn)
+    builder.position_at_end(turn)
+    index = builder.phi(I64)
+    index.add_incoming(ir.Constant(I64, 0), before)
+    held = [builder.phi(one.type) for one in start]
+    for one, first in zip(held, start, strict=True):
+        one.add_incoming(first, before)
+    grown = body(index, held)
+    following = builder.add(index, ir.Constant(I64, 1))
+    index.add_incoming(following, builder.block)
+    for one, new in zip(held, grown, strict=True):
+        one.add_incoming(new, builder.block)
+    builder.cbranch(builder.icmp_signed("<", following, count), turn, done)
+    builder.position_at_end(done)
+    return list(grown)
+
+
 def call_llvm(builder: ir.IRBuilder, name: str, result: ir.Type, *operands: ir.Value) -> ir.Value:
     """Call an LLVM intrinsic by its full name."""
     kind = ir.FunctionType(result, [operand.type for operand in operands])

@@ -45,6 +45,7 @@ from ikkan.silicon.kernels.lanes import (
     call_llvm,
     constant,
     load_from,
+    loop,
     spread,
     store_to,
 )
@@ -122,27 +123,6 @@ def _dot_plain(builder: ir.IRBuilder, sums: ir.Value, weights: ir.Value, four: i
 _DOTS: Final = {"avx512vnni": _dot_vnni, "avx2": _dot_avx2, "plain": _dot_plain}
 
 
-def _steps(builder: ir.IRBuilder, count: ir.Value, tokens: int, sums: int, body: Any) -> list[ir.Value]:
-    """A loop whose `tokens * sums` float vectors live in registers from step to step."""
-    before = builder.block
-    loop, after = builder.append_basic_block("step"), builder.append_basic_block("done")
-    builder.branch(loop)
-    builder.position_at_end(loop)
-    index = builder.phi(I64)
-    index.add_incoming(ir.Constant(I64, 0), before)
-    held = [builder.phi(F32X16) for _ in range(tokens * sums)]
-    for one in held:
-        one.add_incoming(constant(F32X16, 0.0), before)
-    grown = body(index, held)
-    following = builder.add(index, ir.Constant(I64, 1))
-    index.add_incoming(following, builder.block)
-    for one, new in zip(held, grown, strict=True):
-        one.add_incoming(new, builder.block)
-    builder.cbranch(builder.icmp_signed("<", following, count), loop, after)
-    builder.position_at_end(after)
-    return list(grown)
-
-
 def _fma(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
     return call_llvm(builder, "llvm.fma.v16f32", F32X16, a, b, c)
 
@@ -208,7 +188,7 @@ def _emit_quantized(
             grown.append(new)
         return grown
 
-    for token, sums in enumerate(_steps(builder, groups, tokens, 1, body)):
+    for token, sums in enumerate(loop(builder, groups, [constant(F32X16, 0.0)] * tokens, body)):
         store_to(builder, sums, out, 64 * token, 4)
 
 
@@ -246,7 +226,8 @@ def _emit_floats(
                 grown.append(_fma(builder, both[place], number, held[2 * token + place]))
         return grown
 
-    sums = _steps(builder, builder.lshr(cols, ir.Constant(I64, 1)), tokens, 2, body)
+    pairs = builder.lshr(cols, ir.Constant(I64, 1))
+    sums = loop(builder, pairs, [constant(F32X16, 0.0)] * (2 * tokens), body)
     for token in range(tokens):
         store_to(builder, builder.fadd(sums[2 * token], sums[2 * token + 1]), out, 64 * token, 4)
 
