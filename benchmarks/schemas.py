@@ -191,9 +191,10 @@ class Answerer:
     def __init__(self, tokenizer: Tokenizer, vocab: int) -> None:
         self.grammars = Grammars(tokenizer, vocab)
         self._tokenizer, self._vocab = tokenizer, vocab
-        ending = {b'"': 10.0, b"@": 8.0, b":": 8.0, b"]": 5.0, b"}": 5.0, b"Z": 3.0}
-        firsts = (tokenizer.bytes_of(number)[:1] for number in range(vocab))
-        self._bonus = np.array([ending.get(first, 0.0) for first in firsts], dtype=np.float32)
+        written = [tokenizer.bytes_of(number) for number in range(vocab)]
+        ending = {b'"': 10.0, b"@": 9.5, b":": 9.0, **dict.fromkeys((b"D", b"H", b"M", b"S", b"W"), 8.2), b"Z": 5.0}
+        ending |= dict.fromkeys((b",", b"}", b"]", *(str(digit).encode() for digit in range(10))), 8.0)
+        self._bonus = np.array([ending.get(one, 0.0) for one in written], dtype=np.float32)
         self._bonus[sorted(tokenizer.eos_ids)] = 10.0
 
     def answer(self, schema: Any, seed: int) -> Outcome:

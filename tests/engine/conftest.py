@@ -112,7 +112,8 @@ def serving(decoder: FakeDecoder | None = None, **options: Any) -> Iterator[Serv
     """Serve a fake decoder for a while."""
     decoder = decoder or FakeDecoder()
     settings = {"max_batch": 4, "context_tokens": 400, "max_waiting": 6, **options}
-    engine = Engine(decoder, fake_tokenizer(), fake_template(), **settings)
+    template = settings.pop("template", fake_template())
+    engine = Engine(decoder, fake_tokenizer(), template, **settings)
     with Served(engine, decoder) as served:
         yield served
 

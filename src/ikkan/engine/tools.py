@@ -176,7 +176,7 @@ def rules(toolbox: Toolbox | None, answer: Rules | None, style: Style, thought: 
 
 
 def _calling(toolbox: Toolbox, style: Style, thought: Thought, words: str) -> list[str]:
-    more = f"{{0,{MAX_CALLS - 1}}}" if toolbox.several else "{0,0}"
+    more = f"{{0,{MAX_CALLS - 1}}}"
     call = " | ".join(
         f"{quoted(_head(tool.name))} @t{number} {quoted('}')}" for number, tool in enumerate(toolbox.callable)
     )
@@ -184,14 +184,16 @@ def _calling(toolbox: Toolbox, style: Style, thought: Thought, words: str) -> li
     # Reasoning is a rule of its own; without this, an answer that begins with it could be read as words.
     no_thought = "" if thought != "maybe" else " & ~/[ \\n]*<think>(.|\\n)*/"
     if style == "object":
-        lines.append(f'calls: {quoted(calls.OBJECT)} call (", " call){more} "]}}"')
+        others = f'(", " call){more} ' if toolbox.several else ""
+        lines.append(f'calls: {quoted(calls.OBJECT)} call {others}"]}}"')
         if not words and not toolbox.must_call:
             words = "WORDS"
             lines.append(f"WORDS: /[^{{ \\n\\r\\t](.|\\n)*/{no_thought}")
         lines.append("body: calls" if toolbox.must_call else f"body: {words} | calls")
         return lines
     opening, closing = quoted(calls.OPEN + "\n"), quoted("\n" + calls.CLOSE)
-    lines.append(f"rest: {closing} ({quoted(chr(10) + calls.OPEN + chr(10))} call {closing}){more}")
+    others = f" ({quoted(chr(10) + calls.OPEN + chr(10))} call {closing}){more}" if toolbox.several else ""
+    lines.append(f"rest: {closing}{others}")
     if toolbox.must_call:
         return [*lines, f"body: {opening} call rest"]
     if words:
