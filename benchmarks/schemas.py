@@ -192,8 +192,8 @@ class Answerer:
         self.grammars = Grammars(tokenizer, vocab)
         self._tokenizer, self._vocab = tokenizer, vocab
         written = [tokenizer.bytes_of(number) for number in range(vocab)]
-        ending = {b'"': 10.0, b"@": 9.5, b":": 9.0, **dict.fromkeys((b"D", b"H", b"M", b"S", b"W"), 8.2), b"Z": 5.0}
-        ending |= dict.fromkeys((b",", b"}", b"]", *(str(digit).encode() for digit in range(10))), 8.0)
+        # What may end a string, a number, a date, an address; alike, so that each comes where it is needed.
+        ending = {letter.encode(): 9.0 for letter in "0123456789,]}@:DHMSWZ"} | {b'"': 10.0}
         self._bonus = np.array([ending.get(one, 0.0) for one in written], dtype=np.float32)
         self._bonus[sorted(tokenizer.eos_ids)] = 10.0
 

@@ -40,7 +40,8 @@ HERMES = (
     "{% set system = messages[0].content if messages[0].role == 'system' else '' %}"
     "{% if tools or system %}<system>\n{{ system }}{% if tools %}{{ '\\n\\n' if system }}"
     "{% for tool in tools %}{{ tool | tojson }}\n{% endfor %}"
-    'For each call write <tool_call>\n{"name": <function-name>, "arguments": <args>}\n</tool_call>{% endif %}<|im_end|>\n'
+    'For each call write <tool_call>\n{"name": <function-name>, "arguments": <args>}\n</tool_call>{% endif %}'
+    "<|im_end|>\n"
     "{% endif %}" + _TURNS + "{% endif %}"
 )
 THINKING = HERMES.removesuffix("{% endif %}") + (

@@ -185,6 +185,43 @@ def test_rubbish_is_a_400(served: Served, body: bytes) -> None:
     assert (reply.status, reply.json["error"]["code"]) == (400, "bad_input")
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", b'{"model": "tiny", "messages": [{"role": "user", "content": "a\xff\xfe"}]}'),
+        ("/v1/chat/completions", b'{"model": "tiny", "messages": [{"role": "user", "content": "\xed\xa0\x80"}]}'),
+        ("/v1/chat/completions", b'{"model": "tiny", "messages": [{"role": "user", "content": "\xe3\x81"}]}'),
+        ("/v1/completions", b'{"model": "tiny", "prompt": "\xc0\x80"}'),
+        ("/tokenize", b'{"prompt": "\x80"}'),
+    ],
+)
+def test_a_prompt_that_is_no_utf_8_is_a_400(served: Served, unread: list[str], path: str, body: bytes) -> None:
+    reply = served.ask(path, body)
+    assert (reply.status, reply.json["error"]["code"], unread) == (400, "bad_input", [])
+
+
+@pytest.mark.parametrize("size", [10 << 20, 7 << 20, 1 << 20])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+def test_a_prompt_of_megabytes_is_refused_before_anything_reads_it(
+    served: Served, unread: list[str], path: str, size: int
+) -> None:
+    text = "x" * size
+    asks = {"prompt": text} if path == "/v1/completions" else {"messages": [{"role": "user", "content": text}]}
+    reply = served.ask(path, {"model": "tiny", **asks})
+    codes = {413: "request_too_large", 400: "context_length_exceeded"}
+    assert (reply.json["error"]["code"], unread) == (codes[reply.status], [])
+    assert served.ask("/health").json["status"] == "ok"
+
+
+@pytest.fixture
+def unread(served: Served, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a tokenizer or template was asked to read."""
+    seen: list[str] = []
+    monkeypatch.setattr(type(served.engine.tokenizer), "encode", lambda *_, **__: seen.append("encode"))
+    monkeypatch.setattr(type(served.engine.template), "render", lambda *_, **__: seen.append("render"))
+    return seen
+
+
 def test_a_huge_body_is_a_413(served: Served) -> None:
     reply = served.ask("/v1/chat/completions", b'{"model": "' + b"x" * (9 << 20) + b'"}')
     assert (reply.status, reply.json["error"]["code"]) == (413, "request_too_large")

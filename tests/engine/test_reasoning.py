@@ -100,7 +100,10 @@ def test_reasoning_of_before_is_handed_to_the_template() -> None:
         prompts.append(prompt)
         return "ok"
 
-    template = "{% for m in messages %}{{ m.reasoning_content or '' }}|{{ m.content }}<|im_end|>{% endfor %}<assistant>\n{{ '' }}"
+    template = (
+        "{% for m in messages %}{{ m.reasoning_content or '' }}|{{ m.content }}<|im_end|>{% endfor %}"
+        "<assistant>\n{{ '' }}"
+    )
     messages = [
         {"role": "user", "content": "q"},
         {"role": "assistant", "content": "a", "reasoning_content": "because"},
