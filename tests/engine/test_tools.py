@@ -196,7 +196,8 @@ CONVERSATION: list[Any] = [
         (
             WITHOUT_TOOLS,
             ["<system>\nBe brief.\n\nYou can call these functions:\n", json.dumps(CLOCK["function"]),
-             f'{{"tool_calls": [{{"name": "get_weather", "arguments": {OSLO}}}, ' '{"name": "clock", "arguments": {}}]}',
+             f'{{"tool_calls": [{{"name": "get_weather", "arguments": {OSLO}}}, ',
+             '{"name": "clock", "arguments": {}}]}',
              "<user>\nResult of get_weather: rain\nResult of clock: noon<|im_end|>"],
         ),
     ],

@@ -99,6 +99,8 @@ class _Run:
     ceiling: int = 0
     """Output tokens reserved for."""
     said: list[str] = field(default_factory=list)
+    aside: list[str] = field(default_factory=list)
+    """What was said besides words; for guards, and only where there are some."""
     units: int = 0
     began: bool = False
     """Whether anything was handed to the client."""
@@ -297,14 +299,16 @@ class Pipeline:
         assert not isinstance(request, EmbedRequest)
         if run.trace.first_at is None:
             run.trace.first_at = time.perf_counter()
-        if chunk.text and self._guards:
-            before = "".join(run.said)
-            made = GuardedText(request.request_id, request.principal, "out", chunk.text, before)
-            await inspect_all(self._guards, made)
+        for text, before in ((chunk.text, run.said), (chunk.aside, run.aside)):
+            if text and self._guards:
+                made = GuardedText(request.request_id, request.principal, "out", text, "".join(before))
+                await inspect_all(self._guards, made)
         run.usage = chunk.usage or run.usage
         run.finish_reason = chunk.finish_reason or run.finish_reason
         if chunk.text:
             run.said.append(chunk.text)
+        if chunk.aside and self._guards:
+            run.aside.append(chunk.aside)
         run.units += chunk.units or estimate.units(chunk.text)
         if chunk.facts:
             run.facts |= chunk.facts
@@ -487,6 +491,7 @@ def openai_usage(usage: Usage) -> dict[str, Any]:
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.total_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        **({"completion_tokens_details": {"reasoning_tokens": thought}} if (thought := usage.reasoning_tokens) else {}),
     }
 
 
@@ -502,7 +507,7 @@ def _sizes(request: Request) -> tuple[int, int, int]:
         asked = estimate.ceiling(request.prompt) + estimate.TOKENS_PER_REQUEST
         if not isinstance(request.prompt, str) and not (request.prompt and isinstance(request.prompt[0], int)):
             answers *= max(1, len(request.prompt))
-    for extra in ("tools", "functions", "response_format"):
+    for extra in ("tools", "functions", "response_format", "chat_template_kwargs"):
         if body.get(extra) is not None:
             asked += estimate.json_ceiling(body[extra])
     given = _whole(body.get("max_completion_tokens")) or _whole(body.get("max_tokens"))

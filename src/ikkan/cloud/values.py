@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
+
+import msgspec
 
 from ikkan.ground.ids import KeyId, RequestId, SubjectId, TenantId, new_id
 
@@ -65,6 +67,8 @@ class Usage:
     cached_tokens: int = 0
     """Those of them that were read from a prefix cache."""
     output_tokens: int = 0
+    reasoning_tokens: int = 0
+    """Those of the output that were reasoning, where the upstream says so."""
     estimated: bool = False
     """True where the upstream gave no counts and we estimated from the text."""
 
@@ -125,7 +129,9 @@ class ChatRequest:
     @property
     def prompt_texts(self) -> Sequence[str]:
         """All text the model will read, for guards and for estimates."""
-        return [text_of(message.get("content")) for message in self.messages]
+        texts = [text for message in self.messages for text in _texts_of(message)]
+        tools = self.body.get("tools")
+        return [*texts, msgspec.json.encode(tools).decode()] if tools else texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +212,8 @@ class ChatChunk:
     """Counts so far. The last one of an answer is the answer's; they are never summed."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What else to tell the client and the event: `{"source": "knowledge", "confidence": 0.93}`."""
+    aside: str = ""
+    """What else this piece says: reasoning, calls and their arguments, other choices. Guards see it."""
     units: int = 0
     """The size of everything generated in this piece (all choices, reasoning and tool calls), see `estimate.units`;
     0 lets the pipeline measure `text`."""
@@ -244,6 +252,29 @@ def text_chunk(
         "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}],
     }
     return ChatChunk(data, text=text, finish_reason=finish_reason, usage=usage, facts=facts)
+
+
+def _texts_of(message: Mapping[str, Any]) -> Iterator[str]:
+    """The content of a message, always, and whatever else of it a model reads."""
+    yield text_of(message.get("content"))
+    yield from said_aside(message)
+
+
+def said_aside(message: Mapping[str, Any]) -> Iterator[str]:
+    """What a message, or a piece of one, says besides its content: reasoning, and calls with their arguments.
+
+    >>> [*said_aside({"content": None, "tool_calls": [{"function": {"name": "look", "arguments": "{}"}}]})]
+    ['look', '{}']
+    """
+    for name in ("reasoning_content", "reasoning", "refusal"):
+        if isinstance(message.get(name), str) and message[name]:
+            yield message[name]
+    calls = message.get("tool_calls")
+    for call in calls if isinstance(calls, list) else ():
+        function = call.get("function") if isinstance(call, Mapping) else None
+        for name in ("name", "arguments"):
+            if isinstance(function, Mapping) and isinstance(function.get(name), str) and function[name]:
+                yield function[name]
 
 
 def text_of(content: Any) -> str:

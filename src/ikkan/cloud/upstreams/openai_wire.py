@@ -15,7 +15,7 @@ import sys
 from array import array
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,7 +25,7 @@ import msgspec
 from ikkan.cloud import estimate
 from ikkan.cloud.upstreams import Health
 from ikkan.cloud.upstreams.sse import Frames
-from ikkan.cloud.values import ChatChunk, ChatRequest, CompletionRequest, Embeddings, EmbedRequest, Usage
+from ikkan.cloud.values import ChatChunk, ChatRequest, CompletionRequest, Embeddings, EmbedRequest, Usage, said_aside
 from ikkan.ground.errors import (
     BadInput,
     IkkanError,
@@ -251,8 +251,8 @@ class OpenAIWire:
         if isinstance(reply, dict) and isinstance(reply.get("choices"), list) and reply["choices"]:
             chunk = _piece(reply)
             if chunk.finish_reason is None:
-                return ChatChunk(
-                    chunk.data, chunk.text, "stop", chunk.usage, chunk.facts, chunk.units
+                return replace(
+                    chunk, finish_reason="stop"
                 )  # a whole answer has ended, also where the server forgets to say so
             return chunk
         if isinstance(reply, dict) and (reply.get("error") is not None or "code" in reply):
@@ -493,39 +493,28 @@ def _said(reply: Any) -> _Refusal:
 
 
 def _piece(reply: dict[str, Any]) -> ChatChunk:
-    text, finish_reason, size = "", None, 0
+    text, finish_reason = "", None
+    aside: list[str] = []
     for choice in reply["choices"]:
         if not isinstance(choice, dict):
             continue
         inner = choice.get("delta") or choice.get("message")
         if isinstance(inner, dict):
             content = inner.get("content")
-            size += _size_of(inner)
+            aside += said_aside(inner)
         else:
             content = choice.get("text")
-            size += estimate.units(content) if isinstance(content, str) else 0
         if choice.get("index", 0) == 0:
             if isinstance(content, str):
                 text += content
             reason = choice.get("finish_reason")
             if isinstance(reason, str) and reason not in ("", "null"):
                 finish_reason = reason
-    return ChatChunk(reply, text, finish_reason, _usage(reply.get("usage")), {}, size)
-
-
-def _size_of(inner: dict[str, Any]) -> int:
-    size = 0
-    for name in ("content", "reasoning_content", "reasoning", "refusal"):
-        value = inner.get(name)
-        if isinstance(value, str):
-            size += estimate.units(value)
-    for call in inner.get("tool_calls") or ():
-        function = call.get("function") if isinstance(call, dict) else None
-        if isinstance(function, dict):
-            for name in ("name", "arguments"):
-                if isinstance(function.get(name), str):
-                    size += estimate.units(function[name])
-    return size
+        elif isinstance(content, str):
+            aside.append(content)
+    beside = "".join(aside)
+    size = estimate.units(text) + estimate.units(beside)
+    return ChatChunk(reply, text, finish_reason, _usage(reply.get("usage")), {}, beside, size)
 
 
 def _usage(found: Any) -> Usage | None:
@@ -543,7 +532,9 @@ def _usage(found: Any) -> Usage | None:
     taken, made = taken or 0, made or 0
     if taken + made == 0:
         return None
-    return Usage(taken, min(cached, taken), made)
+    of_made = found.get("completion_tokens_details")
+    thought = _count(of_made.get("reasoning_tokens")) if isinstance(of_made, dict) else None
+    return Usage(taken, min(cached, taken), made, min(thought or 0, made))
 
 
 def _count(value: Any) -> int | None:
