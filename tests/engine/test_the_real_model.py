@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
@@ -28,6 +29,22 @@ from ikkan.engine.serve import run
 model, embedder, port = sys.argv[1:]
 run(Path(model), host="127.0.0.1", port=int(port), threads=2, embedder_path=Path(embedder), names=["small", "default"])
 """
+WEATHER = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "maxLength": 40}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+PERSON = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 30},
+        "age": {"type": "integer", "minimum": 1, "maximum": 120},
+        "likes": {"type": "array", "items": {"enum": ["tea", "rain", "books"]}, "minItems": 1, "maxItems": 3},
+    },
+    "required": ["name", "age", "likes"],
+    "additionalProperties": False,
+}
 QUESTION = "What is the capital of France?"
 
 
@@ -81,6 +98,44 @@ def say(client: OpenAI, text: str = QUESTION, **more: Any) -> Any:
     messages: Any = [{"role": "user", "content": text}]
     settings = {"temperature": 0, "max_tokens": 40, **more}
     return client.chat.completions.create(model="default", messages=messages, **settings)
+
+
+def shaped(client: OpenAI, question: str) -> tuple[str, int]:
+    """An answer in JSON, and how many tokens it took."""
+    reply = client.chat.completions.create(
+        model="small",
+        messages=[{"role": "user", "content": f"Describe a person named {question}."}],
+        temperature=0,
+        max_tokens=120,
+        extra_body={"guided_json": PERSON},
+    )
+    assert reply.usage is not None
+    return str(reply.choices[0].message.content), reply.usage.completion_tokens
+
+
+def test_a_shape_is_kept_by_the_model_alone_and_in_company(process: Process) -> None:
+    names = ["Hanako", "Taro", "Ivo"]
+    with process.client() as client, ThreadPoolExecutor(3) as pool:
+        alone = [shaped(client, name) for name in names]
+        assert [*pool.map(lambda name: shaped(client, name), names)] == alone
+    for text, _ in alone:
+        assert set(json.loads(text)) == {"name", "age", "likes"}
+
+
+def test_a_model_that_was_taught_no_tools_calls_them_when_it_must(process: Process) -> None:
+    with process.client() as client:
+        reply = client.chat.completions.create(
+            model="small",
+            messages=[{"role": "user", "content": "What is the weather in Paris?"}],
+            temperature=0,
+            max_tokens=120,
+            tools=[{"type": "function", "function": {"name": "get_weather", "parameters": WEATHER}}],
+            tool_choice="required",
+            parallel_tool_calls=False,
+        )
+    (call,) = reply.choices[0].message.tool_calls or []
+    assert call.type == "function"
+    assert isinstance(json.loads(call.function.arguments)["city"], str)
 
 
 def test_it_knows_the_capital_of_france(process: Process) -> None:
