@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -109,7 +110,34 @@ def grammar_of(text: str, param: str) -> Rules:
     _check_size(text, param)
     if endless := lark.endless(text):
         raise refused(param, f"no text of the rule `{endless}` ever ends", hint="give it an alternative without itself")
-    return Rules("start: @user\n", param, (("user", "\n" + text),))
+    return Rules("start: @user\n", param, (("user", "\n" + _with_examined_schemas(text, param)),))
+
+
+_LARK_SCHEMA: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|/(?:[^/\\\n]|\\.)+/|//[^\n]*|\#[^\n]*|%json\s*')
+
+
+def _with_examined_schemas(text: str, param: str) -> str:
+    """A Lark grammar whose schemas are bounded as all others are.
+
+    >>> _with_examined_schemas('start: "a" %json {"type": "null", "title": "T"} "."', "g")
+    'start: "a" %json {"type": "null", "x-guidance": {...}} "."'
+    """
+    written: list[str] = []
+    at = 0
+    while found := _LARK_SCHEMA.search(text, at):
+        written.append(text[at : found.end()])
+        at = found.end()
+        if not found[0].startswith("%json"):
+            if "%json" in found[0]:
+                # Should the compiler see a schema where we see a literal, nobody would have looked at it.
+                raise refused(param, "`%json` stands for a schema; write it in a literal as `%` and `json`")
+            continue
+        try:
+            schema, at = json.JSONDecoder().raw_decode(text, at)
+        except (ValueError, RecursionError) as exc:
+            raise refused(param, "`%json` is followed by a schema in JSON") from exc
+        written.append(schemas.examined(schema, param))
+    return "".join(written) + text[at:]
 
 
 def quoted(text: str) -> str:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import time
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -93,6 +95,7 @@ def examined(schema: Any, param: str, *, lenient: bool = False) -> str:
 def _examined(text: str, param: str, lenient: bool) -> str:
     walk = _Walk(param, lenient)
     schema = walk.clean(json.loads(text), "", 0)
+    walk.check_multiples()
     if endless := _endless(schema):
         raise refused(param, "no value of it ever ends: it needs itself", pointer=endless[0])
     if error := _error_of(schema, lenient):
@@ -108,6 +111,14 @@ class _Walk:
         self._param = param
         self._lenient = lenient
         self._seen = 0
+        self._multiples: set[Fraction] = set()
+        self._joins = False  # whether schemas are put together, and their `multipleOf` with them
+
+    def check_multiples(self) -> None:
+        """Refuse multiples that become too large where they meet."""
+        scale = math.lcm(*(one.denominator for one in self._multiples))
+        if self._joins and math.lcm(*(int(one * scale) for one in self._multiples)) > MAX_MULTIPLE:
+            raise self._refused("", "its `multipleOf` together are too large a number")
 
     def clean(self, schema: Any, at: str, depth: int) -> Any:
         self._seen += 1
@@ -120,6 +131,10 @@ class _Walk:
         if not isinstance(schema, dict):
             raise self._refused(at, "a schema is an object, true or false")
         schema = _as_of_2020(schema)
+        joined = {"allOf", "anyOf", "oneOf", "$ref"} & schema.keys()
+        self._joins = (
+            self._joins or "allOf" in joined or bool(joined and schema.keys() & {*_PLAIN, *_MAPS[:2]} - joined)
+        )
         kept: dict[str, Any] = {}
         for name, value in schema.items():
             where = f"{at}/{_escaped(name)}"
@@ -157,12 +172,17 @@ class _Walk:
                 return False  # says nothing of numbers: `int64`
             if value not in _FORMATS:
                 why = f"unknown format {str(value)[:40]!r}; known are {', '.join(sorted(_FORMATS))}"
-        elif name == "multipleOf" and isinstance(value, (int, float)) and _units(value) > MAX_MULTIPLE:
-            why = f"at most {MAX_MULTIPLE:,}, in units of its last digit"
+        elif name == "multipleOf" and isinstance(value, (int, float)):
+            if _units(value) > MAX_MULTIPLE:
+                why = f"at most {MAX_MULTIPLE:,}, in units of its last digit"
+            elif value > 0:
+                self._multiples.add(Fraction(repr(value)))
         elif name == "minProperties" and isinstance(value, int):
             required = schema.get("required")
             if value > max(1, len(set(map(str, required))) if isinstance(required, list) else 0):
                 why = "more than one only with as many `required` names: others may come twice"
+        elif _has_large_number(value):
+            raise self._refused(where, "whole numbers of more than 63 bits are not followed")
         elif name == "$ref" and not (isinstance(value, str) and value.startswith("#")):
             raise self._refused(where, "only references within the schema are followed")
         if why and not self._lenient:
@@ -181,17 +201,23 @@ def _as_of_2020(schema: dict[str, Any]) -> dict[str, Any]:
     return {renamed.get(name, name): value for name, value in schema.items()}
 
 
+def _has_large_number(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_large_number, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_large_number, value))
+    return isinstance(value, int) and abs(value) >= 2**63
+
+
 def _units(multiple: float) -> int:
     """How many of its last digit's units a number is.
 
-    >>> _units(7), _units(0.25), _units(1e-5), _units(2.50)
-    (7, 25, 1, 25)
+    >>> _units(7), _units(0.25), _units(1e-5), _units(2.50), _units(1e300) > 10**9
+    (7, 25, 1, 25, True)
     """
-    digits, _, exponent = repr(multiple).lower().partition("e")
-    whole, _, part = digits.partition(".")
-    significant = (whole + part.rstrip("0")).lstrip("-0") or "0"
-    zeros = min(max(int(exponent or 0) - len(part.rstrip("0")), 0), 20)
-    return int(significant + "0" * zeros)
+    exact = Fraction(repr(multiple))
+    digits = next((n for n in range(30) if 10**n % exact.denominator == 0), 30)
+    return int(abs(exact) * 10**digits)
 
 
 # --- does it end? -----------------------------------------------------------------------------------------------------
@@ -292,7 +318,7 @@ def _styled(schema: Any, lenient: bool) -> Any:
 
 
 def _error_of(schema: Any, lenient: bool) -> str:
-    grammar = llguidance.LLMatcher.grammar_from_json_schema(_styled(schema, lenient))
+    grammar = llguidance.LLMatcher.grammar_from_json_schema(json.dumps(_styled(schema, lenient)))
     failed, words = llguidance.LLMatcher.validate_grammar_with_warnings(grammar, None, limits=LIMITS)
     return said(words[0]) if failed else ""
 
