@@ -294,6 +294,7 @@ def test_one_command_fills_its_cells_and_names_who_is_missing(home: Path, tmp_pa
     assert not (home / "bench").exists()  # a quick run is no measurement to show
 
 
-def test_what_would_be_measured_can_be_asked() -> None:
+def test_what_would_be_measured_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("IKKAN_TEST_MODELS", raising=False)  # the tests' own; no setting is called so
     listed = CliRunner().invoke(app, ["bench", "engine", "--list", "--cells", "0.5b-q4_0.shared*"])
     assert listed.output.split() == ["0.5b-q4_0.shared-prefix-8", "0.5b-q4_0.shared-prefix-8-cold"]
