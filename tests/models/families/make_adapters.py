@@ -54,8 +54,8 @@ def adapted(model: Any, out: Path, name: str) -> None:
                     weight.normal_(0, 0.08)
         tuned.save_pretrained(out / f"{name}.{which}")
         again = PeftModel.from_pretrained(copy.deepcopy(model), out / f"{name}.{which}").eval()
-        found[which] = answer(again)
-        found[f"{which}.merged"] = answer(again.merge_and_unload())
+        found[which] = answer(again)["logits"]
+        found[f"{which}.merged"] = answer(again.merge_and_unload())["logits"]
     np.savez(out / f"{name}.npz", **found)
 
 

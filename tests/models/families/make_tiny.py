@@ -86,7 +86,7 @@ AttentionInterface.register("rounded", rounded_attention)
 def answer(model: Any) -> dict[str, np.ndarray[Any, Any]]:
     """Logits of the network in float32, and of the same with the attention that the kernels define."""
     found = {}
-    for name, attention in (("logits", "eager"), ("rounded", "rounded")):
+    for name, attention in (("rounded", "rounded"), ("logits", "eager")):
         model.set_attn_implementation(attention)
         with torch.inference_mode():
             found[name] = model(torch.from_numpy(IDS.astype(np.int64))[None]).logits[0].float().numpy()
