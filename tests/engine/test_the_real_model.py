@@ -188,7 +188,8 @@ def test_near_texts_have_near_vectors(process: Process) -> None:
 
 def test_whoever_streams_while_the_engine_is_ended_is_told_and_it_ends_cleanly(process: Process) -> None:
     with process.client() as client:
-        stream = say(client, "Tell a long story.", stream=True, max_tokens=1900, extra_body={"ignore_eos": True})
+        # Eight stories: one alone is told to its end in the moment that answers under way are given.
+        stream = say(client, "Tell a long story.", stream=True, n=8, max_tokens=1900, extra_body={"ignore_eos": True})
         next(iter(stream))
         process.child.send_signal(signal.SIGTERM)
         with pytest.raises(APIError, match="stopping"):

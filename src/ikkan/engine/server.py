@@ -36,6 +36,8 @@ from ikkan.ground.ids import new_id
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES: Final = 8 << 20
+_MOST_DISCARDED_BYTES: Final = 64 << 20
+"""What is read of a body that is too large, and thrown away: whoever still sends hears no answer."""
 CHAT, COMPLETION = "chat.completion", "text_completion"
 COMPLETION_TOKENS: Final = 16
 """What `/v1/completions` writes unless told otherwise."""
@@ -467,11 +469,15 @@ async def _no_such_route(request: Request, exc: Exception) -> Response:
 
 
 async def _body(request: Request) -> bytes:
-    held = bytearray()
+    held, size = bytearray(), 0
     async for piece in request.stream():
-        held += piece
-        if len(held) > MAX_BODY_BYTES:
-            raise RequestTooLarge(f"the body is larger than {MAX_BODY_BYTES >> 20} MiB", hint="send less at once")
+        size += len(piece)
+        if size <= MAX_BODY_BYTES:
+            held += piece
+        elif size > _MOST_DISCARDED_BYTES:
+            break
+    if size > MAX_BODY_BYTES:
+        raise RequestTooLarge(f"the body is larger than {MAX_BODY_BYTES >> 20} MiB", hint="send less at once")
     return bytes(held)
 
 
