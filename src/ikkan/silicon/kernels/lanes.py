@@ -161,12 +161,6 @@ def load(builder: Any, address: Any) -> Any:
     return load_from(builder, address, 0, F32X16, 4)
 
 
-@operation(LANES, _ADDRESS)
-def load_halves(builder: Any, address: Any) -> Any:
-    """Sixteen halves, widened."""
-    return builder.fpext(load_from(builder, address, 0, F16X16, 2), F32X16)
-
-
 @operation(LANES, _ADDRESS, _COUNT)
 def load_first(builder: Any, address: Any, count: Any) -> Any:
     """The first `count` floats; the other lanes are zero and their memory is not touched."""

@@ -25,11 +25,6 @@ def get_path() -> str:
     return PATHS[_chosen[0]]
 
 
-def path_code() -> int:
-    """The same as compiled code knows it."""
-    return _chosen[0]
-
-
 def shapes() -> int:
     """What `amx.configure` wants before a multiplication, where the path in use has matrix registers; else 0."""
     return amx.configuration() if get_path() == "amx" else 0
