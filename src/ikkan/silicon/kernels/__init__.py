@@ -21,8 +21,9 @@ from ikkan.silicon.kernels.cache import (
 )
 from ikkan.silicon.kernels.elementwise import gelu, layer_norm, rms_norm, softmax, swiglu
 from ikkan.silicon.kernels.formats import FORMATS, Format
+from ikkan.silicon.kernels.memory import aligned
 from ikkan.silicon.kernels.multiply import get_path, matmul, set_path
-from ikkan.silicon.kernels.packed import PackedMatrix, aligned, dequantize, pack, pack_f32, rows
+from ikkan.silicon.kernels.packed import PackedMatrix, dequantize, pack, pack_f32, rows
 from ikkan.silicon.kernels.team import get_threads, set_threads
 from ikkan.silicon.kernels.tiles import PATHS, available_paths
 

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from ikkan.silicon.kernels import lanes, steps, team
 from ikkan.silicon.kernels.compiled import compiled, inlined
 from ikkan.silicon.kernels.formats import FORMATS, TILE_ROWS
-from ikkan.silicon.kernels.packed import Float32, PackedMatrix, aligned, pack, pack_f32
+from ikkan.silicon.kernels.memory import aligned
+from ikkan.silicon.kernels.packed import Float32, PackedMatrix, pack, pack_f32
 from ikkan.silicon.kernels.tiles import tile
 
 Int32 = NDArray[np.int32]

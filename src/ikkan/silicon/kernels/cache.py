@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from ikkan.silicon.kernels import amx, attend, lanes, team
 from ikkan.silicon.kernels.attend import PAGE
 from ikkan.silicon.kernels.compiled import addressed, compiled
+from ikkan.silicon.kernels.memory import aligned
 from ikkan.silicon.kernels.multiply import shapes
-from ikkan.silicon.kernels.packed import Float32, aligned
+from ikkan.silicon.kernels.packed import Float32
 
 RopeStyle = Literal["half", "interleaved"]
 Bfloat16 = NDArray[np.uint16]

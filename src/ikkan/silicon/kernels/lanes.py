@@ -103,6 +103,12 @@ def call_llvm(builder: ir.IRBuilder, name: str, result: ir.Type, *operands: ir.V
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), list(operands))
 
 
+def prefetch(builder: ir.IRBuilder, address: ir.Value) -> None:
+    """Ask memory for a cache line that will be read soon; any address will do."""
+    hint = [ir.Constant(I32, number) for number in (0, 3, 1)]  # to be read, into the first level, as data
+    call_llvm(builder, "llvm.prefetch.p0", ir.VoidType(), builder.inttoptr(address, I8.as_pointer()), *hint)
+
+
 def fold(builder: ir.IRBuilder, value: ir.Value, combine: Any) -> ir.Value:
     """Halve a vector until one number is left: lane i with lane i + 8, then + 4, + 2, + 1."""
     count = value.type.count
@@ -325,6 +331,12 @@ def finite(builder: Any, a: Any) -> Any:
 def copy_four(builder: Any, source: Any, target: Any) -> None:
     """Copy four bytes."""
     store_to(builder, load_from(builder, source, 0, I32, 4), target, 0, 4)
+
+
+@operation(_NONE, _ADDRESS)
+def look_ahead(builder: Any, address: Any) -> None:
+    """Ask memory for a cache line that will be read soon; any address will do."""
+    prefetch(builder, address)
 
 
 @operation(_ADDRESS)

@@ -7,7 +7,8 @@ import numpy as np
 from ikkan.silicon.kernels import amx, lanes, steps, team
 from ikkan.silicon.kernels.compiled import addressed
 from ikkan.silicon.kernels.formats import F16, TILE_ROWS
-from ikkan.silicon.kernels.packed import Float32, PackedMatrix, aligned
+from ikkan.silicon.kernels.memory import aligned
+from ikkan.silicon.kernels.packed import Float32, PackedMatrix
 from ikkan.silicon.kernels.tiles import MOST_TOKENS, PATHS, available_paths, table
 
 _chosen = [PATHS.index(available_paths()[0])]

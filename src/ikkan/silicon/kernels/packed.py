@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from ikkan.ground.errors import HostileFile, NotFinite, TruncatedFile, UnsupportedFormat
 from ikkan.silicon.kernels.formats import FORMATS, GROUP, OFFSETS, SHARED_BYTES, TILE_ROWS, WEIGHT_BYTES, Format
+from ikkan.silicon.kernels.memory import lasting
 
 Float32 = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
-_ALIGNMENT = 64
 _ROWS_AT_ONCE = 4096
 
 
@@ -55,14 +55,6 @@ class PackedMatrix:
         return int(self.data.nbytes)
 
 
-def aligned(count: int, dtype: Any = np.uint8, *, zero: bool = False) -> NDArray[Any]:
-    """A flat array that starts at a multiple of 64; with `zero` its pages cost nothing until they are written."""
-    size = count * np.dtype(dtype).itemsize
-    room: NDArray[np.uint8] = (np.zeros if zero else np.empty)(size + _ALIGNMENT, dtype=np.uint8)
-    start = -room.ctypes.data % _ALIGNMENT
-    return room[start : start + size].view(dtype)
-
-
 def pack(format: str, raw: Bytes, rows: int, cols: int) -> PackedMatrix:
     """Reorder a matrix's bytes so that a multiplication reads them once, forwards.
 
@@ -96,7 +88,7 @@ def pack(format: str, raw: Bytes, rows: int, cols: int) -> PackedMatrix:
             f"a {format} matrix of {rows} x {cols} takes {kind.raw_bytes(rows, cols):,} bytes, not {raw.nbytes:,}",
             hint="the file is damaged; pull it again",
         )
-    data = aligned(kind.packed_bytes(rows, cols))
+    data = lasting(kind.packed_bytes(rows, cols))
     row_bytes, tile_bytes = kind.raw_bytes(1, cols), kind.tile_bytes(cols)
     for start in range(0, rows, _ROWS_AT_ONCE):  # a vocabulary at once would need its size several times over
         stop = min(start + _ROWS_AT_ONCE, rows)

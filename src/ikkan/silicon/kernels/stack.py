@@ -23,9 +23,11 @@ from ikkan.silicon.kernels.attend import PAGE
 from ikkan.silicon.kernels.cache import rope_tables
 from ikkan.silicon.kernels.compiled import addressed, compiled, inlined
 from ikkan.silicon.kernels.formats import F16, GROUP, TILE_ROWS, record_bytes
+from ikkan.silicon.kernels.memory import aligned
 from ikkan.silicon.kernels.multiply import get_path, shapes
-from ikkan.silicon.kernels.packed import Float32, PackedMatrix, aligned
+from ikkan.silicon.kernels.packed import Float32, PackedMatrix
 from ikkan.silicon.kernels.tiles import MOST_TOKENS, table
+from ikkan.silicon.kernels.unpacked import LOOK_AHEAD_BYTES
 
 Int32 = NDArray[np.int32]
 
@@ -36,8 +38,11 @@ _ADDRESS, _ROWS, _COLS, _ENTRY = 8, 16, 24, 32
 """Where a matrix's address, rows and columns stand in its entry of the table, behind its format; an entry's bytes."""
 _OUT, _GATE, _UP, _DOWN = 3 * _ENTRY, 4 * _ENTRY, 5 * _ENTRY, 6 * _ENTRY
 """Where a block's matrices stand in the table, behind q, k and v."""
-_STEP: Final = 8 * team.STEP_WORDS
 _STEPS_OF_A_BLOCK, _STEPS_AROUND = 13, 3
+_MOST_TILES: Final = 16
+"""Tiles taken at once at most, so that nobody waits long for the last of them."""
+_FEW_TOKENS: Final = 2
+"""Up to so many tokens a matrix is read faster than it is multiplied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,8 @@ class Cache:
         self.values: NDArray[np.uint16] = aligned(count, np.uint16, zero=True)
         own = np.arange(slots * each, dtype=np.int32) if pages is None else np.zeros(slots * each, np.int32)
         self.tables: Int32 = own.reshape(slots, each)
+        self.layer_bytes, self.table_bytes = self.keys.nbytes // layers, self.tables.strides[0]
+        self.addresses = tuple(int(array.ctypes.data) for array in (self.keys, self.values, self.tables))
 
     @property
     def bytes(self) -> int:
@@ -144,7 +151,10 @@ class Stack:
         self._head_norms = np.stack([ones if one is None else one for pair in turned for one in pair])
         self._cos = self._sin = np.zeros((0, s.head_dim // 2), np.float32)
         self._scratch = aligned(0)
-        self._counters = aligned((self.layers * _STEPS_OF_A_BLOCK + _STEPS_AROUND) * team.STEP_WORDS, np.int64)
+        self._kept: tuple[int, ...] = ()
+        steps = self.layers * _STEPS_OF_A_BLOCK + _STEPS_AROUND
+        self._counters = aligned(2 * steps * team.step_words(self._threads), np.int64, zero=True)
+        self._turn = 0
         self._runs = np.empty(CHUNK + 1, np.int64)
         self._room = 0
         self._adapters: dict[int, PackedAdapter] = {}
@@ -202,22 +212,23 @@ class Stack:
         Returns:
             float32 (m, vocab), or (m, hidden). A row depends on its slot's tokens only, bit for bit.
         """
-        order = np.argsort(logit_rows, kind="stable")
-        wanted = logit_rows[order]
+        several = len(tokens) > CHUNK or len(logit_rows) > 1
+        order = np.argsort(logit_rows, kind="stable") if several else None
+        wanted = logit_rows if order is None else logit_rows[order]
         out = np.empty((len(wanted), self.shape.hidden if hidden else self.vocab), np.float32)
         with team.LOCK:
-            threads = self._threads
             used = adapters is not None and bool(adapters.any())
             self._tiles = table(get_path(), self._codes | low_rank.CODES if used else self._codes)
             self._prepare(min(len(tokens), CHUNK), cache.context_tokens)
+            if order is None:
+                self._run(tokens, slots, positions, cache, wanted, out, adapters if used else None, hidden)
+                return out
             for first in range(0, len(tokens), CHUNK):
                 part = slice(first, first + CHUNK)
                 begin, end = np.searchsorted(wanted, [first, first + CHUNK])
                 rows = wanted[begin:end] - np.int32(first)
                 of_rows = adapters[part] if used and adapters is not None else None
-                self._run(
-                    threads, tokens[part], slots[part], positions[part], cache, rows, out[begin:end], of_rows, hidden
-                )
+                self._run(tokens[part], slots[part], positions[part], cache, rows, out[begin:end], of_rows, hidden)
         if np.array_equal(wanted, logit_rows):
             return out
         restored = np.empty_like(out)
@@ -227,27 +238,38 @@ class Stack:
     def _prepare(self, tokens: int, context_tokens: int) -> None:
         """Grow the work space and the table of rotations to what this call needs."""
         s = self.shape
+        scratch = self._threads * attend.bytes_of_scratch(context_tokens, s.head_dim)
+        if self._room >= tokens and len(self._cos) >= context_tokens and self._scratch.nbytes >= scratch:
+            return
         if len(self._cos) < context_tokens:
             freqs = s.rope_theta ** -(np.arange(0, s.head_dim, 2, dtype=np.float64) / s.head_dim)
             self._cos, self._sin = rope_tables(np.arange(context_tokens, dtype=np.int32), freqs)
-        scratch = self._threads * attend.bytes_of_scratch(context_tokens, s.head_dim)
         if self._scratch.nbytes < scratch:
             self._scratch = aligned(scratch)
+        joined, widest = _padded(s.heads * s.head_dim), _padded(max(s.hidden, s.intermediate))
+        record = record_bytes(max(widest, joined))
         if self._room < tokens:
             self._room = n = MOST_TOKENS if tokens <= MOST_TOKENS else CHUNK
-            joined = _padded(s.heads * s.head_dim)
-            widest = _padded(max(s.hidden, s.intermediate))
             self._x = aligned(n * s.hidden, np.float32)
             self._qkv = aligned(n * self._width, np.float32)
             self._mixed = aligned(n * joined, np.float32, zero=True)
             self._floats = aligned(n * widest, np.float32, zero=True)
             self._wide_floats = aligned(n * widest, np.float32, zero=True)
-            self._records = aligned(n * record_bytes(max(widest, joined)))
-            self._wide_records = aligned(n * record_bytes(max(widest, joined)))
+            self._records = aligned(n * record)
+            self._wide_records = aligned(n * record)
+        arrays = (
+            self._table, self._ends, self._counters, self._norms, self._bias, self._cos, self._sin, self._x, self._qkv,
+            self._mixed, self._floats, self._wide_floats, self._records, self._wide_records, self._scratch, self._runs,
+            self._head_norms,
+        )  # fmt: skip
+        sizes = (
+            self.layers, s.hidden, s.heads, s.kv_heads, s.head_dim, s.intermediate, self._biased, self._normed,
+            4 * joined, 4 * widest, record,
+        )  # fmt: skip
+        self._kept = (*sizes, *(int(array.ctypes.data) for array in arrays))
 
     def _run(
         self,
-        threads: int,
         tokens: Int32,
         slots: Int32,
         positions: Int32,
@@ -257,33 +279,27 @@ class Stack:
         adapters: Int32 | None,
         hidden: bool,
     ) -> None:
-        s = self.shape
-        n = len(tokens)
-        joined, widest = _padded(s.heads * s.head_dim), _padded(max(s.hidden, s.intermediate))
-        self._counters[:] = 0
+        n, float_bytes = len(tokens), self._kept[9]
+        self._turn = 1 - self._turn
         runs = attend.find_runs(n, slots.ctypes.data, self._runs.ctypes.data)
-        arrays = (
-            self._table, self._ends, self._counters, self._norms, self._bias, self._cos, self._sin, self._x, self._qkv,
-            self._mixed, self._floats, self._wide_floats, self._records, self._wide_records, self._scratch,
-            cache.keys, cache.values, tokens, slots, positions, self._runs, rows, out, cache.tables,
-            self._head_norms,
-        )  # fmt: skip
-        words = (
-            0, self._tiles, n, runs, len(rows), self.layers, s.hidden, s.heads, s.kv_heads, s.head_dim, s.intermediate,
-            cache.context_tokens, self._biased, 4 * joined, 4 * widest, record_bytes(max(widest, joined)),
-            cache.keys.nbytes // self.layers, 0, shapes(), cache.tables.strides[0], self._normed,
-        )  # fmt: skip
         batch = 0
         if adapters is not None and adapters.any():
             numbers, places = np.unique(adapters[adapters != 0]), adapters.copy()
             places[adapters != 0] = 1 + np.searchsorted(numbers, adapters[adapters != 0])
             loaded = [self._adapters[int(number)] for number in numbers]
-            batch = int(self._batch.prepare(loaded, places, self._wide_floats.ctypes.data, 4 * widest).ctypes.data)
-        block = np.array([*words, *(array.ctypes.data for array in arrays), batch, hidden], np.int64)
-        block.view(np.float32)[2 * 17] = s.rms_eps
-        team.launch(_work, block, threads)
+            batch = int(self._batch.prepare(loaded, places, self._wide_floats.ctypes.data, float_bytes).ctypes.data)
+        block = np.array(
+            (
+                0, self._tiles, n, runs, len(rows), cache.context_tokens, cache.layer_bytes, cache.table_bytes,
+                shapes(), batch, hidden, 0, self._turn, *cache.addresses, tokens.ctypes.data, slots.ctypes.data,
+                positions.ctypes.data, rows.ctypes.data, out.ctypes.data, *self._kept,
+            ),
+            np.int64,
+        )  # fmt: skip
+        block.view(np.float32)[2 * 11] = self.shape.rms_eps
+        team.launch(_work, block, self._threads)
         if hidden:
-            out[:] = self._floats.reshape(-1, widest)[: len(rows), : s.hidden]
+            out[:] = self._floats.reshape(-1, float_bytes // 4)[: len(rows), : self.shape.hidden]
 
 
 def _padded(size: int) -> int:
@@ -312,6 +328,7 @@ def _tiles(matrix: int) -> int:
 @compiled
 def _norm_step(
     step: int,
+    step_bytes: int,
     threads: int,
     n: int,
     hidden: int,
@@ -338,7 +355,7 @@ def _norm_step(
             stride = float_bytes if form == 1 else record_stride
             units = n * groups
             chunk = _share(units, threads, 1) if n < 4 * threads else groups * _share(n, threads, 4)
-            this = step + form * _STEP
+            this = step + form * step_bytes
             unit = team.take(this, chunk)
             while unit < units:
                 last = min(unit + chunk, units)
@@ -351,6 +368,7 @@ def _norm_step(
 @compiled
 def _multiply_step(
     step: int,
+    thread: int,
     threads: int,
     tiles: int,
     matrix: int,
@@ -371,13 +389,33 @@ def _multiply_step(
     x = floats if code >= F16 else records
     stride = float_bytes if code >= F16 else record_stride
     units = _tiles(matrix)
-    chunk = _share(units, threads, 8)
-    unit = team.take(step, chunk)
+    chunk = min(_share(units, threads, 8), _MOST_TILES)
+    done = 0
+    unit = team.own(step, thread, threads, units, chunk)
     while unit < units:
-        last = min(unit + chunk, units)
+        last = team.until(unit, threads, units, chunk)
         steps.matmul(unit, last, tiles, code, data, rows, cols, n, x, stride, out, out_bytes, bias, accumulate)
-        team.finish(step, last - unit)
-        unit = team.take(step, chunk)
+        done += last - unit
+        unit = team.own(step, thread, threads, units, chunk)
+    if done > 0:
+        team.finish(step, done)
+
+
+@compiled
+def _look_ahead(matrix: int, thread: int, threads: int, n: int, together: int) -> None:
+    """Ask memory for the beginning of this thread's part of a matrix, while it would wait for the others anyway.
+
+    A part begins at `together` tiles or a multiple of it. With many tokens there is no need.
+    """
+    lanes.apart()
+    if n <= _FEW_TOKENS:
+        code, cols = lanes.word(matrix), lanes.word(matrix + _COLS)
+        units = (_tiles(matrix) + together - 1) // together
+        begin = team.begin_of(thread, threads, units)
+        if begin < units:
+            at = lanes.word(matrix + _ADDRESS) + begin * together * steps.bytes_of(code, cols)
+            for line in range(0, LOOK_AHEAD_BYTES, 64):
+                lanes.look_ahead(at + line)
 
 
 @addressed(2)
@@ -388,32 +426,33 @@ def _work(shared: int, thread: int) -> None:
     """
     word = lanes.word
     threads, tiles, n, runs = word(shared), word(shared + 8), word(shared + 16), word(shared + 24)
-    wanted, layers, hidden, heads = word(shared + 32), word(shared + 40), word(shared + 48), word(shared + 56)
-    kv_heads, dim, inter, context = word(shared + 64), word(shared + 72), word(shared + 80), word(shared + 88)
-    biased, mb, fb, rb = word(shared + 96), word(shared + 104), word(shared + 112), word(shared + 120)
-    layer_bytes, eps = word(shared + 128), lanes.read(shared + 136)
-    shapes, table_stride, normed = word(shared + 144), word(shared + 152), word(shared + 160)
-    arrays = shared + 168
+    wanted, context, layer_bytes = word(shared + 32), word(shared + 40), word(shared + 48)
+    table_stride, shapes, batch = word(shared + 56), word(shared + 64), word(shared + 72)
+    hidden_only, eps = word(shared + 80), lanes.read(shared + 88)
+    turn = word(shared + 96)
+    given = shared + 104
+    keys, values, tables, tokens = word(given), word(given + 8), word(given + 16), word(given + 24)
+    slots, positions, rows, logits = word(given + 32), word(given + 40), word(given + 48), word(given + 56)
+    kept = shared + 168
+    layers, hidden, heads, kv_heads = word(kept), word(kept + 8), word(kept + 16), word(kept + 24)
+    dim, inter, biased, normed = word(kept + 32), word(kept + 40), word(kept + 48), word(kept + 56)
+    mb, fb, rb = word(kept + 64), word(kept + 72), word(kept + 80)
+    arrays = shared + 256
     table, ends, step, norms = word(arrays), word(arrays + 8), word(arrays + 16), word(arrays + 24)
     all_bias, cos, sin, x = word(arrays + 32), word(arrays + 40), word(arrays + 48), word(arrays + 56)
     qkv, mixed, floats, wide_floats = word(arrays + 64), word(arrays + 72), word(arrays + 80), word(arrays + 88)
-    records, wide_records, keys, values = word(arrays + 96), word(arrays + 104), word(arrays + 120), word(arrays + 128)
+    records, wide_records = word(arrays + 96), word(arrays + 104)
     scratch = word(arrays + 112) + thread * attend.scratch_bytes(context, dim)
-    tokens, slots, positions, run_starts = (
-        word(arrays + 136),
-        word(arrays + 144),
-        word(arrays + 152),
-        word(arrays + 160),
-    )
-    rows, logits = word(arrays + 168), word(arrays + 176)
-    tables, head_norms, batch, hidden_only = (
-        word(arrays + 184),
-        word(arrays + 192),
-        word(arrays + 200),
-        word(arrays + 208),
-    )
+    run_starts, head_norms = word(arrays + 120), word(arrays + 128)
     if shapes != 0:
         amx.configure(shapes)
+    # Two sets of counters take turns. Cleared between two passes they would be waited for: other cores wrote them last.
+    step_bytes = 8 * team.step_words(threads)
+    later = (_STEPS_AROUND + layers * _STEPS_OF_A_BLOCK) * step_bytes
+    if turn != 0:
+        step, later = step + later, -later
+    if thread == 0:
+        team.clear(step + later, step_bytes)
     xb = 4 * hidden
     joined = heads * dim
     width = 4 * (heads + 2 * kv_heads) * dim
@@ -428,9 +467,11 @@ def _work(shared: int, thread: int) -> None:
         team.finish(step, last - unit)
         unit = team.take(step, chunk)
     team.wait(step, n)
-    step += _STEP
+    step += step_bytes
 
     for layer in range(layers):
+        if thread == 0:
+            team.clear(step + later, _STEPS_OF_A_BLOCK * step_bytes)
         block = table + layer * 7 * _ENTRY
         out, gate, up, down = block + _OUT, block + _GATE, block + _UP, block + _DOWN
         layer_keys, layer_values = keys + layer * layer_bytes, values + layer * layer_bytes
@@ -438,18 +479,18 @@ def _work(shared: int, thread: int) -> None:
         q_norm = head_norms + 8 * layer * dim if normed != 0 else 0
         k_norm = q_norm + 4 * dim if normed != 0 else 0
 
-        _norm_step(step, threads, n, hidden, x, norm, eps, records, rb, floats, fb, block, 3, batch)
-        step += 2 * _STEP
+        _norm_step(step, step_bytes, threads, n, hidden, x, norm, eps, records, rb, floats, fb, block, 3, batch)
+        step += 2 * step_bytes
         if batch != 0:
             low_rank.shrink_step(batch, threads, tiles, layer, low_rank.Q, 3, floats, fb, hidden)
         for m in range(3):
             part = 0 if m == 0 else k_at if m == 1 else v_at
             bias = all_bias + layer * width + part if biased != 0 else 0
-            this, matrix = step + m * _STEP, block + m * _ENTRY
-            _multiply_step(this, threads, tiles, matrix, n, records, rb, floats, fb, qkv + part, width, bias, 0)
+            this, matrix = step + m * step_bytes, block + m * _ENTRY
+            _multiply_step(this, thread, threads, tiles, matrix, n, records, rb, floats, fb, qkv + part, width, bias, 0)
         for m in range(3):
-            team.wait(step + m * _STEP, _tiles(block + m * _ENTRY))
-        step += 3 * _STEP
+            team.wait(step + m * step_bytes, _tiles(block + m * _ENTRY))
+        step += 3 * step_bytes
         if batch != 0:
             low_rank.change_qkv(batch, threads, tiles, layer, joined, kv_heads * dim, qkv, width)
 
@@ -465,8 +506,9 @@ def _work(shared: int, thread: int) -> None:
             team.finish(step, last - unit)
             unit = team.take(step, chunk)
         team.wait(step, units)
-        step += _STEP
+        step += step_bytes
 
+        _look_ahead(out, thread, threads, n, 1)
         # Attention rounds its own results where a head is whole groups; else rounding is a step of its own.
         rounding = word(out) < F16
         target = wide_records if rounding and dim % GROUP == 0 else 0
@@ -482,7 +524,7 @@ def _work(shared: int, thread: int) -> None:
             team.finish(step, last - unit)
             unit = team.take(step, chunk)
         team.wait(step, units)
-        step += _STEP
+        step += step_bytes
         if rounding and target == 0:
             units = n * (joined // GROUP)
             chunk = joined // GROUP
@@ -492,17 +534,19 @@ def _work(shared: int, thread: int) -> None:
                 team.finish(step, chunk)
                 unit = team.take(step, chunk)
             team.wait(step, units)
-        step += _STEP
+        step += step_bytes
         if batch != 0:
             low_rank.shrink_step(batch, threads, tiles, layer, low_rank.OUT, 1, mixed, mb, joined)
-        _multiply_step(step, threads, tiles, out, n, wide_records, rb, mixed, mb, x, xb, 0, 1)
+        _multiply_step(step, thread, threads, tiles, out, n, wide_records, rb, mixed, mb, x, xb, 0, 1)
+        _look_ahead(gate, thread, threads, n, 2)
+        _look_ahead(up, thread, threads, n, 2)
         team.wait(step, _tiles(out))
-        step += _STEP
+        step += step_bytes
         if batch != 0:
             low_rank.change_output(batch, threads, tiles, layer, low_rank.OUT, hidden, x, xb)
 
-        _norm_step(step, threads, n, hidden, x, norm + xb, eps, records, rb, floats, fb, gate, 2, batch)
-        step += 2 * _STEP
+        _norm_step(step, step_bytes, threads, n, hidden, x, norm + xb, eps, records, rb, floats, fb, gate, 2, batch)
+        step += 2 * step_bytes
         if batch != 0:
             low_rank.shrink_step(batch, threads, tiles, layer, low_rank.GATE, 2, floats, fb, hidden)
             low_rank.change_gate_up(batch, threads, tiles, layer, inter)
@@ -510,26 +554,38 @@ def _work(shared: int, thread: int) -> None:
         target = wide_floats if form == 1 else wide_records
         stride = fb if form == 1 else rb
         units = (inter + GROUP - 1) // GROUP
-        chunk = _share(units, threads, 8)
-        unit = team.take(step, chunk)
+        chunk = min(_share(units, threads, 8), _MOST_TILES // 2)
+        done = 0
+        unit = team.own(step, thread, threads, units, chunk)
         while unit < units:
-            last = min(unit + chunk, units)
+            last = team.until(unit, threads, units, chunk)
             steps.gate_up(
                 unit, last, tiles, word(gate), word(gate + _ADDRESS), word(up), word(up + _ADDRESS), inter, hidden, n,
                 records, floats, rb, fb, target, stride, form, batch,
             )  # fmt: skip
-            team.finish(step, last - unit)
-            unit = team.take(step, chunk)
+            done += last - unit
+            unit = team.own(step, thread, threads, units, chunk)
+        if done > 0:
+            team.finish(step, done)
+        _look_ahead(down, thread, threads, n, 1)
         team.wait(step, units)
-        step += _STEP
+        step += step_bytes
         if batch != 0:
             low_rank.shrink_step(batch, threads, tiles, layer, low_rank.DOWN, 1, wide_floats, fb, inter)
-        _multiply_step(step, threads, tiles, down, n, wide_records, rb, wide_floats, fb, x, xb, 0, 1)
+        _multiply_step(step, thread, threads, tiles, down, n, wide_records, rb, wide_floats, fb, x, xb, 0, 1)
+        following = block + 7 * _ENTRY
+        if layer + 1 < layers:
+            for m in range(3):
+                _look_ahead(following + m * _ENTRY, thread, threads, n, 1)
+        elif wanted > 0 and hidden_only == 0:
+            _look_ahead(ends + _ENTRY, thread, threads, wanted, 1)
         team.wait(step, _tiles(down))
-        step += _STEP
+        step += step_bytes
         if batch != 0:
             low_rank.change_output(batch, threads, tiles, layer, low_rank.DOWN, hidden, x, xb)
 
+    if thread == 0:
+        team.clear(step + later, (_STEPS_AROUND - 1) * step_bytes)
     if wanted > 0:
         norm = norms + 2 * layers * xb
         output = ends + _ENTRY
@@ -543,9 +599,9 @@ def _work(shared: int, thread: int) -> None:
             team.finish(step, 1)
             unit = team.take(step, 1)
         team.wait(step, wanted)
-        step += _STEP
+        step += step_bytes
         stride = 4 * word(output + _ROWS)
         if hidden_only == 0:
-            _multiply_step(step, threads, tiles, output, wanted, records, rb, floats, fb, logits, stride, 0, 0)
+            _multiply_step(step, thread, threads, tiles, output, wanted, records, rb, floats, fb, logits, stride, 0, 0)
     if shapes != 0:
         amx.release()

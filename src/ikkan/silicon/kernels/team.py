@@ -14,6 +14,7 @@ Helpers are daemon threads that sleep on a lock; the first call that needs one s
 from __future__ import annotations
 
 import ctypes
+import functools
 import platform
 import threading
 from collections.abc import Iterator
@@ -28,8 +29,9 @@ from numpy.typing import NDArray
 
 from ikkan.silicon.device import cores_allowed
 from ikkan.silicon.kernels import lanes
-from ikkan.silicon.kernels.compiled import Addressed, addressed, compiled
+from ikkan.silicon.kernels.compiled import Addressed, addressed, compiled, inlined
 from ikkan.silicon.kernels.lanes import I64, call_llvm, operation
+from ikkan.silicon.kernels.memory import aligned
 
 numba.config.THREADING_LAYER = "workqueue"  # for `of` only: every thread number on a thread of its own
 
@@ -72,6 +74,19 @@ STEP_WORDS: Final = 8
 """int64 a step: units handed out, units finished, and six that keep the next step off this cache line."""
 
 
+@inlined
+def step_words(threads: int) -> int:
+    """int64 of a step whose units are handed out by `own`: behind its `STEP_WORDS`, a cache line for each thread."""
+    return STEP_WORDS * (1 + threads)
+
+
+@inlined
+def clear(steps: int, size: int) -> None:
+    """Set the counters of some steps to 0, for a later region."""
+    for at in range(steps, steps + size, 64):
+        lanes.store(at, lanes.splat(np.float32(0.0)))
+
+
 @compiled
 def take(step: int, chunk: int) -> int:
     """The first of `chunk` units that nobody else has; at or beyond the step's end there are none left.
@@ -80,6 +95,45 @@ def take(step: int, chunk: int) -> int:
     """
     unit: int = atomic_add(step, chunk)
     return unit
+
+
+@inlined
+def _range(units: int, threads: int) -> int:
+    return (units + threads - 1) // threads
+
+
+@compiled
+def own(step: int, thread: int, threads: int, units: int, chunk: int) -> int:
+    """Like `take`, for neighbouring units that are read one after the other: up to `until`, none left at `units`.
+
+    Each thread walks through a range of its own, forwards, and helps in the others' ranges when it is through. So it
+    knows where it will begin, and memory sees one long walk instead of many short ones. `step` is `step_words` wide.
+    """
+    lanes.apart()
+    size = _range(units, threads)
+    for turn in range(threads):
+        whose = (thread + turn) % threads
+        begin = whose * size
+        left = min(size, units - begin)
+        counter = step + 64 + 64 * whose
+        if left > 0 and atomic_read(counter) < left:
+            got: int = atomic_add(counter, chunk)
+            if got < left:
+                return begin + got
+    return units
+
+
+@inlined
+def until(unit: int, threads: int, units: int, chunk: int) -> int:
+    """The end of the units that `own` gave with `unit`: of the chunk, or of the range it lies in."""
+    size = _range(units, threads)
+    return min(unit + chunk, (unit // size + 1) * size, units)
+
+
+@inlined
+def begin_of(thread: int, threads: int, units: int) -> int:
+    """The first unit of a thread's own range."""
+    return thread * _range(units, threads)
 
 
 @compiled
@@ -146,17 +200,18 @@ def _help(control: int) -> None:
 
 
 _Function = ctypes.CFUNCTYPE(None, ctypes.c_int64)
-_control: Final = np.zeros(32, dtype=np.int64)
+_words: Final = aligned(24, np.int64, zero=True)
 _wakers: Final[list[threading.Lock]] = []
 """One lock a helper; it sleeps while its lock is held."""
 
 
-def _control_address() -> int:
-    return -(-int(_control.ctypes.data) // 64) * 64
+@functools.cache
+def _entry(function: Addressed) -> Any:
+    return _Function(function.address)
 
 
 def _sleep_and_help(waker: threading.Lock) -> None:
-    help, control = _Function(_help.address), _control_address()
+    help, control = _entry(_help), int(_words.ctypes.data)
     while True:
         waker.acquire()
         help(control)
@@ -182,12 +237,11 @@ def launch(function: Addressed, block: NDArray[np.int64], threads: int) -> None:
     address = function.address  # may compile: before anybody has to wait
     with LOCK:
         block[0] = threads
-        control = _control_address()
-        words = _control[(control - int(_control.ctypes.data)) // 8 :]
-        words[[_FUNCTION // 8, _BLOCK // 8, _THREADS // 8]] = address, block.ctypes.data, threads
-        _Function(_open.address)(control)
+        _words[_FUNCTION // 8 : _THREADS // 8 + 1] = address, block.ctypes.data, threads
+        control = int(_words.ctypes.data)
+        _entry(_open)(control)
         _wake(threads - 1)
-        _Function(_lead.address)(control)
+        _entry(_lead)(control)
 
 
 _threads = [0]

@@ -46,11 +46,12 @@ from ikkan.silicon.kernels.lanes import (
     constant,
     load_from,
     loop,
+    prefetch,
     spread,
     store_to,
 )
 from ikkan.silicon.kernels.lanes import F32 as FLOAT
-from ikkan.silicon.kernels.unpacked import step_of
+from ikkan.silicon.kernels.unpacked import look_ahead, step_of
 
 PATHS: Final = ("amx", "avx512vnni", "avx2", "plain")
 """Instruction sets in order of preference; compiled code knows them by their index."""
@@ -153,15 +154,22 @@ def _emit_quantized(
     def body(group: Any, held: Any) -> Any:
         offset = builder.mul(group, ir.Constant(I64, PLANE_BYTES))
         behind = builder.add(builder.mul(group, ir.Constant(I64, META_BYTES)), planes)
+        soon = look_ahead(builder, kind, weights, group)
         step = step_of(builder, kind, weights, group)
         grown = []
         for row, sums in zip(rows, held, strict=True):
             record, meta = builder.add(row, offset), builder.add(row, behind)
 
-            def dots(places: range, of: list[ir.Value], record: ir.Value = record) -> ir.Value:
+            ahead = soon if row is rows[0] else []
+
+            def dots(
+                places: range, of: list[ir.Value], record: ir.Value = record, ahead: list[ir.Value] = ahead
+            ) -> ir.Value:
                 high, low = constant(I32X16, 0), constant(I32X16, 0)
                 for place in places:
                     four = of[place]
+                    for line in ahead[place::8]:
+                        prefetch(builder, line)
                     high = dot(builder, high, four, load_from(builder, record, 4 * place, I32, 4), small=small)
                     low = dot(builder, low, four, load_from(builder, record, 32 + 4 * place, I32, 4), small=small)
                 return builder.add(builder.shl(high, constant(I32X16, 4)), low)
@@ -207,6 +215,8 @@ def _emit_floats(
     size = kind.bytes_per_step
 
     def body(pair: Any, held: Any) -> Any:
+        for line in look_ahead(builder, kind, weights, pair):
+            prefetch(builder, line)
         here = builder.add(weights, builder.mul(pair, ir.Constant(I64, 2 * size)))
         offset = builder.mul(pair, ir.Constant(I64, 8))
         if kind.code == BF16:  # the upper halves of floats
@@ -285,8 +295,10 @@ def table(path: str, codes: Iterable[int]) -> int:
     Compiles those that are not, so this is the slow part of a first run.
     """
     assert path in available_paths(), f"this processor has {available_paths()}, not {path}"
-    words = _tables.setdefault(path, np.zeros((len(FORMATS), TABLE_WORDS), np.int64))
-    for code in set(codes):
+    if path not in _tables:
+        _tables[path] = np.zeros((len(FORMATS), TABLE_WORDS), np.int64)
+    words = _tables[path]
+    for code in codes:
         if words[code, 0] == 0:
             number = PLAIN if code >= F16 else AVX512VNNI if path == "amx" else PATHS.index(path)
             walks = TOGETHER["avx512vnni" if path == "amx" and code not in amx.FORMATS_MULTIPLIED else path]

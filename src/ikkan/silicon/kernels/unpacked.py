@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from llvmlite import ir
 
@@ -22,6 +23,20 @@ class Step:
     minimums: ir.Value | None
     halves: list[ir.Value]
     """Of Q6_K: what the whole sums of the first and second 16 inputs are multiplied with, before the scale."""
+
+
+LOOK_AHEAD_BYTES: Final = 4_480
+"""Bytes between the weights in use and those asked for: what memory delivers while so many are multiplied."""
+
+
+def look_ahead(builder: ir.IRBuilder, kind: Format, weights: ir.Value, group: ir.Value) -> list[ir.Value]:
+    """The cache lines to `prefetch` with a group, for weights that come soon; beyond the end they do no harm.
+
+    Asked for between the multiplications: all at once they keep the processor from asking for anything else.
+    """
+    each = kind.bytes_per_step // kind.together if kind.quantized else 2 * kind.bytes_per_step
+    here = builder.add(weights, builder.mul(group, ir.Constant(I64, each)))
+    return [builder.add(here, ir.Constant(I64, LOOK_AHEAD_BYTES + line)) for line in range(0, each, 64)]
 
 
 def step_of(builder: ir.IRBuilder, kind: Format, weights: ir.Value, group: ir.Value) -> Step:
