@@ -114,20 +114,30 @@ class BlockDecoder:
         if n == 0:
             assert len(logit_rows) == 0
             return np.empty((0, config.hidden if hidden else config.vocab), np.float32)
-        assert slots.min() >= 0 and slots.max() < cache.slots, f"slots outside 0..{cache.slots - 1}"
-        assert positions.min() >= 0
+        (lowest, highest), (first_slot, last_slot), (start, end) = (_ends(one) for one in (tokens, slots, positions))
+        assert first_slot >= 0 and last_slot < cache.slots, f"slots outside 0..{cache.slots - 1}"
+        assert start >= 0
         if len(logit_rows):
-            assert logit_rows.min() >= 0 and logit_rows.max() < n, f"logit_rows outside 0..{n - 1}"
-        if tokens.min() < 0 or tokens.max() >= config.vocab:
+            first, last = _ends(logit_rows)
+            assert first >= 0 and last < n, f"logit_rows outside 0..{n - 1}"
+        if lowest < 0 or highest >= config.vocab:
             raise BadInput(f"a token is outside the vocabulary of {config.vocab:,}", vocab=config.vocab)
-        if positions.max() >= cache.context_tokens:
+        if end >= cache.context_tokens:
             raise PromptTooLong(
-                f"position {positions.max():,} does not fit a context of {cache.context_tokens:,} tokens",
+                f"position {end:,} does not fit a context of {cache.context_tokens:,} tokens",
                 hint="shorten the prompt or ask for fewer tokens",
                 limit=cache.context_tokens,
             )
         tokens, slots, positions = (np.ascontiguousarray(given) for given in (tokens, slots, positions))
         return stack.forward(tokens, slots, positions, cache, logit_rows, adapters, hidden=hidden)
+
+
+def _ends(given: Int32) -> tuple[int, int]:
+    """The lowest and the highest; a single number, the most frequent case, at once."""
+    if len(given) == 1:
+        one = int(given.item())
+        return one, one
+    return int(given.min()), int(given.max())
 
 
 def load(checkpoint: HasTensors, config: DecoderConfig, *, threads: int) -> BlockDecoder:

@@ -27,6 +27,8 @@ TOGETHER: Final = 16
 """Neighbouring tokens of one slot that share a walk over its keys and values."""
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 _MASKED: Final = np.float32(-3.0e38)
+_PAGES_AHEAD: Final = 2
+"""How many pages before it is read a page is asked for."""
 _AT_ONCE: Final = 4
 """Queries that the vector path takes together."""
 
@@ -324,6 +326,15 @@ def _load_query(query: int, head_dim: int, matrix: int, to: int) -> None:
             lanes.store(to + 4 * i, lanes.as_bfloat16(v))
 
 
+@inlined
+def _look_ahead(part: int, page_bytes: int, table: int, number: int, pages: int, size: int) -> None:
+    """Ask memory for one head's part of a page that will be read soon: no processor guesses where the next page is."""
+    if number < pages:
+        at = part + lanes.read_int(table + 4 * number) * page_bytes
+        for line in range(at, at + size, 64):
+            lanes.look_ahead(line)
+
+
 @compiled
 def _attend_block(
     row: int,
@@ -370,8 +381,14 @@ def _attend_block(
             there = q + (row + token) * stride + (first_head + unit // tokens) * width
             _load_query(there, head_dim, matrix, queries_at + one * (64 if matrix != 0 else 4 * dims))
         pages = (longest + PAGE - 1) // PAGE
+        # Queries of one token alone read a page once; more tokens find it in the cache.
+        soon = pages if tokens == 1 else 0
+        size = head_bytes(head_dim)
+        for number in range(_PAGES_AHEAD):
+            _look_ahead(keys, page_bytes, table, number, soon, size)
         if matrix != 0:
             for number in range(pages):
+                _look_ahead(keys, page_bytes, table, number + _PAGES_AHEAD, soon, size)
                 page = keys + lanes.read_int(table + 4 * number) * page_bytes
                 amx.zero_scores()
                 for run in range(dims // 32):
@@ -391,6 +408,8 @@ def _attend_block(
                         else:
                             _scores_1(block, dims, queries_at + one * 4 * dims, to)
                             one += 1
+        for number in range(_PAGES_AHEAD):
+            _look_ahead(values, page_bytes, table, number, soon, size)
         for one in range(took):
             seen = lanes.read_int(positions + 4 * (row + (done + one) % tokens)) + 1
             here = shares + one * share_bytes if matrix != 0 else 0
@@ -400,6 +419,7 @@ def _attend_block(
             if matrix != 0:
                 amx.zero_values()
                 for number in range(pages):
+                    _look_ahead(values, page_bytes, table, number + _PAGES_AHEAD, soon if i == 0 else 0, size)
                     page = values + lanes.read_int(table + 4 * number) * page_bytes + 64 * i
                     if tiles == 4:
                         amx.add_values_64(shares + 2 * PAGE * number, share_bytes, page)

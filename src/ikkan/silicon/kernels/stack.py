@@ -39,10 +39,10 @@ _ADDRESS, _ROWS, _COLS, _ENTRY = 8, 16, 24, 32
 _OUT, _GATE, _UP, _DOWN = 3 * _ENTRY, 4 * _ENTRY, 5 * _ENTRY, 6 * _ENTRY
 """Where a block's matrices stand in the table, behind q, k and v."""
 _STEPS_OF_A_BLOCK, _STEPS_AROUND = 13, 3
-_MOST_TILES: Final = 16
+_MOST_TILES: Final = 32
 """Tiles taken at once at most, so that nobody waits long for the last of them."""
 _FEW_TOKENS: Final = 2
-"""Up to so many tokens a matrix is read faster than it is multiplied."""
+"""Up to so many tokens a matrix is multiplied faster than it is read: each turn of taking units costs a wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +152,13 @@ class Stack:
         self._cos = self._sin = np.zeros((0, s.head_dim // 2), np.float32)
         self._scratch = aligned(0)
         self._kept: tuple[int, ...] = ()
+        self._eps_bits = int(np.float32(shape.rms_eps).view(np.int32))
         steps = self.layers * _STEPS_OF_A_BLOCK + _STEPS_AROUND
         self._counters = aligned(2 * steps * team.step_words(self._threads), np.int64, zero=True)
         self._turn = 0
         self._runs = np.empty(CHUNK + 1, np.int64)
+        self._given = aligned(4 * CHUNK, np.int32).reshape(4, CHUNK)
+        """Tokens, slots, positions and wanted rows of the call under way."""
         self._room = 0
         self._adapters: dict[int, PackedAdapter] = {}
         self._newest_adapter = 0
@@ -266,7 +269,8 @@ class Stack:
             self.layers, s.hidden, s.heads, s.kv_heads, s.head_dim, s.intermediate, self._biased, self._normed,
             4 * joined, 4 * widest, record,
         )  # fmt: skip
-        self._kept = (*sizes, *(int(array.ctypes.data) for array in arrays))
+        addresses = tuple(int(array.ctypes.data) for array in arrays)
+        self._kept = (*sizes, *addresses, *(int(row.ctypes.data) for row in self._given))
 
     def _run(
         self,
@@ -279,9 +283,10 @@ class Stack:
         adapters: Int32 | None,
         hidden: bool,
     ) -> None:
-        n, float_bytes = len(tokens), self._kept[9]
+        n, m, float_bytes = len(tokens), len(rows), self._kept[9]
         self._turn = 1 - self._turn
-        runs = attend.find_runs(n, slots.ctypes.data, self._runs.ctypes.data)
+        given = self._given
+        given[0, :n], given[1, :n], given[2, :n], given[3, :m] = tokens, slots, positions, rows
         batch = 0
         if adapters is not None and adapters.any():
             numbers, places = np.unique(adapters[adapters != 0]), adapters.copy()
@@ -290,14 +295,12 @@ class Stack:
             batch = int(self._batch.prepare(loaded, places, self._wide_floats.ctypes.data, float_bytes).ctypes.data)
         block = np.array(
             (
-                0, self._tiles, n, runs, len(rows), cache.context_tokens, cache.layer_bytes, cache.table_bytes,
-                shapes(), batch, hidden, 0, self._turn, *cache.addresses, tokens.ctypes.data, slots.ctypes.data,
-                positions.ctypes.data, rows.ctypes.data, out.ctypes.data, *self._kept,
+                0, self._tiles, n, 0, m, cache.context_tokens, cache.layer_bytes, cache.table_bytes,
+                shapes(), batch, hidden, self._eps_bits, self._turn, *cache.addresses, out.ctypes.data, *self._kept,
             ),
             np.int64,
         )  # fmt: skip
-        block.view(np.float32)[2 * 11] = self.shape.rms_eps
-        team.launch(_work, block, self._threads)
+        team.launch(_work, block, self._threads, _find_runs)
         if hidden:
             out[:] = self._floats.reshape(-1, float_bytes // 4)[: len(rows), : self.shape.hidden]
 
@@ -389,7 +392,7 @@ def _multiply_step(
     x = floats if code >= F16 else records
     stride = float_bytes if code >= F16 else record_stride
     units = _tiles(matrix)
-    chunk = min(_share(units, threads, 8), _MOST_TILES)
+    chunk = min(_share(units, threads, 2 if n <= _FEW_TOKENS else 8), _MOST_TILES)
     done = 0
     unit = team.own(step, thread, threads, units, chunk)
     while unit < units:
@@ -418,6 +421,17 @@ def _look_ahead(matrix: int, thread: int, threads: int, n: int, together: int) -
                 lanes.look_ahead(at + line)
 
 
+_RUNS, _KEPT, _ARRAYS = 24, 136, 88
+"""Where a pass's control block has the number of runs, what stays from pass to pass, and in that the arrays."""
+
+
+@addressed(1)
+def _find_runs(shared: int) -> None:
+    arrays = shared + _KEPT + _ARRAYS
+    runs = attend.find_runs(lanes.word(shared + 16), lanes.word(arrays + 144), lanes.word(arrays + 120))
+    lanes.put_word(shared + _RUNS, runs)
+
+
 @addressed(2)
 def _work(shared: int, thread: int) -> None:
     """What one thread does: embed, walk the blocks, and multiply its part of the vocabulary.
@@ -430,20 +444,19 @@ def _work(shared: int, thread: int) -> None:
     table_stride, shapes, batch = word(shared + 56), word(shared + 64), word(shared + 72)
     hidden_only, eps = word(shared + 80), lanes.read(shared + 88)
     turn = word(shared + 96)
-    given = shared + 104
-    keys, values, tables, tokens = word(given), word(given + 8), word(given + 16), word(given + 24)
-    slots, positions, rows, logits = word(given + 32), word(given + 40), word(given + 48), word(given + 56)
-    kept = shared + 168
+    keys, values, tables, logits = word(shared + 104), word(shared + 112), word(shared + 120), word(shared + 128)
+    kept = shared + _KEPT
     layers, hidden, heads, kv_heads = word(kept), word(kept + 8), word(kept + 16), word(kept + 24)
     dim, inter, biased, normed = word(kept + 32), word(kept + 40), word(kept + 48), word(kept + 56)
     mb, fb, rb = word(kept + 64), word(kept + 72), word(kept + 80)
-    arrays = shared + 256
+    arrays = kept + _ARRAYS
     table, ends, step, norms = word(arrays), word(arrays + 8), word(arrays + 16), word(arrays + 24)
     all_bias, cos, sin, x = word(arrays + 32), word(arrays + 40), word(arrays + 48), word(arrays + 56)
     qkv, mixed, floats, wide_floats = word(arrays + 64), word(arrays + 72), word(arrays + 80), word(arrays + 88)
     records, wide_records = word(arrays + 96), word(arrays + 104)
     scratch = word(arrays + 112) + thread * attend.scratch_bytes(context, dim)
     run_starts, head_norms = word(arrays + 120), word(arrays + 128)
+    tokens, slots, positions, rows = word(arrays + 136), word(arrays + 144), word(arrays + 152), word(arrays + 160)
     if shapes != 0:
         amx.configure(shapes)
     # Two sets of counters take turns. Cleared between two passes they would be waited for: other cores wrote them last.
@@ -554,7 +567,7 @@ def _work(shared: int, thread: int) -> None:
         target = wide_floats if form == 1 else wide_records
         stride = fb if form == 1 else rb
         units = (inter + GROUP - 1) // GROUP
-        chunk = min(_share(units, threads, 8), _MOST_TILES // 2)
+        chunk = min(_share(units, threads, 2 if n <= _FEW_TOKENS else 8), _MOST_TILES // 2)
         done = 0
         unit = team.own(step, thread, threads, units, chunk)
         while unit < units:

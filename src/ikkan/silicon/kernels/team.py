@@ -227,16 +227,19 @@ def _wake(helpers: int) -> None:
             waker.release()
 
 
-def launch(function: Addressed, block: NDArray[np.int64], threads: int) -> None:
+def launch(function: Addressed, block: NDArray[np.int64], threads: int, before: Addressed | None = None) -> None:
     """Run `function(address of block, thread)` on at most so many threads, on the caller's at least; wait for the end.
 
     `block` is what the threads share: addresses, sizes, counters, as the function reads them. Its first word is set to
     the number of threads. The function must share out its work by `take`, as it cannot know who comes. Calls of several
-    Python threads run one after the other; the GIL is free while they compute.
+    Python threads run one after the other; the GIL is free while they compute. `before(address of block)` runs first,
+    on the caller alone.
     """
     address = function.address  # may compile: before anybody has to wait
     with LOCK:
         block[0] = threads
+        if before is not None:
+            _entry(before)(block.ctypes.data)
         _words[_FUNCTION // 8 : _THREADS // 8 + 1] = address, block.ctypes.data, threads
         control = int(_words.ctypes.data)
         _entry(_open)(control)
