@@ -72,7 +72,7 @@ class Answer:
         self._untold: tuple[str, FinishReason | None] = "", None
         self._new_ids: list[int] = []
         self._new_logprobs: list[TokenLogprob] = []
-        self._prompt_tokens = len(request.prompt)
+        self.prompt_tokens = len(request.prompt)
         self._with_logprobs = request.sampling.top_logprobs is not None
         self.takes_likeliest = request.constraint is None and _takes_likeliest(request.sampling)
         """Whether each token, once the answer may end, is simply the likeliest."""
@@ -85,12 +85,12 @@ class Answer:
     @property
     def written(self) -> int:
         """Tokens of the answer so far."""
-        return len(self.tokens) - self._prompt_tokens
+        return len(self.tokens) - self.prompt_tokens
 
     @property
     def usage(self) -> Usage:
         """Tokens so far."""
-        return Usage(self._prompt_tokens, self.cached_tokens, self.written)
+        return Usage(self.prompt_tokens, self.cached_tokens, self.written)
 
     def accept(self, scores: Float32, likeliest: list[int], draft: list[int]) -> FinishReason | None:
         """Draw what follows, to be told by `tell`; whether and why the answer ends here.
@@ -160,7 +160,7 @@ class Answer:
         if token_id in self._endings:
             return "", "stop"
         request = self.request
-        written = len(self.tokens) - self._prompt_tokens
+        written = len(self.tokens) - self.prompt_tokens
         if request.constraint is not None:
             request.constraint.accept(token_id)
         text = self._text.add(self._tokenizer.bytes_of(token_id), may_stop=written >= request.min_tokens)

@@ -265,7 +265,8 @@ class Engine:
             if self.adapters is None:
                 raise UnknownModel(f"no adapter named {request.adapter[:100]!r} here", hint="GET /v1/models")
             held = self.adapters.hold(request.adapter)
-        chain = Chain(request.cache_salt, held.identity if held else "", self._cache.page_tokens)
+        apart = len(request.prompt) if self._decoder.reads_prompts_apart and held is None else None
+        chain = Chain(request.cache_salt, held.identity if held else "", self._cache.page_tokens, apart)
         return Answer(number, request, self.tokenizer, sink, chain=chain, adapter=held, experience=self._experience)
 
     def _admit(self, answers: Sequence[Answer]) -> None:
@@ -484,6 +485,7 @@ class Engine:
         slots: list[int] = []
         positions: list[int] = []
         adapters: list[int] = []
+        prompt: list[bool] = []
         rows: list[int] = []
         for part in turn:
             answer, heard = part.answer, part.rows
@@ -494,11 +496,14 @@ class Engine:
             slots += [answer.seat.slot] * count
             positions += range(answer.read, answer.read + count)
             adapters += [answer.adapter_number] * count
+            asked = min(max(answer.prompt_tokens - answer.read, 0), count)
+            prompt += [True] * asked + [False] * (count - asked)
             rows += range(len(tokens) - heard, len(tokens))
         numbers = _int32(adapters) if any(adapters) else None
+        of_prompts = np.array(prompt, np.bool_) if any(prompt) else None
         arrays = (_int32(tokens), _int32(slots), _int32(positions))
         started_s = time.perf_counter()
-        scores = self._decoder.forward(*arrays, self._cache, _int32(rows), numbers)
+        scores = self._decoder.forward(*arrays, self._cache, _int32(rows), numbers, of_prompts)
         seconds = time.perf_counter() - started_s
         self._costs.note(len(rows), sum(part.take for part in turn if not part.rows), seconds)
         self.metrics.steps.inc()

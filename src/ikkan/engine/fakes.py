@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ikkan.ground.errors import BadInput, PromptTooLong
 from ikkan.models.template import ChatTemplate
 from ikkan.models.tokenizer import Tokenizer, example_tokenizer
-from ikkan.models.values import DecoderConfig, EncoderConfig, Float32, Int32
+from ikkan.models.values import Bool, DecoderConfig, EncoderConfig, Float32, Int32
 
 END: Final = 256
 """The one control token of the fake's tokenizer, `<|im_end|>`."""
@@ -96,6 +96,10 @@ class FakeDecoder:
     def config(self) -> DecoderConfig:
         return DecoderConfig("llama", 1, 8, 1, 1, 8, 8, VOCAB, self.context, 10_000.0, 1e-5, True, False)
 
+    @property
+    def reads_prompts_apart(self) -> bool:
+        return False
+
     def new_cache(self, slots: int, context_tokens: int, pages: int | None = None) -> FakeCache:
         if context_tokens > self.context:
             raise PromptTooLong(f"{context_tokens} tokens are more than {self.context}")
@@ -110,6 +114,7 @@ class FakeDecoder:
         cache: Any,
         logit_rows: Int32,
         adapters: Int32 | None = None,
+        prompt: Bool | None = None,
     ) -> Float32:
         texts = self._read(tokens, slots, positions, cache, logit_rows, adapters)
         return np.stack([self._scores(text) for text in texts]) if texts else np.zeros((0, VOCAB), dtype=np.float32)
@@ -122,6 +127,7 @@ class FakeDecoder:
         cache: Any,
         rows: Int32,
         adapters: Int32 | None = None,
+        prompt: Bool | None = None,
     ) -> Float32:
         texts = self._read(tokens, slots, positions, cache, rows, adapters)
         width = self.config.hidden

@@ -13,17 +13,25 @@ from ikkan.models.values import Int32
 class Chain:
     """The names of a text's pages. A name stands for the tokens of its page and for everything before them.
 
-    Texts of different salts or adapters have no name in common. Tokens may be added to the text, never changed.
+    Texts of different salts or adapters have no name in common. Tokens may be added to the text, never changed. Nor
+    have texts of which a different part is a prompt, where that makes a difference: the same tokens give other keys and
+    values if they were an answer.
 
     >>> ours, same, theirs = Chain("a", "", 2), Chain("a", "", 2), Chain("b", "", 2)
     >>> ours.name([1, 2, 3, 4], 1) == same.name([1, 2, 3, 4, 5], 1), ours.name([1, 2], 0) == theirs.name([1, 2], 0)
     (True, False)
+    >>> asked, answered = Chain("", "", 2, 4), Chain("", "", 2, 1)
+    >>> [asked.name([1, 2, 3, 4], n) == Chain("", "", 2).name([1, 2, 3, 4], n) for n in range(2)]
+    [True, True]
+    >>> asked.name([1, 2], 0) == answered.name([1, 2], 0)
+    False
     """
 
-    def __init__(self, salt: str, adapter: str, page_tokens: int) -> None:
+    def __init__(self, salt: str, adapter: str, page_tokens: int, prompt_tokens: int | None = None) -> None:
         # The length of the first part is said, so that no two pairs read alike.
         self._root = blake2b(f"{len(salt)}:{salt}{adapter}".encode(errors="surrogatepass"), digest_size=16).digest()
         self._page_tokens = page_tokens
+        self._prompt_tokens = prompt_tokens
         self._names: list[bytes] = []
 
     def name(self, tokens: Sequence[int], number: int) -> bytes:
@@ -31,8 +39,10 @@ class Chain:
         names, size = self._names, self._page_tokens
         while len(names) <= number:
             place = len(names) * size
-            part = array("i", tokens[place : place + size]).tobytes()
-            names.append(blake2b(part, key=names[-1] if names else self._root, digest_size=16).digest())
+            part = array("i", tokens[place : place + size])
+            if self._prompt_tokens is not None and self._prompt_tokens < place + size:
+                part.append(max(self._prompt_tokens - place, 0))  # a page of a prompt alone has the name it always had
+            names.append(blake2b(part.tobytes(), key=names[-1] if names else self._root, digest_size=16).digest())
         return names[number]
 
 

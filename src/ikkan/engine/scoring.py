@@ -251,6 +251,7 @@ class Scorer:
             self._cache,
             np.array([place - start for place in places], np.int32),
             np.full(n, adapter, np.int32) if adapter else None,
+            np.ones(n, np.bool_),  # a text that is there already is read like a prompt
         )
 
 

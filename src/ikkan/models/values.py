@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Float32: TypeAlias = NDArray[np.float32]
 Int32: TypeAlias = NDArray[np.int32]
 Bytes: TypeAlias = NDArray[np.uint8]
+Bool: TypeAlias = NDArray[np.bool_]
 
 RopeStyle: TypeAlias = Literal["interleaved", "half_split"]
 """Where the two coordinates of one rotated pair stand in a row of q or k: side by side, or half a head apart."""
@@ -116,6 +117,11 @@ class Decoder(Protocol):
     @property
     def config(self) -> DecoderConfig: ...
 
+    @property
+    def reads_prompts_apart(self) -> bool:
+        """Whether it makes a difference which tokens are said to be part of a prompt."""
+        ...
+
     def new_cache(self, slots: int, context_tokens: int, pages: int | None = None) -> KVCache:
         """Room for `slots` conversations.
 
@@ -135,6 +141,7 @@ class Decoder(Protocol):
         cache: KVCache,
         logit_rows: Int32,
         adapters: Int32 | None = None,
+        prompt: Bool | None = None,
     ) -> Float32:
         """Read tokens into their slots; return logits `(m, vocab)` for the rows asked for.
 
@@ -146,9 +153,12 @@ class Decoder(Protocol):
             positions: `(n,)`.
             logit_rows: `(m,)` indices into `tokens`, in the order the rows are wanted; may be empty.
             adapters: `(n,)` the number of the adapter that reads each token, 0 for none; None where nobody has one.
+            prompt: `(n,)` which tokens are part of a prompt; None for none. They may be read faster and a little less
+                exactly; in each slot they come before all others.
 
         Returns:
-            float32 `(m, vocab)`; each row's bits are the same whatever else is in the call.
+            float32 `(m, vocab)`; each row's bits are the same whatever else is in the call, and however
+                a text is cut into calls.
 
         Raises:
             BadInput: a token is outside the vocabulary.
@@ -164,6 +174,7 @@ class Decoder(Protocol):
         cache: KVCache,
         rows: Int32,
         adapters: Int32 | None = None,
+        prompt: Bool | None = None,
     ) -> Float32:
         """Like `forward`, but the normalised hidden states `(m, hidden)` from which logits would be computed."""
         ...

@@ -12,7 +12,7 @@ import numpy as np
 from ikkan.ground.errors import BadInput, HostileFile, PromptTooLong
 from ikkan.models.adapters import MODULES, Adapter, module_shape
 from ikkan.models.families.weights import HasTensors, Weights
-from ikkan.models.values import DecoderConfig, Float32, Int32, KVCache
+from ikkan.models.values import Bool, DecoderConfig, Float32, Int32, KVCache
 from ikkan.silicon.kernels.stack import Block, Cache, Shape, Stack
 
 
@@ -42,6 +42,11 @@ class BlockDecoder:
             )
         return self._stack.new_cache(slots, context_tokens, pages)
 
+    @property
+    def reads_prompts_apart(self) -> bool:
+        """Whether prompts are read in bfloat16; see `Decoder.reads_prompts_apart`."""
+        return self._stack.reads_prompts_apart
+
     def forward(
         self,
         tokens: Int32,
@@ -50,9 +55,10 @@ class BlockDecoder:
         cache: KVCache,
         logit_rows: Int32,
         adapters: Int32 | None = None,
+        prompt: Bool | None = None,
     ) -> Float32:
         """Read tokens into their slots; see `Decoder.forward`."""
-        return self._read(tokens, slots, positions, cache, logit_rows, adapters, hidden=False)
+        return self._read(tokens, slots, positions, cache, logit_rows, adapters, prompt, hidden=False)
 
     def hidden(
         self,
@@ -62,9 +68,10 @@ class BlockDecoder:
         cache: KVCache,
         rows: Int32,
         adapters: Int32 | None = None,
+        prompt: Bool | None = None,
     ) -> Float32:
         """Read tokens into their slots; see `Decoder.hidden`."""
-        return self._read(tokens, slots, positions, cache, rows, adapters, hidden=True)
+        return self._read(tokens, slots, positions, cache, rows, adapters, prompt, hidden=True)
 
     def load_adapter(self, adapter: Adapter) -> int:
         """Keep an adapter ready; see `Decoder.load_adapter`."""
@@ -97,6 +104,7 @@ class BlockDecoder:
         cache: KVCache,
         logit_rows: Int32,
         adapters: Int32 | None,
+        prompt: Bool | None,
         *,
         hidden: bool,
     ) -> Float32:
@@ -105,6 +113,7 @@ class BlockDecoder:
         if adapters is not None:
             assert adapters.shape == (n,) and adapters.dtype == np.int32, f"want int32 ({n},), not {adapters.shape}"
             assert self._adapters.issuperset(adapters[adapters != 0].tolist()), "an adapter that is not loaded"
+        assert prompt is None or (prompt.shape == (n,) and prompt.dtype == np.bool_), f"want bool ({n},)"
         for given in (tokens, slots, positions, logit_rows):
             assert given.ndim == 1 and given.dtype == np.int32, f"want int32 vectors, not {given.dtype} {given.shape}"
         assert len(slots) == n and len(positions) == n, (n, len(slots), len(positions))
@@ -129,7 +138,7 @@ class BlockDecoder:
                 limit=cache.context_tokens,
             )
         tokens, slots, positions = (np.ascontiguousarray(given) for given in (tokens, slots, positions))
-        return stack.forward(tokens, slots, positions, cache, logit_rows, adapters, hidden=hidden)
+        return stack.forward(tokens, slots, positions, cache, logit_rows, adapters, prompt, hidden=hidden)
 
 
 def _ends(given: Int32) -> tuple[int, int]:

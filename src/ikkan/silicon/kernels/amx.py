@@ -228,6 +228,68 @@ def store_values(builder: Any, target: Any) -> None:
         _store(builder, tile, builder.add(target, ir.Constant(I64, 1024 * tile)), ir.Constant(I64, 64))
 
 
+# Prompts: 32 tokens x 32 rows of weights.
+
+
+@_op()
+def zero_block(builder: Any) -> None:
+    """Empty the block."""
+    for tile in range(4):
+        _zero(builder, tile)
+
+
+def _quarters(builder: ir.IRBuilder, address: ir.Value, stride: ir.Value) -> list[ir.Value]:
+    """Where the quarters of a block of rows lie: first 16 tokens, then the others."""
+    below = builder.add(address, builder.mul(stride, ir.Constant(I64, 16)))
+    return [builder.add(half, ir.Constant(I64, 64 * side)) for half in (address, below) for side in range(2)]
+
+
+@_op(_ADDRESS, _ADDRESS)
+def load_block(builder: Any, address: Any, stride: Any) -> None:
+    """Begin with what stands in 32 rows."""
+    for tile, quarter in enumerate(_quarters(builder, address, stride)):
+        _load(builder, tile, quarter, stride)
+
+
+@_op(_ADDRESS, _ADDRESS)
+def store_block(builder: Any, address: Any, stride: Any) -> None:
+    """Put the block into 32 rows."""
+    for tile, quarter in enumerate(_quarters(builder, address, stride)):
+        _store(builder, tile, quarter, stride)
+
+
+@_op(_ADDRESS, _ADDRESS)
+def store_half_block(builder: Any, address: Any, stride: Any) -> None:
+    """Put the block's first half into 16 rows."""
+    for tile, quarter in enumerate(_quarters(builder, address, stride)[:2]):
+        _store(builder, tile, quarter, stride)
+
+
+@_op(_ADDRESS, _ADDRESS, _ADDRESS)
+def add_block(builder: Any, x: Any, stride: Any, weights: Any) -> None:
+    """Add 32 inputs of 32 tokens times those of 32 rows of weights, which lie in two tiles."""
+    line = ir.Constant(I64, 64)
+    _load(builder, 6, weights, line)
+    _load(builder, 4, x, stride)
+    _dot(builder, "tdpbf16ps", 0, 4, 6)
+    _load(builder, 7, builder.add(weights, ir.Constant(I64, 1024)), line)
+    _dot(builder, "tdpbf16ps", 1, 4, 7)
+    _load(builder, 5, builder.add(x, builder.mul(stride, ir.Constant(I64, 16))), stride)
+    _dot(builder, "tdpbf16ps", 2, 5, 6)
+    _dot(builder, "tdpbf16ps", 3, 5, 7)
+
+
+@_op(_ADDRESS, _ADDRESS, _ADDRESS)
+def add_half_block(builder: Any, x: Any, stride: Any, weights: Any) -> None:
+    """The same for 16 tokens."""
+    line = ir.Constant(I64, 64)
+    _load(builder, 6, weights, line)
+    _load(builder, 4, x, stride)
+    _dot(builder, "tdpbf16ps", 0, 4, 6)
+    _load(builder, 7, builder.add(weights, ir.Constant(I64, 1024)), line)
+    _dot(builder, "tdpbf16ps", 1, 4, 7)
+
+
 def _emit_unpack(builder: ir.IRBuilder, kind: Format, weights: ir.Value, group: ir.Value, to: ir.Value) -> None:
     """One group's weights as the matrix instructions want them, and its scales as floats."""
     step, offset = step_of(builder, kind, weights, group), OFFSETS[kind.name]

@@ -358,6 +358,7 @@ def _attend_block(
     target: int,
     target_stride: int,
     groups: int,
+    form: int,
 ) -> None:
     """Queries of neighbouring tokens and heads that share one key head, sixteen at a time; results to `out`."""
     width = 4 * head_dim
@@ -452,8 +453,12 @@ def _attend_block(
                 column = (first_head + unit // tokens) * head_dim
                 there = out + (row + unit % tokens) * out_stride + 4 * column
                 to = target + (row + unit % tokens) * target_stride
-                for group in range(head_dim // GROUP):
-                    record(there + group * 4 * GROUP, to, column // GROUP + group, groups)
+                if form == 0:
+                    for group in range(head_dim // GROUP):
+                        record(there + group * 4 * GROUP, to, column // GROUP + group, groups)
+                else:
+                    for i in range(0, head_dim, 16):
+                        lanes.store_bfloat16(to + 2 * (column + i), lanes.load(there + 4 * i))
         done += took
 
 
@@ -481,12 +486,14 @@ def attend(
     out_stride: int,
     target: int,
     target_stride: int,
+    form: int,
 ) -> None:
     """A unit is one head of one run of rows (`find_runs`): attend to positions 0..its own of the slot.
 
     float32 (n, heads * head_dim) goes to `out`; `scratch` is this thread's own `scratch_bytes(context, head_dim)`.
-    Units taken together share the walk over keys and values where they can. If `target` is not 0, the rounded records
-    are written there as well, which spares a step; it needs head_dim % 32 == 0. `shapes` is `amx.configuration` or 0.
+    Units taken together share the walk over keys and values where they can. If `target` is not 0, what the next matrix
+    multiplies with is written there as well, in form 0 or 2 (`steps`), which spares a step; it needs whole groups in a
+    head. `shapes` is `amx.configuration` or 0.
     """
     lanes.apart()
     group = heads // kv_heads
@@ -522,6 +529,7 @@ def attend(
             target,
             target_stride,
             heads * head_dim // GROUP,
+            form,
         )
         unit += stop - start
     if shapes != 0:

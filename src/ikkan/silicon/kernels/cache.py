@@ -115,7 +115,7 @@ def _attend(block: int, thread: int) -> None:
         last = min(unit + chunk, units)
         attend.attend(
             unit, last, runs, q, stride, heads, kv_heads, head_dim, keys, values, tables, table_stride, context, slots,
-            positions, scale, scratch, shapes, out, stride, 0, 0,
+            positions, scale, scratch, shapes, out, stride, 0, 0, 0,
         )  # fmt: skip
         unit = team.take(step, chunk)
     if shapes != 0:

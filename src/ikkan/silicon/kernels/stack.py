@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ikkan.silicon.kernels import adapters as low_rank
-from ikkan.silicon.kernels import amx, attend, lanes, steps, team
+from ikkan.silicon.kernels import amx, attend, lanes, prompts, steps, team
 from ikkan.silicon.kernels.adapters import LowRankPair, PackedAdapter
 from ikkan.silicon.kernels.attend import PAGE
 from ikkan.silicon.kernels.cache import rope_tables
@@ -30,9 +30,12 @@ from ikkan.silicon.kernels.tiles import MOST_TOKENS, table
 from ikkan.silicon.kernels.unpacked import LOOK_AHEAD_BYTES
 
 Int32 = NDArray[np.int32]
+Bool = NDArray[np.bool_]
 
 CHUNK: Final = 128
 """Tokens read together at most, so that their activations stay in the second-level cache."""
+PROMPT_CHUNK: Final = 256
+"""The same for tokens of prompts that are read in bfloat16 (`prompts`): unpacking weights pays with many."""
 
 _ADDRESS, _ROWS, _COLS, _ENTRY = 8, 16, 24, 32
 """Where a matrix's address, rows and columns stand in its entry of the table, behind its format; an entry's bytes."""
@@ -137,7 +140,10 @@ class Stack:
         self._threads = max(1, min(threads, team.MOST_THREADS))
         self._blocks, self._embedding, self._output = tuple(blocks), embedding, output  # tables hold bare addresses
         self._table = np.array([[_entry(matrix) for matrix in block.matrices] for block in blocks], np.int64)
-        self._codes = {matrix.code for block in blocks for matrix in block.matrices} | {output.code}
+        codes = {matrix.code for block in blocks for matrix in block.matrices}
+        self._codes = codes | {output.code}
+        sizes = (s.hidden, s.heads * s.head_dim, s.intermediate, s.head_dim)
+        self._fits_prompts = codes <= prompts.FORMATS_READ and all(size % GROUP == 0 for size in sizes)
         self._ends = np.array([_entry(embedding), _entry(output)], np.int64)
         norms = [norm for block in blocks for norm in (block.attention_norm, block.ffn_norm)]
         self._norms = np.ascontiguousarray(np.stack([*norms, final_norm]), dtype=np.float32)
@@ -150,14 +156,15 @@ class Stack:
         ones = np.ones(s.head_dim if self._normed else 0, np.float32)
         self._head_norms = np.stack([ones if one is None else one for pair in turned for one in pair])
         self._cos = self._sin = np.zeros((0, s.head_dim // 2), np.float32)
-        self._scratch = aligned(0)
+        self._scratch = self._panels = aligned(0)
+        self._unpackers = 0
         self._kept: tuple[int, ...] = ()
         self._eps_bits = int(np.float32(shape.rms_eps).view(np.int32))
         steps = self.layers * _STEPS_OF_A_BLOCK + _STEPS_AROUND
         self._counters = aligned(2 * steps * team.step_words(self._threads), np.int64, zero=True)
         self._turn = 0
-        self._runs = np.empty(CHUNK + 1, np.int64)
-        self._given = aligned(4 * CHUNK, np.int32).reshape(4, CHUNK)
+        self._runs = np.empty(PROMPT_CHUNK + 1, np.int64)
+        self._given = aligned(4 * PROMPT_CHUNK, np.int32).reshape(4, PROMPT_CHUNK)
         """Tokens, slots, positions and wanted rows of the call under way."""
         self._room = 0
         self._adapters: dict[int, PackedAdapter] = {}
@@ -192,6 +199,11 @@ class Stack:
         """An empty cache for this stack."""
         return Cache(self.layers, slots, self.shape.kv_heads, context_tokens, self.shape.head_dim, pages)
 
+    @property
+    def reads_prompts_apart(self) -> bool:
+        """Whether tokens of prompts have results of their own here: in bfloat16, in the matrix registers."""
+        return self._fits_prompts and shapes() != 0
+
     def forward(
         self,
         tokens: Int32,
@@ -200,6 +212,7 @@ class Stack:
         cache: Cache,
         logit_rows: Int32,
         adapters: Int32 | None = None,
+        prompt: Bool | None = None,
         *,
         hidden: bool = False,
     ) -> Float32:
@@ -210,40 +223,81 @@ class Stack:
                 behind what the slot already holds. Not checked here.
             logit_rows: (m,) which of the n tokens' logits are wanted, in any order.
             adapters: (n,) numbers that `load_adapter` gave, 0 for none; None for none at all.
+            prompt: (n,) which tokens are read as part of a prompt; None for none. It makes a difference where
+                `reads_prompts_apart`, and then for tokens without an adapter. In a slot they come before the others.
             hidden: the last norm's result is wanted instead of logits.
 
         Returns:
-            float32 (m, vocab), or (m, hidden). A row depends on its slot's tokens only, bit for bit.
+            float32 (m, vocab), or (m, hidden). A row depends on its slot's tokens only, and on which of them are a
+            prompt, bit for bit.
         """
-        several = len(tokens) > CHUNK or len(logit_rows) > 1
+        if prompt is not None and self.reads_prompts_apart:
+            rough = prompt if adapters is None else prompt & (adapters == 0)
+            if rough.all():
+                return self._read(tokens, slots, positions, cache, logit_rows, adapters, hidden, rough=True)
+            if rough.any():
+                out = np.empty((len(logit_rows), self.shape.hidden if hidden else self.vocab), np.float32)
+                for part in (True, False):
+                    picked = np.flatnonzero(rough == part)
+                    places = np.cumsum(rough == part, dtype=np.int32) - np.int32(1)
+                    mine = np.flatnonzero(rough[logit_rows] == part)
+                    some = None if adapters is None else adapters[picked]
+                    wanted = places[logit_rows[mine]]
+                    out[mine] = self._read(
+                        tokens[picked], slots[picked], positions[picked], cache, wanted, some, hidden, rough=part
+                    )
+                return out
+        return self._read(tokens, slots, positions, cache, logit_rows, adapters, hidden, rough=False)
+
+    def _read(
+        self,
+        tokens: Int32,
+        slots: Int32,
+        positions: Int32,
+        cache: Cache,
+        logit_rows: Int32,
+        adapters: Int32 | None,
+        hidden: bool,
+        *,
+        rough: bool,
+    ) -> Float32:
+        """`forward` of tokens that are all read alike."""
+        size = PROMPT_CHUNK if rough and len(logit_rows) <= CHUNK else CHUNK
+        several = len(tokens) > size or len(logit_rows) > 1
         order = np.argsort(logit_rows, kind="stable") if several else None
         wanted = logit_rows if order is None else logit_rows[order]
         out = np.empty((len(wanted), self.shape.hidden if hidden else self.vocab), np.float32)
         with team.LOCK:
             used = adapters is not None and bool(adapters.any())
             self._tiles = table(get_path(), self._codes | low_rank.CODES if used else self._codes)
-            self._prepare(min(len(tokens), CHUNK), cache.context_tokens)
+            self._prepare(min(len(tokens), size), cache.context_tokens, rough)
             if order is None:
-                self._run(tokens, slots, positions, cache, wanted, out, adapters if used else None, hidden)
+                self._run(tokens, slots, positions, cache, wanted, out, adapters if used else None, hidden, rough)
                 return out
-            for first in range(0, len(tokens), CHUNK):
-                part = slice(first, first + CHUNK)
-                begin, end = np.searchsorted(wanted, [first, first + CHUNK])
+            for first in range(0, len(tokens), size):
+                part = slice(first, first + size)
+                begin, end = np.searchsorted(wanted, [first, first + size])
                 rows = wanted[begin:end] - np.int32(first)
-                of_rows = adapters[part] if used and adapters is not None else None
-                self._run(tokens[part], slots[part], positions[part], cache, rows, out[begin:end], of_rows, hidden)
+                some = adapters[part] if used and adapters is not None else None
+                self._run(tokens[part], slots[part], positions[part], cache, rows, out[begin:end], some, hidden, rough)
         if np.array_equal(wanted, logit_rows):
             return out
         restored = np.empty_like(out)
         restored[order] = out
         return restored
 
-    def _prepare(self, tokens: int, context_tokens: int) -> None:
+    def _prepare(self, tokens: int, context_tokens: int, rough: bool) -> None:
         """Grow the work space and the table of rotations to what this call needs."""
         s = self.shape
         scratch = self._threads * attend.bytes_of_scratch(context_tokens, s.head_dim)
-        if self._room >= tokens and len(self._cos) >= context_tokens and self._scratch.nbytes >= scratch:
+        panels = self._threads * prompts.bytes_of_room(PROMPT_CHUNK) if rough else 0
+        tokens = max(tokens, 32) if rough else tokens
+        enough = self._room >= tokens and self._panels.nbytes >= panels
+        if enough and len(self._cos) >= context_tokens and self._scratch.nbytes >= scratch:
             return
+        if self._panels.nbytes < panels:
+            self._panels = aligned(panels)
+            self._unpackers = prompts.unpackers(self._codes & prompts.FORMATS_READ)
         if len(self._cos) < context_tokens:
             freqs = s.rope_theta ** -(np.arange(0, s.head_dim, 2, dtype=np.float64) / s.head_dim)
             self._cos, self._sin = rope_tables(np.arange(context_tokens, dtype=np.int32), freqs)
@@ -252,22 +306,23 @@ class Stack:
         joined, widest = _padded(s.heads * s.head_dim), _padded(max(s.hidden, s.intermediate))
         record = record_bytes(max(widest, joined))
         if self._room < tokens:
-            self._room = n = MOST_TOKENS if tokens <= MOST_TOKENS else CHUNK
+            self._room = n = next(size for size in (MOST_TOKENS, CHUNK, PROMPT_CHUNK) if size >= tokens)
+            fewer = min(n, CHUNK)  # in bfloat16 no floats are kept, but for the rows that are wanted
             self._x = aligned(n * s.hidden, np.float32)
             self._qkv = aligned(n * self._width, np.float32)
             self._mixed = aligned(n * joined, np.float32, zero=True)
-            self._floats = aligned(n * widest, np.float32, zero=True)
-            self._wide_floats = aligned(n * widest, np.float32, zero=True)
+            self._floats = aligned(fewer * widest, np.float32, zero=True)
+            self._wide_floats = aligned(fewer * widest, np.float32, zero=True)
             self._records = aligned(n * record)
             self._wide_records = aligned(n * record)
         arrays = (
             self._table, self._ends, self._counters, self._norms, self._bias, self._cos, self._sin, self._x, self._qkv,
             self._mixed, self._floats, self._wide_floats, self._records, self._wide_records, self._scratch, self._runs,
-            self._head_norms,
+            self._head_norms, self._panels,
         )  # fmt: skip
         sizes = (
             self.layers, s.hidden, s.heads, s.kv_heads, s.head_dim, s.intermediate, self._biased, self._normed,
-            4 * joined, 4 * widest, record,
+            4 * joined, 4 * widest, record, self._unpackers,
         )  # fmt: skip
         addresses = tuple(int(array.ctypes.data) for array in arrays)
         self._kept = (*sizes, *addresses, *(int(row.ctypes.data) for row in self._given))
@@ -282,6 +337,7 @@ class Stack:
         out: Float32,
         adapters: Int32 | None,
         hidden: bool,
+        rough: bool,
     ) -> None:
         n, m, float_bytes = len(tokens), len(rows), self._kept[9]
         self._turn = 1 - self._turn
@@ -296,7 +352,8 @@ class Stack:
         block = np.array(
             (
                 0, self._tiles, n, 0, m, cache.context_tokens, cache.layer_bytes, cache.table_bytes,
-                shapes(), batch, hidden, self._eps_bits, self._turn, *cache.addresses, out.ctypes.data, *self._kept,
+                shapes(), batch, hidden, self._eps_bits, self._turn, rough, *cache.addresses, out.ctypes.data,
+                *self._kept,
             ),
             np.int64,
         )  # fmt: skip
@@ -345,20 +402,24 @@ def _norm_step(
     matrices: int,
     count: int,
     batch: int,
+    rough: int,
 ) -> None:
     """RMS norm of all rows, in each form that one of the `count` matrices behind it, or an adapter, multiplies with."""
     lanes.apart()
-    for form in range(2):
-        needed = batch != 0 and form == 1
+    for turn in range(2):
+        needed = batch != 0 and turn == 1
         for m in range(count):
-            needed = needed or (lanes.word(matrices + m * _ENTRY) >= F16) == (form == 1)
+            needed = needed or (lanes.word(matrices + m * _ENTRY) >= F16) == (turn == 1)
+        if rough != 0:
+            needed = turn == 0
         if needed:
+            form = 2 if rough != 0 else turn
             groups = steps.groups_of(hidden, form)
             target = floats if form == 1 else records
             stride = float_bytes if form == 1 else record_stride
             units = n * groups
             chunk = _share(units, threads, 1) if n < 4 * threads else groups * _share(n, threads, 4)
-            this = step + form * step_bytes
+            this = step + turn * step_bytes
             unit = team.take(this, chunk)
             while unit < units:
                 last = min(unit + chunk, units)
@@ -404,6 +465,50 @@ def _multiply_step(
         team.finish(step, done)
 
 
+@inlined
+def _units(matrix: int, rough: int) -> int:
+    """Units of a multiplication: tiles, or panels of two."""
+    tiles = _tiles(matrix)
+    return (tiles + 1) // 2 if rough != 0 else tiles
+
+
+@compiled
+def _prompt_step(
+    step: int,
+    thread: int,
+    threads: int,
+    unpackers: int,
+    matrix: int,
+    n: int,
+    x: int,
+    x_stride: int,
+    out: int,
+    out_bytes: int,
+    bias: int,
+    accumulate: int,
+    room: int,
+    plain: int,
+) -> None:
+    """One matrix, multiplied in bfloat16; does not wait."""
+    lanes.apart()
+    amx.configure(plain)
+    code, data = lanes.word(matrix), lanes.word(matrix + _ADDRESS)
+    rows, cols = lanes.word(matrix + _ROWS), lanes.word(matrix + _COLS)
+    units = _units(matrix, 1)
+    chunk = min(_share(units, threads, 2), prompts.MOST_PANELS)
+    done = 0
+    unit = team.own(step, thread, threads, units, chunk)
+    while unit < units:
+        last = team.until(unit, threads, units, chunk)
+        prompts.multiply(
+            unit, last, unpackers, code, data, rows, cols, n, x, x_stride, out, out_bytes, bias, accumulate, room
+        )
+        done += last - unit
+        unit = team.own(step, thread, threads, units, chunk)
+    if done > 0:
+        team.finish(step, done)
+
+
 @compiled
 def _look_ahead(matrix: int, thread: int, threads: int, n: int, together: int) -> None:
     """Ask memory for the beginning of this thread's part of a matrix, while it would wait for the others anyway.
@@ -421,14 +526,14 @@ def _look_ahead(matrix: int, thread: int, threads: int, n: int, together: int) -
                 lanes.look_ahead(at + line)
 
 
-_RUNS, _KEPT, _ARRAYS = 24, 136, 88
+_RUNS, _KEPT, _ARRAYS = 24, 144, 96
 """Where a pass's control block has the number of runs, what stays from pass to pass, and in that the arrays."""
 
 
 @addressed(1)
 def _find_runs(shared: int) -> None:
     arrays = shared + _KEPT + _ARRAYS
-    runs = attend.find_runs(lanes.word(shared + 16), lanes.word(arrays + 144), lanes.word(arrays + 120))
+    runs = attend.find_runs(lanes.word(shared + 16), lanes.word(arrays + 152), lanes.word(arrays + 120))
     lanes.put_word(shared + _RUNS, runs)
 
 
@@ -443,12 +548,12 @@ def _work(shared: int, thread: int) -> None:
     wanted, context, layer_bytes = word(shared + 32), word(shared + 40), word(shared + 48)
     table_stride, shapes, batch = word(shared + 56), word(shared + 64), word(shared + 72)
     hidden_only, eps = word(shared + 80), lanes.read(shared + 88)
-    turn = word(shared + 96)
-    keys, values, tables, logits = word(shared + 104), word(shared + 112), word(shared + 120), word(shared + 128)
+    turn, rough = word(shared + 96), word(shared + 104)
+    keys, values, tables, logits = word(shared + 112), word(shared + 120), word(shared + 128), word(shared + 136)
     kept = shared + _KEPT
     layers, hidden, heads, kv_heads = word(kept), word(kept + 8), word(kept + 16), word(kept + 24)
     dim, inter, biased, normed = word(kept + 32), word(kept + 40), word(kept + 48), word(kept + 56)
-    mb, fb, rb = word(kept + 64), word(kept + 72), word(kept + 80)
+    mb, fb, rb, unpackers = word(kept + 64), word(kept + 72), word(kept + 80), word(kept + 88)
     arrays = kept + _ARRAYS
     table, ends, step, norms = word(arrays), word(arrays + 8), word(arrays + 16), word(arrays + 24)
     all_bias, cos, sin, x = word(arrays + 32), word(arrays + 40), word(arrays + 48), word(arrays + 56)
@@ -456,7 +561,8 @@ def _work(shared: int, thread: int) -> None:
     records, wide_records = word(arrays + 96), word(arrays + 104)
     scratch = word(arrays + 112) + thread * attend.scratch_bytes(context, dim)
     run_starts, head_norms = word(arrays + 120), word(arrays + 128)
-    tokens, slots, positions, rows = word(arrays + 136), word(arrays + 144), word(arrays + 152), word(arrays + 160)
+    room = word(arrays + 136) + thread * prompts.room_bytes(PROMPT_CHUNK)
+    tokens, slots, positions, rows = word(arrays + 144), word(arrays + 152), word(arrays + 160), word(arrays + 168)
     if shapes != 0:
         amx.configure(shapes)
     # Two sets of counters take turns. Cleared between two passes they would be waited for: other cores wrote them last.
@@ -466,6 +572,7 @@ def _work(shared: int, thread: int) -> None:
         step, later = step + later, -later
     if thread == 0:
         team.clear(step + later, step_bytes)
+    plain = shapes + 64  # all tiles whole, as attention and prompts want them
     xb = 4 * hidden
     joined = heads * dim
     width = 4 * (heads + 2 * kv_heads) * dim
@@ -492,7 +599,7 @@ def _work(shared: int, thread: int) -> None:
         q_norm = head_norms + 8 * layer * dim if normed != 0 else 0
         k_norm = q_norm + 4 * dim if normed != 0 else 0
 
-        _norm_step(step, step_bytes, threads, n, hidden, x, norm, eps, records, rb, floats, fb, block, 3, batch)
+        _norm_step(step, step_bytes, threads, n, hidden, x, norm, eps, records, rb, floats, fb, block, 3, batch, rough)
         step += 2 * step_bytes
         if batch != 0:
             low_rank.shrink_step(batch, threads, tiles, layer, low_rank.Q, 3, floats, fb, hidden)
@@ -500,9 +607,16 @@ def _work(shared: int, thread: int) -> None:
             part = 0 if m == 0 else k_at if m == 1 else v_at
             bias = all_bias + layer * width + part if biased != 0 else 0
             this, matrix = step + m * step_bytes, block + m * _ENTRY
-            _multiply_step(this, thread, threads, tiles, matrix, n, records, rb, floats, fb, qkv + part, width, bias, 0)
+            if rough != 0:
+                _prompt_step(
+                    this, thread, threads, unpackers, matrix, n, records, rb, qkv + part, width, bias, 0, room, plain
+                )
+            else:
+                _multiply_step(
+                    this, thread, threads, tiles, matrix, n, records, rb, floats, fb, qkv + part, width, bias, 0
+                )
         for m in range(3):
-            team.wait(step + m * step_bytes, _tiles(block + m * _ENTRY))
+            team.wait(step + m * step_bytes, _units(block + m * _ENTRY, rough))
         step += 3 * step_bytes
         if batch != 0:
             low_rank.change_qkv(batch, threads, tiles, layer, joined, kv_heads * dim, qkv, width)
@@ -523,7 +637,7 @@ def _work(shared: int, thread: int) -> None:
 
         _look_ahead(out, thread, threads, n, 1)
         # Attention rounds its own results where a head is whole groups; else rounding is a step of its own.
-        rounding = word(out) < F16
+        rounding = word(out) < F16 or rough != 0
         target = wide_records if rounding and dim % GROUP == 0 else 0
         units = runs * heads
         chunk = attend.attend_chunk(units, heads, threads)
@@ -533,6 +647,7 @@ def _work(shared: int, thread: int) -> None:
             attend.attend(
                 unit, last, run_starts, qkv, width, heads, kv_heads, dim, layer_keys, layer_values, tables,
                 table_stride, context, slots, positions, scale, scratch, shapes, mixed, mb, target, rb,
+                2 if rough != 0 else 0,
             )  # fmt: skip
             team.finish(step, last - unit)
             unit = team.take(step, chunk)
@@ -550,15 +665,20 @@ def _work(shared: int, thread: int) -> None:
         step += step_bytes
         if batch != 0:
             low_rank.shrink_step(batch, threads, tiles, layer, low_rank.OUT, 1, mixed, mb, joined)
-        _multiply_step(step, thread, threads, tiles, out, n, wide_records, rb, mixed, mb, x, xb, 0, 1)
+        if rough != 0:
+            _prompt_step(step, thread, threads, unpackers, out, n, wide_records, rb, x, xb, 0, 1, room, plain)
+        else:
+            _multiply_step(step, thread, threads, tiles, out, n, wide_records, rb, mixed, mb, x, xb, 0, 1)
         _look_ahead(gate, thread, threads, n, 2)
         _look_ahead(up, thread, threads, n, 2)
-        team.wait(step, _tiles(out))
+        team.wait(step, _units(out, rough))
         step += step_bytes
         if batch != 0:
             low_rank.change_output(batch, threads, tiles, layer, low_rank.OUT, hidden, x, xb)
 
-        _norm_step(step, step_bytes, threads, n, hidden, x, norm + xb, eps, records, rb, floats, fb, gate, 2, batch)
+        _norm_step(
+            step, step_bytes, threads, n, hidden, x, norm + xb, eps, records, rb, floats, fb, gate, 2, batch, rough
+        )
         step += 2 * step_bytes
         if batch != 0:
             low_rank.shrink_step(batch, threads, tiles, layer, low_rank.GATE, 2, floats, fb, hidden)
@@ -566,16 +686,25 @@ def _work(shared: int, thread: int) -> None:
         form = 1 if word(down) >= F16 else 0
         target = wide_floats if form == 1 else wide_records
         stride = fb if form == 1 else rb
-        units = (inter + GROUP - 1) // GROUP
+        units = inter // TILE_ROWS if rough != 0 else (inter + GROUP - 1) // GROUP
         chunk = min(_share(units, threads, 2 if n <= _FEW_TOKENS else 8), _MOST_TILES // 2)
+        if rough != 0:
+            amx.configure(plain)
+            chunk = min(_share(units, threads, 4), prompts.MOST_PANELS)
         done = 0
         unit = team.own(step, thread, threads, units, chunk)
         while unit < units:
             last = team.until(unit, threads, units, chunk)
-            steps.gate_up(
-                unit, last, tiles, word(gate), word(gate + _ADDRESS), word(up), word(up + _ADDRESS), inter, hidden, n,
-                records, floats, rb, fb, target, stride, form, batch,
-            )  # fmt: skip
+            if rough != 0:
+                prompts.gate_up(
+                    unit, last, unpackers, word(gate), word(gate + _ADDRESS), word(up), word(up + _ADDRESS), hidden, n,
+                    records, rb, wide_records, rb, room,
+                )  # fmt: skip
+            else:
+                steps.gate_up(
+                    unit, last, tiles, word(gate), word(gate + _ADDRESS), word(up), word(up + _ADDRESS), inter, hidden,
+                    n, records, floats, rb, fb, target, stride, form, batch,
+                )  # fmt: skip
             done += last - unit
             unit = team.own(step, thread, threads, units, chunk)
         if done > 0:
@@ -585,20 +714,25 @@ def _work(shared: int, thread: int) -> None:
         step += step_bytes
         if batch != 0:
             low_rank.shrink_step(batch, threads, tiles, layer, low_rank.DOWN, 1, wide_floats, fb, inter)
-        _multiply_step(step, thread, threads, tiles, down, n, wide_records, rb, wide_floats, fb, x, xb, 0, 1)
+        if rough != 0:
+            _prompt_step(step, thread, threads, unpackers, down, n, wide_records, rb, x, xb, 0, 1, room, plain)
+        else:
+            _multiply_step(step, thread, threads, tiles, down, n, wide_records, rb, wide_floats, fb, x, xb, 0, 1)
         following = block + 7 * _ENTRY
         if layer + 1 < layers:
             for m in range(3):
                 _look_ahead(following + m * _ENTRY, thread, threads, n, 1)
         elif wanted > 0 and hidden_only == 0:
             _look_ahead(ends + _ENTRY, thread, threads, wanted, 1)
-        team.wait(step, _tiles(down))
+        team.wait(step, _units(down, rough))
         step += step_bytes
         if batch != 0:
             low_rank.change_output(batch, threads, tiles, layer, low_rank.DOWN, hidden, x, xb)
 
     if thread == 0:
         team.clear(step + later, (_STEPS_AROUND - 1) * step_bytes)
+    if rough != 0:
+        amx.configure(shapes)
     if wanted > 0:
         norm = norms + 2 * layers * xb
         output = ends + _ENTRY

@@ -5,8 +5,9 @@ What a unit is stands in its first line. Addresses and strides are in bytes; not
 (`team` hands out units and waits). How the work is cut never changes a result: each row, and in attention each head of
 each row, is computed in one order that depends on nothing but itself.
 
-Activations leave a step in the form that the next matrix multiplies with: `floats=0` writes rounded records
-(`lanes.quantize_group`), `floats=1` writes float32 rows, zero-padded to a multiple of 16.
+Activations leave a step in the form that the next matrix multiplies with: `form=0` writes rounded records
+(`lanes.quantize_group`), `form=1` writes float32 rows, zero-padded to a multiple of 16, and `form=2` rows of bfloat16
+for `prompts`, whose columns are a multiple of 32.
 """
 
 from __future__ import annotations
@@ -133,9 +134,9 @@ def record(source: int, row: int, group: int, groups: int) -> None:
 
 
 @inlined
-def groups_of(cols: int, floats: int) -> int:
-    """Units of a row in `quantize` and `norm`: 32 numbers each, or 16 if they stay floats."""
-    return (cols + 15) // 16 if floats != 0 else cols // GROUP
+def groups_of(cols: int, form: int) -> int:
+    """Units of a row in `quantize` and `norm`: 32 numbers each, or 16 in the forms without records."""
+    return (cols + 15) // 16 if form != 0 else cols // GROUP
 
 
 @compiled
@@ -172,12 +173,12 @@ def norm(
     eps: np.float32,
     target: int,
     target_stride: int,
-    floats: int,
+    form: int,
 ) -> None:
     """A unit is one group of one row: RMS norm, straight into the form the next matrix multiplies with."""
     lanes.apart()
-    group_cols = 16 if floats != 0 else GROUP
-    groups = groups_of(cols, floats)
+    group_cols = 16 if form != 0 else GROUP
+    groups = groups_of(cols, form)
     scratch = lanes.scratch_tile()
     before = -1
     factor = lanes.splat(_ZERO)
@@ -188,9 +189,12 @@ def norm(
             factor = lanes.splat(inverse_rms(x + row * x_stride, cols, eps))
             before = row
         at = x + row * x_stride + 4 * i
-        if floats != 0:
+        if form != 0:
             v = lanes.mul(lanes.mul(lanes.load_first(at, cols - i), factor), lanes.load_first(weight + 4 * i, cols - i))
-            lanes.store(target + row * target_stride + 4 * i, v)
+            if form == 1:
+                lanes.store(target + row * target_stride + 4 * i, v)
+            else:
+                lanes.store_bfloat16(target + row * target_stride + 2 * i, v)
         else:
             lanes.store(scratch, lanes.mul(lanes.mul(lanes.load(at), factor), lanes.load(weight + 4 * i)))
             v = lanes.mul(lanes.mul(lanes.load(at + 64), factor), lanes.load(weight + 4 * i + 64))

@@ -39,7 +39,7 @@ class Single:
     def prefill(self, prompt: list[int]) -> float:
         """Seconds to the first token of the answer."""
         started = time.perf_counter()
-        self._next(prompt, 0)
+        self._next(prompt, 0, is_prompt=True)
         took = time.perf_counter() - started
         self._read = prompt
         return took
@@ -58,13 +58,16 @@ class Single:
         """What so many tokens of one conversation take."""
         return self._cache.bytes * tokens // self._cache.context_tokens
 
-    def _next(self, tokens: list[int], position: int) -> int:
+    def _next(self, tokens: list[int], position: int, *, is_prompt: bool = False) -> int:
         import numpy as np
 
         given = np.array(tokens, dtype=np.int32)
         positions = np.arange(position, position + len(given), dtype=np.int32)
         last = np.array([len(given) - 1], dtype=np.int32)
-        return int(self._decoder.forward(given, np.zeros_like(given), positions, self._cache, last).argmax())
+        prompt = np.full(len(given), is_prompt)
+        return int(
+            self._decoder.forward(given, np.zeros_like(given), positions, self._cache, last, None, prompt).argmax()
+        )
 
 
 class Limits:
