@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import json
 import os
+import platform
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -91,14 +92,15 @@ def compare(expected: NDArray[np.float32], got: NDArray[np.float32]) -> dict[str
     return {"kl": kl, "agree": expected.argmax(1) == got.argmax(1), "margin": first - second}
 
 
-def measure(decoder: Any, expected: Reference) -> Parity:
+def measure(decoder: Any, expected: Reference, *, as_prompt: bool = False) -> Parity:
     """Teacher-force every text through `decoder`, each in a slot of its own, and compare all rows."""
     longest = max(len(ids) for ids in expected.ids)
     cache = decoder.new_cache(len(expected.ids), longest)
     rows: list[dict[str, NDArray[Any]]] = []
     for slot, (ids, logits) in enumerate(zip(expected.ids, expected.logits, strict=True)):
         positions = np.arange(len(ids), dtype=np.int32)
-        got = decoder.forward(ids, np.full(len(ids), slot, dtype=np.int32), positions, cache, positions)
+        slots, prompt = np.full(len(ids), slot, dtype=np.int32), np.full(len(ids), as_prompt)
+        got = decoder.forward(ids, slots, positions, cache, positions, None, prompt)
         rows.append(compare(logits, got))
     kl, agree, margin = (np.concatenate([row[key] for row in rows]) for key in ("kl", "agree", "margin"))
     disputed = margin[~agree]
@@ -119,7 +121,7 @@ def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, nargs="?", help="a GGUF file (default: the sample model)")
+    parser.add_argument("model", type=Path, help="a GGUF file")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, help="append the lines to this file as well")
     parser.add_argument("--write-reference", type=Path, help=argparse.SUPPRESS)
@@ -128,26 +130,28 @@ def main() -> None:
         write_reference(arguments.model, arguments.write_reference)
         return
 
-    from engine import default_model, machine  # the benchmark beside this one
     from ikkan.models.checkpoint import open_checkpoint
     from ikkan.models.families import load_decoder
 
-    model = arguments.model or default_model()
+    model = arguments.model
     expected = reference(model)
     with open_checkpoint(model) as checkpoint:
         decoder = load_decoder(checkpoint, threads=arguments.threads)
     found = asdict(measure(decoder, expected))
+    if decoder.reads_prompts_apart:
+        as_prompt = asdict(measure(decoder, expected, as_prompt=True))
+        found |= {f"prompt.{metric}": value for metric, value in as_prompt.items() if metric != "tokens"}
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True)
     units = {"tokens": "tokens", "top1": "share", "mean_kl": "nats", "max_kl": "nats"}
     for metric, value in found.items():
         line = json.dumps(
             {
                 "metric": f"parity.{metric}",
-                "unit": units.get(metric, "logits"),
+                "unit": units.get(metric.removeprefix("prompt."), "logits"),
                 "value": value,
                 "model": model.name,
                 "commit": commit.stdout.strip(),
-                "machine": machine(),
+                "machine": platform.processor() or platform.machine(),
             }
         )
         print(line)

@@ -161,6 +161,7 @@ def serve_engine(
         context_tokens=context or settings.context_tokens,
         max_batch=max_batch or settings.max_batch,
         kv_bytes=settings.kv_bytes,
+        kv_bits=8 if settings.kv_cache == "int8" else 16,
         guess=settings.guess_ahead,
         lease=DeviceLease(settings.run_dir / "device.lease"),
         adapters=given,

@@ -23,7 +23,7 @@ from ikkan.engine.values import Lease
 from ikkan.ground import asgi
 from ikkan.ground.errors import BadInput, Internal
 from ikkan.models.checkpoint import open_checkpoint
-from ikkan.models.values import Decoder, DecoderConfig, EncoderConfig
+from ikkan.models.values import Decoder, DecoderConfig, EncoderConfig, KVBits
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ def run(
     max_batch: int = 8,
     max_waiting: int = 64,
     kv_bytes: int | None = None,
+    kv_bits: KVBits = 16,
     guess: bool = True,
     lease: Lease | None = None,
     adapters: Sequence[tuple[str, Path]] = (),
@@ -64,6 +65,7 @@ def run(
         max_waiting: answers that may wait for their turn.
         kv_bytes: memory for conversations, at least for one that fills the context. Answers that do not fit beside the
             others wait, or give way and go on later.
+        kv_bits: 16 for bfloat16; 8 for half the memory and answers that are a little less exact.
         guess: whether to guess what answers copy from their texts; never changes an answer.
         lease: held while answers are computed.
         adapters: names and folders of adapters to begin with.
@@ -84,6 +86,7 @@ def run(
         max_batch=max_batch,
         max_waiting=max_waiting,
         kv_bytes=kv_bytes,
+        kv_bits=kv_bits,
         guess=guess,
         lease=lease,
         adapter_folders=adapter_folders,
@@ -142,6 +145,7 @@ def load(
     max_batch: int = 8,
     max_waiting: int = 64,
     kv_bytes: int | None = None,
+    kv_bits: KVBits = 16,
     guess: bool = True,
     lease: Lease | None = None,
     adapter_folders: Sequence[Path] = (),
@@ -160,7 +164,7 @@ def load(
         if not isinstance(config, DecoderConfig):
             raise BadInput(f"{model_path.name} is no chat model but a {config.family} encoder", hint="--embedder FILE")
         tokenizer, template = checkpoint.tokenizer, checkpoint.chat_template
-        decoder = load_decoder(checkpoint, threads=threads)
+        decoder = load_decoder(checkpoint, threads=threads, kv_bits=kv_bits)
     context_tokens = min(context_tokens, config.context)
     pages = None
     if kv_bytes is not None:

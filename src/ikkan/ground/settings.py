@@ -73,6 +73,8 @@ class Settings:
     """Threads the engine computes with."""
     kv_bytes: int
     """Memory the engine may hold for conversations (its KV cache)."""
+    kv_cache: Literal["bfloat16", "int8"]
+    """How the engine keeps keys and values: `int8` takes half the memory, for answers a little less exact."""
     max_batch: int
     """Conversations the engine answers at the same time."""
     context_tokens: int
@@ -225,6 +227,7 @@ def load_settings(
             int(machine.memory_bytes * share),
             f"{dial}: {share_shown} of {machine.memory_reason}",
         ),
+        kv_cache=decide("kv_cache", _one_of("bfloat16", "int8"), "bfloat16", "default: nothing is lost by it"),
         max_batch=decide("max_batch", _integer(1, 1024), 32 if server else 8, dial),
         context_tokens=decide("context_tokens", _integer(64, 1 << 20), 4096 if server else 2048, dial),
         guess_ahead=decide("guess_ahead", _boolean, True, "copying comes faster, all else as fast"),

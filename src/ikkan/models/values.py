@@ -17,6 +17,9 @@ Int32: TypeAlias = NDArray[np.int32]
 Bytes: TypeAlias = NDArray[np.uint8]
 Bool: TypeAlias = NDArray[np.bool_]
 
+KVBits: TypeAlias = Literal[8, 16]
+"""How keys and values are kept: bfloat16, or eight bits and a scale for each position of a head."""
+
 RopeStyle: TypeAlias = Literal["interleaved", "half_split"]
 """Where the two coordinates of one rotated pair stand in a row of q or k: side by side, or half a head apart."""
 

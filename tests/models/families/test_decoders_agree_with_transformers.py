@@ -58,10 +58,11 @@ def test_logits_of_rounded_weights_stay_close(
 
 
 @pytest.mark.weights
+@pytest.mark.parametrize("as_prompt", [False, True], ids=["answer", "prompt"])
 def test_smollm2_reads_real_text_as_transformers_does(
-    smollm: Path, smollm_decoder: Decoder, parity: ModuleType
+    as_prompt: bool, smollm: Path, smollm_decoder: Decoder, parity: ModuleType
 ) -> None:
-    found = parity.measure(smollm_decoder, parity.reference(smollm))
+    found = parity.measure(smollm_decoder, parity.reference(smollm), as_prompt=as_prompt)
     assert found.tokens >= 512
     assert found.top1 >= 0.97
     assert found.mean_kl <= 0.005

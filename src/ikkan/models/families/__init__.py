@@ -12,18 +12,19 @@ from ikkan.ground.errors import UnsupportedFormat
 from ikkan.models.checkpoint import Checkpoint
 from ikkan.models.families import llama, qwen
 from ikkan.models.families.bert import BertEncoder
-from ikkan.models.values import Decoder, DecoderConfig, Encoder, EncoderConfig
+from ikkan.models.values import Decoder, DecoderConfig, Encoder, EncoderConfig, KVBits
 
 __all__ = ["load_decoder", "load_encoder"]
 
 _DECODERS = {"llama": llama.load, "qwen2": qwen.load, "qwen3": qwen.load}
 
 
-def load_decoder(checkpoint: Checkpoint, *, threads: int) -> Decoder:
+def load_decoder(checkpoint: Checkpoint, *, threads: int, kv_bits: KVBits = 16) -> Decoder:
     """A network that continues text, packed and ready. It keeps nothing of the checkpoint: close that afterwards.
 
     Args:
         threads: cores to run on.
+        kv_bits: how its caches keep keys and values.
 
     Raises:
         UnsupportedFormat: the checkpoint is no decoder, or of a family or format that is not computed here.
@@ -37,7 +38,7 @@ def load_decoder(checkpoint: Checkpoint, *, threads: int) -> Decoder:
             hint=f"families that do: {', '.join(_DECODERS)}",
             family=config.family,
         )
-    return _DECODERS[config.family](checkpoint, config, threads=threads)
+    return _DECODERS[config.family](checkpoint, config, threads=threads, kv_bits=kv_bits)
 
 
 def load_encoder(checkpoint: Checkpoint) -> Encoder:

@@ -12,15 +12,16 @@ import numpy as np
 from ikkan.ground.errors import BadInput, HostileFile, PromptTooLong
 from ikkan.models.adapters import MODULES, Adapter, module_shape
 from ikkan.models.families.weights import HasTensors, Weights
-from ikkan.models.values import Bool, DecoderConfig, Float32, Int32, KVCache
+from ikkan.models.values import Bool, DecoderConfig, Float32, Int32, KVBits, KVCache
 from ikkan.silicon.kernels.stack import Block, Cache, Shape, Stack
 
 
 class BlockDecoder:
     """A `Decoder` (see `models/values.py`). Calls may come from several threads; they run one after the other."""
 
-    def __init__(self, config: DecoderConfig, stack: Stack) -> None:
+    def __init__(self, config: DecoderConfig, stack: Stack, kv_bits: KVBits) -> None:
         self.config = config
+        self._kv_bits: KVBits = kv_bits
         self._stack = stack
         self._adapters: set[int] = set()
 
@@ -40,7 +41,7 @@ class BlockDecoder:
                 hint="ask for a shorter context",
                 limit=self.config.context,
             )
-        return self._stack.new_cache(slots, context_tokens, pages)
+        return self._stack.new_cache(slots, context_tokens, pages, bits=self._kv_bits)
 
     @property
     def reads_prompts_apart(self) -> bool:
@@ -149,7 +150,7 @@ def _ends(given: Int32) -> tuple[int, int]:
     return int(given.min()), int(given.max())
 
 
-def load(checkpoint: HasTensors, config: DecoderConfig, *, threads: int) -> BlockDecoder:
+def load(checkpoint: HasTensors, config: DecoderConfig, *, threads: int, kv_bits: KVBits = 16) -> BlockDecoder:
     """Check, pack and stack all blocks of a checkpoint.
 
     Raises:
@@ -169,7 +170,7 @@ def load(checkpoint: HasTensors, config: DecoderConfig, *, threads: int) -> Bloc
     output = embedding if c.tied_embeddings else weights.matrix("output.weight", c.vocab, c.hidden)
     shape = Shape(c.hidden, c.heads, c.kv_heads, c.head_dim, c.intermediate, c.rms_eps, c.rope_theta)
     final_norm = weights.vector("output_norm.weight", c.hidden)
-    return BlockDecoder(c, Stack(shape, blocks, embedding, final_norm, output, threads=threads))
+    return BlockDecoder(c, Stack(shape, blocks, embedding, final_norm, output, threads=threads), kv_bits)
 
 
 def _block(weights: Weights, c: DecoderConfig, at: str) -> Block:

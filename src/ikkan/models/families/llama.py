@@ -8,11 +8,11 @@ from __future__ import annotations
 from ikkan.ground.errors import UnsupportedFormat
 from ikkan.models.families import block
 from ikkan.models.families.weights import HasTensors
-from ikkan.models.values import Decoder, DecoderConfig
+from ikkan.models.values import Decoder, DecoderConfig, KVBits
 
 
-def load(checkpoint: HasTensors, config: DecoderConfig, *, threads: int) -> Decoder:
+def load(checkpoint: HasTensors, config: DecoderConfig, *, threads: int, kv_bits: KVBits = 16) -> Decoder:
     """A llama decoder; raises what `block.load` raises."""
     if config.qkv_bias:
         raise UnsupportedFormat("a llama with biases in its attention is not computed here")
-    return block.load(checkpoint, config, threads=threads)
+    return block.load(checkpoint, config, threads=threads, kv_bits=kv_bits)

@@ -9,13 +9,13 @@ from __future__ import annotations
 from ikkan.ground.errors import UnsupportedFormat
 from ikkan.models.families import block
 from ikkan.models.families.weights import HasTensors
-from ikkan.models.values import Decoder, DecoderConfig
+from ikkan.models.values import Decoder, DecoderConfig, KVBits
 
 
-def load(checkpoint: HasTensors, config: DecoderConfig, *, threads: int) -> Decoder:
+def load(checkpoint: HasTensors, config: DecoderConfig, *, threads: int, kv_bits: KVBits = 16) -> Decoder:
     """A qwen2 or qwen3 decoder; raises what `block.load` raises."""
     if config.rope_style != "half_split":
         raise UnsupportedFormat(f"a {config.family} with interleaved rotations is not computed here")
     if config.qk_norm and config.qkv_bias:
         raise UnsupportedFormat(f"a {config.family} with biases in its attention is not computed here")
-    return block.load(checkpoint, config, threads=threads)
+    return block.load(checkpoint, config, threads=threads, kv_bits=kv_bits)

@@ -15,17 +15,17 @@ from typing import Final
 
 import numpy as np
 
-from ikkan.silicon.kernels import amx, lanes
+from ikkan.silicon.kernels import amx, lanes, narrow
 from ikkan.silicon.kernels.compiled import compiled, inlined
 from ikkan.silicon.kernels.formats import GROUP
 from ikkan.silicon.kernels.lanes import Lanes
+from ikkan.silicon.kernels.narrow import PAGE
 from ikkan.silicon.kernels.steps import inverse_rms, record
 
-PAGE: Final = 32
-"""Positions of a page."""
 TOGETHER: Final = 16
 """Neighbouring tokens of one slot that share a walk over its keys and values."""
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
+_LOG2E: Final = np.float32(1.44269504088896341)
 _MASKED: Final = np.float32(-3.0e38)
 _PAGES_AHEAD: Final = 2
 """How many pages before it is read a page is asked for."""
@@ -41,23 +41,28 @@ def dims_of_head(head_dim: int) -> int:
 padded_dim: Final = inlined(dims_of_head)
 
 
-def bytes_of_head(head_dim: int) -> int:
-    """Bytes of one head's keys, or values, in one page.
+def bytes_of_head(head_dim: int, eight: int) -> int:
+    """Bytes of one head's keys, or values, in one page; `eight` if they have eight bits (`narrow`).
 
-    >>> bytes_of_head(64)
-    4096
+    >>> bytes_of_head(64, 0), bytes_of_head(64, 1)
+    (4096, 2176)
     """
+    if eight != 0:
+        return narrow.head_bytes(head_dim)
     return 2 * PAGE * ((head_dim + 31) // 32 * 32)
 
 
-def bytes_of_scratch(context: int, head_dim: int) -> int:
-    """What one thread needs for `attend`: queries, scores, shares and results of sixteen.
+def bytes_of_scratch(context: int, head_dim: int, eight: int) -> int:
+    """What one thread needs for `attend`: queries, scores, shares and results of sixteen; pages that were widened.
 
-    >>> bytes_of_scratch(32, 64)
-    13376
+    >>> bytes_of_scratch(32, 64, 0), bytes_of_scratch(32, 64, 1)
+    (13376, 21632)
     """
     padded = (context + PAGE - 1) // PAGE * PAGE
-    return 16 * (4 * ((head_dim + 31) // 32 * 32) + 4 * padded + 64 + 2 * padded + 64) + 4096 + 64
+    size = 16 * (4 * ((head_dim + 31) // 32 * 32) + 4 * padded + 64 + 2 * padded + 64) + 4096 + 64
+    if eight != 0:
+        size += padded // PAGE * (4 * PAGE * ((head_dim + 31) // 32 * 32)) + (padded // PAGE + 15) // 16 * 64
+    return size
 
 
 head_bytes: Final = inlined(bytes_of_head)
@@ -143,6 +148,7 @@ def rope_and_store(
     values: int,
     tables: int,
     table_stride: int,
+    eight: int,
 ) -> None:
     """A unit is one head of q, k or v of one row: turn q and k in place (half-split), put k and v into their page.
 
@@ -153,7 +159,7 @@ def rope_and_store(
     parts = heads + 2 * kv_heads
     half = head_dim // 2
     width = 4 * head_dim
-    size = head_bytes(head_dim)
+    size = head_bytes(head_dim, eight)
     for unit in range(first, last):
         row = unit // parts
         part = unit - row * parts
@@ -171,11 +177,19 @@ def rope_and_store(
             if k_norm != 0:
                 normalize(there, k_norm, head_dim, eps)
             rotate(there, half, cos + turn, sin + turn)
-            store_key(there, head_dim, keys + (page * kv_heads + head) * size, position % PAGE)
+            to = keys + (page * kv_heads + head) * size
+            if eight != 0:
+                narrow.store_key(there, head_dim, to, position % PAGE)
+            else:
+                store_key(there, head_dim, to, position % PAGE)
         else:
             head = part - heads - kv_heads
             there = v + row * stride + head * width
-            store_value(there, head_dim, values + (page * kv_heads + head) * size, position % PAGE)
+            to = values + (page * kv_heads + head) * size
+            if eight != 0:
+                narrow.store_value(there, head_dim, to, position % PAGE)
+            else:
+                store_value(there, head_dim, to, position % PAGE)
 
 
 # The vector path.
@@ -287,28 +301,33 @@ def _values_4(values: int, page_bytes: int, table: int, pages: int, shares: int,
 def _softmax(scores: int, blocks: int, seen: int, scale: np.float32, shares: int) -> np.float32:
     """Scores of positions 0..seen-1 into exponentials that bfloat16 holds, zero behind them; returns their sum.
 
-    If `shares` is not 0 they are written there as bfloat16 as well.
+    If `shares` is not 0 they are written there as bfloat16, else in place.
     """
     lanes.apart()
-    factor = lanes.splat(scale)
-    masked = lanes.splat(_MASKED)
-    top = masked
-    for block in range(blocks):
-        at = scores + 64 * block
-        v = lanes.first(lanes.mul(lanes.load(at), factor), masked, seen - 16 * block)
-        lanes.store(at, v)
-        top = lanes.maximum(top, v)
-    largest = lanes.splat(lanes.highest(top))
-    nothing = lanes.splat(_ZERO)
+    masked, nothing = lanes.splat(_MASKED), lanes.splat(_ZERO)
+    whole = seen // 16
+    top = lanes.first(lanes.load(scores + 64 * min(whole, blocks - 1)), masked, seen - 16 * min(whole, blocks - 1))
+    for block in range(whole):
+        top = lanes.maximum(top, lanes.load(scores + 64 * block))
+    turned = np.float32(scale * _LOG2E)
+    factor = lanes.splat(turned)
+    lift = lanes.splat(np.float32(_ZERO - lanes.highest(top) * turned))
     sums = nothing
-    for block in range(blocks):
-        at = scores + 64 * block
-        e = lanes.first(lanes.exp(lanes.sub(lanes.load(at), largest)), nothing, seen - 16 * block)
-        e = lanes.as_bfloat16(e)
+    for block in range(whole):
+        e = lanes.exp2(lanes.fma(lanes.load(scores + 64 * block), factor, lift))
+        if shares != 0:
+            e = lanes.keep_bfloat16(shares + 32 * block, e)
+        else:
+            e = lanes.as_bfloat16(e)
+            lanes.store(scores + 64 * block, e)
+        sums = lanes.add(sums, e)
+    for block in range(whole, blocks):
+        e = lanes.exp2(lanes.fma(lanes.load(scores + 64 * block), factor, lift))
+        e = lanes.as_bfloat16(lanes.first(e, nothing, seen - 16 * block))
         if shares != 0:
             lanes.store_bfloat16(shares + 32 * block, e)
         else:
-            lanes.store(at, e)
+            lanes.store(scores + 64 * block, e)
         sums = lanes.add(sums, e)
     result: np.float32 = lanes.total(sums)
     return result
@@ -336,6 +355,21 @@ def _look_ahead(part: int, page_bytes: int, table: int, number: int, pages: int,
 
 
 @compiled
+def _widened(
+    keys: int, values: int, page_bytes: int, table: int, pages: int, head_dim: int, wide: int
+) -> tuple[int, int, int, int]:
+    """One head's pages of eight bits as bfloat16 at `wide`: keys, values, the bytes of a page, and its table."""
+    size = 2 * PAGE * padded_dim(head_dim)
+    own = wide + 2 * pages * size
+    for number in range(pages):
+        at = lanes.read_int(table + 4 * number) * page_bytes
+        narrow.widen_keys(keys + at, head_dim, wide + number * size)
+        narrow.widen_values(values + at, head_dim, wide + (pages + number) * size)
+        lanes.write_int(own + 4 * number, number)
+    return wide, wide + pages * size, size, own
+
+
+@compiled
 def _attend_block(
     row: int,
     tokens: int,
@@ -359,6 +393,7 @@ def _attend_block(
     target_stride: int,
     groups: int,
     form: int,
+    eight: int,
 ) -> None:
     """Queries of neighbouring tokens and heads that share one key head, sixteen at a time; results to `out`."""
     width = 4 * head_dim
@@ -371,6 +406,10 @@ def _attend_block(
     results = shares + 16 * share_bytes
     sums = results + 4096
     queries = tokens * (last_head - first_head)
+    if eight != 0:
+        wide = sums + 64
+        pages = lanes.read_int(positions + 4 * (row + tokens - 1)) // PAGE + 1
+        keys, values, page_bytes, table = _widened(keys, values, page_bytes, table, pages, head_dim, wide)
     done = 0
     while done < queries:
         took = min(queries - done, 16)
@@ -383,8 +422,8 @@ def _attend_block(
             _load_query(there, head_dim, matrix, queries_at + one * (64 if matrix != 0 else 4 * dims))
         pages = (longest + PAGE - 1) // PAGE
         # Queries of one token alone read a page once; more tokens find it in the cache.
-        soon = pages if tokens == 1 else 0
-        size = head_bytes(head_dim)
+        soon = pages if tokens == 1 and eight == 0 else 0
+        size = 2 * PAGE * dims
         for number in range(_PAGES_AHEAD):
             _look_ahead(keys, page_bytes, table, number, soon, size)
         if matrix != 0:
@@ -487,6 +526,7 @@ def attend(
     target: int,
     target_stride: int,
     form: int,
+    eight: int,
 ) -> None:
     """A unit is one head of one run of rows (`find_runs`): attend to positions 0..its own of the slot.
 
@@ -497,7 +537,7 @@ def attend(
     """
     lanes.apart()
     group = heads // kv_heads
-    size = head_bytes(head_dim)
+    size = head_bytes(head_dim, eight)
     if shapes != 0:
         amx.configure(shapes + 64)
     unit = first
@@ -530,6 +570,7 @@ def attend(
             target_stride,
             heads * head_dim // GROUP,
             form,
+            eight,
         )
         unit += stop - start
     if shapes != 0:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ikkan.silicon.kernels import amx, attend, lanes, team
-from ikkan.silicon.kernels.attend import PAGE
 from ikkan.silicon.kernels.compiled import addressed, compiled
 from ikkan.silicon.kernels.memory import aligned
 from ikkan.silicon.kernels.multiply import shapes
+from ikkan.silicon.kernels.narrow import PAGE
 from ikkan.silicon.kernels.packed import Float32
 
 RopeStyle = Literal["half", "interleaved"]
@@ -76,7 +76,7 @@ def _store(
     positions: Any,
 ) -> None:
     width = 4 * head_dim
-    size = attend.head_bytes(head_dim)
+    size = attend.head_bytes(head_dim, 0)
     for row in range(n):
         position = lanes.whole(positions[row])
         page = lanes.whole(tables[slots[row], position // PAGE])
@@ -106,7 +106,7 @@ def _attend(block: int, thread: int) -> None:
     context, keys, values = lanes.word(block + 48), lanes.word(block + 56), lanes.word(block + 64)
     slots, positions, runs = lanes.word(block + 72), lanes.word(block + 80), lanes.word(block + 88)
     q, out, scale = lanes.word(block + 96), lanes.word(block + 104), lanes.read(block + 112)
-    scratch = lanes.word(block + 120) + thread * attend.scratch_bytes(context, head_dim)
+    scratch = lanes.word(block + 120) + thread * attend.scratch_bytes(context, head_dim, 0)
     tables, table_stride, shapes = lanes.word(block + 128), lanes.word(block + 136), lanes.word(block + 144)
     stride = 4 * heads * head_dim
     chunk = attend.attend_chunk(units, heads, threads)
@@ -115,7 +115,7 @@ def _attend(block: int, thread: int) -> None:
         last = min(unit + chunk, units)
         attend.attend(
             unit, last, runs, q, stride, heads, kv_heads, head_dim, keys, values, tables, table_stride, context, slots,
-            positions, scale, scratch, shapes, out, stride, 0, 0, 0,
+            positions, scale, scratch, shapes, out, stride, 0, 0, 0, 0,
         )  # fmt: skip
         unit = team.take(step, chunk)
     if shapes != 0:
@@ -138,7 +138,7 @@ def attention(
     out = np.empty_like(q)
     threads = team.get_threads()
     step = aligned(team.STEP_WORDS, np.int64, zero=True)
-    scratch = aligned(threads * attend.scratch_bytes(cache.context, head_dim))
+    scratch = aligned(threads * attend.scratch_bytes(cache.context, head_dim, 0))
     runs = np.empty(n + 1, dtype=np.int64)
     units = heads * attend.find_runs(n, slots.ctypes.data, runs.ctypes.data)
     of_cache = (cache.context, cache.keys.ctypes.data, cache.values.ctypes.data)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import models, register_model
@@ -130,6 +130,9 @@ def _first(builder: ir.IRBuilder, count: ir.Value) -> ir.Value:
     numbers = ir.Constant(I32X16, list(range(WIDTH)))
     narrow = builder.trunc(count, I32)
     return builder.icmp_signed("<", numbers, spread(builder, narrow, I32X16))
+
+
+_AVX512: Final = bool(binding.get_host_cpu_features().get("avx512f", False))
 
 
 def operation(result: Any, *operands: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -263,6 +266,22 @@ def power_of_two(builder: Any, a: Any) -> Any:
     return builder.bitcast(builder.shl(biased, constant(I32X16, 23)), F32X16)
 
 
+@operation(LANES, LANES, LANES)
+def times_power_of_two(builder: Any, a: Any, whole: Any) -> Any:
+    """a times 2 to the power of a whole number, by its exponent's bits: no overflow is looked for."""
+    moved = builder.shl(builder.fptosi(whole, I32X16), constant(I32X16, 23))
+    return builder.bitcast(builder.add(builder.bitcast(a, I32X16), moved), F32X16)
+
+
+@operation(LANES, LANES)
+def about_inverse(builder: Any, a: Any) -> Any:
+    """1 / a within 2^-14, on processors with AVX-512."""
+    if not _AVX512:
+        return builder.fdiv(constant(F32X16, 1.0), a)
+    every = ir.Constant(I16, 0xFFFF)
+    return call_llvm(builder, "llvm.x86.avx512.rcp14.ps.512", F32X16, a, constant(F32X16, 0.0), every)
+
+
 @operation(LANES, LANES, LANES, _COUNT)
 def first(builder: Any, a: Any, b: Any, count: Any) -> Any:
     """`a` in the first `count` lanes (none, if negative), `b` in the others."""
@@ -281,6 +300,14 @@ def as_bfloat16(builder: Any, a: Any) -> Any:
     """Each number rounded to what bfloat16 holds."""
     kept = builder.and_(_nearest_halves(builder, a), constant(I32X16, 0xFFFF0000))
     return builder.bitcast(kept, F32X16)
+
+
+@operation(LANES, _ADDRESS, LANES)
+def keep_bfloat16(builder: Any, address: Any, a: Any) -> Any:
+    """Sixteen bfloat16, side by side; and as floats again."""
+    bits = _nearest_halves(builder, a)
+    store_to(builder, builder.trunc(builder.lshr(bits, constant(I32X16, 16)), I16X16), address, 0, 2)
+    return builder.bitcast(builder.and_(bits, constant(I32X16, 0xFFFF0000)), F32X16)
 
 
 @operation(_NONE, _ADDRESS, LANES)
@@ -303,6 +330,42 @@ def store_every_other_bfloat16(builder: Any, address: Any, a: Any, odd: Any) -> 
     pointer = builder.inttoptr(address, kind.as_pointer())
     halves = builder.bitcast(moved, kind)
     call_llvm(builder, "llvm.masked.store.v32i16.p0", ir.VoidType(), halves, pointer, ir.Constant(I32, 2), chosen)
+
+
+def _nearest_bytes(builder: ir.IRBuilder, a: ir.Value) -> ir.Value:
+    whole = builder.fptosi(call_llvm(builder, "llvm.rint.v16f32", F32X16, a), I32X16)
+    return builder.trunc(whole, I8X16)
+
+
+@operation(_NONE, _ADDRESS, LANES)
+def store_int8(builder: Any, address: Any, a: Any) -> None:
+    """Sixteen numbers between -127 and 127, rounded to whole ones, as bytes side by side."""
+    store_to(builder, _nearest_bytes(builder, a), address, 0, 1)
+
+
+@operation(_NONE, _ADDRESS, LANES, _COUNT)
+def store_every_other_int8(builder: Any, address: Any, a: Any, odd: Any) -> None:
+    """The same into the even or odd ones of 32 places; the others are not touched, so others may write them."""
+    wide = builder.zext(_nearest_bytes(builder, a), I16X16)
+    is_odd = builder.icmp_signed("!=", odd, ir.Constant(I64, 0))
+    moved = builder.select(is_odd, builder.shl(wide, constant(I16X16, 8)), wide)
+    kind, mask = ir.VectorType(I8, 2 * WIDTH), ir.VectorType(ir.IntType(1), 2 * WIDTH)
+    evens, odds = (ir.Constant(mask, [place % 2 == parity for place in range(2 * WIDTH)]) for parity in range(2))
+    pointer, chosen = builder.inttoptr(address, kind.as_pointer()), builder.select(is_odd, odds, evens)
+    values = builder.bitcast(moved, kind)
+    call_llvm(builder, "llvm.masked.store.v32i8.p0", ir.VoidType(), values, pointer, ir.Constant(I32, 1), chosen)
+
+
+@operation(_NONE, _ADDRESS, LANES, LANES, _ADDRESS)
+def widen_int8(builder: Any, address: Any, even: Any, odd: Any, to: Any) -> None:
+    """32 signed bytes times the scales of the even and the odd ones, as 32 bfloat16."""
+    pairs = load_from(builder, address, 0, I16X16, 2)
+    low = builder.sext(builder.trunc(pairs, I8X16), I32X16)
+    high = builder.sext(builder.ashr(pairs, constant(I16X16, 8)), I32X16)
+    both = [builder.fmul(builder.sitofp(one, F32X16), by) for one, by in ((low, even), (high, odd))]
+    first, second = (_nearest_halves(builder, one) for one in both)
+    joined = builder.or_(builder.lshr(first, constant(I32X16, 16)), builder.and_(second, constant(I32X16, 0xFFFF0000)))
+    store_to(builder, joined, to, 0, 4)
 
 
 @operation(LANES, _ADDRESS)
@@ -337,6 +400,12 @@ def copy_four(builder: Any, source: Any, target: Any) -> None:
 def look_ahead(builder: Any, address: Any) -> None:
     """Ask memory for a cache line that will be read soon; any address will do."""
     prefetch(builder, address)
+
+
+@operation(_NONE, _ADDRESS, _ADDRESS)
+def copy_two(builder: Any, source: Any, target: Any) -> None:
+    """Copy two bytes."""
+    store_to(builder, load_from(builder, source, 0, I16, 2), target, 0, 2)
 
 
 @operation(_ADDRESS)
@@ -402,6 +471,12 @@ def put_word(builder: Any, address: Any, number: Any) -> None:
 def read_int(builder: Any, address: Any) -> Any:
     """One int32, widened."""
     return builder.sext(load_from(builder, address, 0, I32, 4), I64)
+
+
+@operation(_NONE, _ADDRESS, types.int64)
+def write_int(builder: Any, address: Any, number: Any) -> None:
+    """Put one int64 as int32."""
+    store_to(builder, builder.trunc(number, I32), address, 0, 4)
 
 
 @operation(_NUMBER, _ADDRESS)
@@ -503,4 +578,20 @@ def exp(x: Lanes) -> Lanes:
     p = fma(p, r, splat(np.float32(5.0000001201e-1)))
     p = add(fma(mul(p, r), r, r), splat(_ONE))
     result: Lanes = mul(p, power_of_two(k))
+    return result
+
+
+@inlined
+def exp2(x: Lanes) -> Lanes:
+    """2 to the x within 3e-6, for x between -126 and 126; what is smaller counts as -126, and a NaN stays one.
+
+    (1 + f q(f)) 2^k with a least-squares q on -0.5..0.5, weighted until the relative error was even.
+    """
+    held = maximum(splat(np.float32(-126.0)), x)
+    k = rounded(held)
+    f = sub(held, k)
+    p = fma(splat(np.float32(0.009582849219441414)), f, splat(np.float32(0.055906426161527634)))
+    p = fma(p, f, splat(np.float32(0.24024099111557007)))
+    p = fma(p, f, splat(np.float32(0.6931241750717163)))
+    result: Lanes = times_power_of_two(fma(p, f, splat(_ONE)), k)
     return result

@@ -25,6 +25,7 @@ from ikkan.silicon.kernels.lanes import (
     I32X16,
     I64,
     WIDTH,
+    Lanes,
     call_llvm,
     constant,
     load_from,
@@ -32,7 +33,7 @@ from ikkan.silicon.kernels.lanes import (
     store_to,
 )
 from ikkan.silicon.kernels.memory import aligned
-from ikkan.silicon.kernels.steps import bytes_of, silu_times
+from ikkan.silicon.kernels.steps import bytes_of
 from ikkan.silicon.kernels.unpacked import step_of
 
 PANEL_ROWS: Final = 2 * TILE_ROWS
@@ -47,6 +48,7 @@ _MOST_GROUPS: Final = 9
 _BLOCK_BYTES: Final = 32 * 128
 """32 tokens times 32 rows, as floats."""
 
+_ONE, _LOG2E, _HIGHEST = np.float32(1.0), np.float32(1.44269504088896341), np.float32(126.0)
 _I16X16 = ir.VectorType(I16, WIDTH)
 
 
@@ -60,6 +62,16 @@ def bytes_of_room(tokens: int) -> int:
 
 
 room_bytes: Final = inlined(bytes_of_room)
+
+
+@inlined
+def row_bytes(cols: int) -> int:
+    """From one row of bfloat16 to the next: an odd number of cache lines, so that neighbours never share a set.
+
+    >>> row_bytes(576), row_bytes(64)
+    (1216, 192)
+    """
+    return (cols + 31) // 32 * 64 + (64 if (cols + 31) // 32 % 2 == 0 else 0)
 
 
 def _pair(builder: ir.IRBuilder, first: ir.Value, second: ir.Value) -> ir.Value:
@@ -255,6 +267,15 @@ def _finish(
             lanes.store_first(at, value, some)
 
 
+@inlined
+def _silu_times(gate: Lanes, up: Lanes) -> Lanes:
+    """gate / (1 + e^-gate) * up, as exactly as bfloat16 needs it."""
+    turned = lanes.minimum(lanes.splat(_HIGHEST), lanes.mul(gate, lanes.splat(-_LOG2E)))
+    below = lanes.add(lanes.splat(_ONE), lanes.exp2(turned))
+    result: Lanes = lanes.mul(lanes.mul(gate, up), lanes.about_inverse(below))
+    return result
+
+
 @compiled
 def gate_up(
     first: int,
@@ -293,6 +314,6 @@ def gate_up(
                     amx.store_block(results, 128)
                     to = target + token * target_stride + 2 * TILE_ROWS * unit
                     for one in range(tokens):
-                        value = silu_times(lanes.load(results + 128 * one), lanes.load(results + 128 * one + 64))
+                        value = _silu_times(lanes.load(results + 128 * one), lanes.load(results + 128 * one + 64))
                         lanes.store_bfloat16(to + one * target_stride, value)
                 held += _BLOCK_BYTES

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from ikkan.silicon.kernels import adapters as low_rank
 from ikkan.silicon.kernels import amx, attend, lanes, prompts, steps, team
 from ikkan.silicon.kernels.adapters import LowRankPair, PackedAdapter
-from ikkan.silicon.kernels.attend import PAGE
 from ikkan.silicon.kernels.cache import rope_tables
 from ikkan.silicon.kernels.compiled import addressed, compiled, inlined
 from ikkan.silicon.kernels.formats import F16, GROUP, TILE_ROWS, record_bytes
 from ikkan.silicon.kernels.memory import aligned
 from ikkan.silicon.kernels.multiply import get_path, shapes
+from ikkan.silicon.kernels.narrow import PAGE
 from ikkan.silicon.kernels.packed import Float32, PackedMatrix
 from ikkan.silicon.kernels.tiles import MOST_TOKENS, table
 from ikkan.silicon.kernels.unpacked import LOOK_AHEAD_BYTES
@@ -87,7 +87,7 @@ class Block:
 
 
 class Cache:
-    """Keys and values of all layers as bfloat16 in pages; a page takes memory once tokens were written there.
+    """Keys and values of all layers in pages; a page takes memory once tokens were written there.
 
     `tables[slot, position // page_tokens]` says which page holds a position; whoever schedules writes it. Without
     `pages` there are enough for every slot, and each has its own.
@@ -96,13 +96,21 @@ class Cache:
     page_tokens: Final = PAGE
 
     def __init__(
-        self, layers: int, slots: int, kv_heads: int, context_tokens: int, head_dim: int, pages: int | None = None
+        self,
+        layers: int,
+        slots: int,
+        kv_heads: int,
+        context_tokens: int,
+        head_dim: int,
+        pages: int | None = None,
+        bits: Literal[8, 16] = 16,
     ) -> None:
         each = -(-context_tokens // PAGE)
         self.slots, self.context_tokens = slots, context_tokens
         self.pages = slots * each if pages is None else pages
         self.shape = (layers, self.pages, kv_heads, head_dim)
-        count = layers * self.pages * kv_heads * attend.bytes_of_head(head_dim) // 2
+        self.eight = int(bits == 8)
+        count = layers * self.pages * kv_heads * attend.bytes_of_head(head_dim, self.eight) // 2
         self.keys: NDArray[np.uint16] = aligned(count, np.uint16, zero=True)
         self.values: NDArray[np.uint16] = aligned(count, np.uint16, zero=True)
         own = np.arange(slots * each, dtype=np.int32) if pages is None else np.zeros(slots * each, np.int32)
@@ -195,9 +203,11 @@ class Stack:
         """Let go of an adapter that no row asks for any more. Waits for nobody."""
         del self._adapters[number]
 
-    def new_cache(self, slots: int, context_tokens: int, pages: int | None = None) -> Cache:
-        """An empty cache for this stack."""
-        return Cache(self.layers, slots, self.shape.kv_heads, context_tokens, self.shape.head_dim, pages)
+    def new_cache(
+        self, slots: int, context_tokens: int, pages: int | None = None, *, bits: Literal[8, 16] = 16
+    ) -> Cache:
+        """An empty cache for this stack: bfloat16, or eight bits and a scale for each position of a head."""
+        return Cache(self.layers, slots, self.shape.kv_heads, context_tokens, self.shape.head_dim, pages, bits)
 
     @property
     def reads_prompts_apart(self) -> bool:
@@ -270,7 +280,7 @@ class Stack:
         with team.LOCK:
             used = adapters is not None and bool(adapters.any())
             self._tiles = table(get_path(), self._codes | low_rank.CODES if used else self._codes)
-            self._prepare(min(len(tokens), size), cache.context_tokens, rough)
+            self._prepare(min(len(tokens), size), cache, rough)
             if order is None:
                 self._run(tokens, slots, positions, cache, wanted, out, adapters if used else None, hidden, rough)
                 return out
@@ -286,10 +296,11 @@ class Stack:
         restored[order] = out
         return restored
 
-    def _prepare(self, tokens: int, context_tokens: int, rough: bool) -> None:
+    def _prepare(self, tokens: int, cache: Cache, rough: bool) -> None:
         """Grow the work space and the table of rotations to what this call needs."""
         s = self.shape
-        scratch = self._threads * attend.bytes_of_scratch(context_tokens, s.head_dim)
+        context_tokens = cache.context_tokens
+        scratch = self._threads * attend.bytes_of_scratch(context_tokens, s.head_dim, cache.eight)
         panels = self._threads * prompts.bytes_of_room(PROMPT_CHUNK) if rough else 0
         tokens = max(tokens, 32) if rough else tokens
         enough = self._room >= tokens and self._panels.nbytes >= panels
@@ -352,8 +363,8 @@ class Stack:
         block = np.array(
             (
                 0, self._tiles, n, 0, m, cache.context_tokens, cache.layer_bytes, cache.table_bytes,
-                shapes(), batch, hidden, self._eps_bits, self._turn, rough, *cache.addresses, out.ctypes.data,
-                *self._kept,
+                shapes(), batch, hidden, self._eps_bits, self._turn, rough, cache.eight, *cache.addresses,
+                out.ctypes.data, *self._kept,
             ),
             np.int64,
         )  # fmt: skip
@@ -526,7 +537,7 @@ def _look_ahead(matrix: int, thread: int, threads: int, n: int, together: int) -
                 lanes.look_ahead(at + line)
 
 
-_RUNS, _KEPT, _ARRAYS = 24, 144, 96
+_RUNS, _KEPT, _ARRAYS = 24, 152, 96
 """Where a pass's control block has the number of runs, what stays from pass to pass, and in that the arrays."""
 
 
@@ -548,8 +559,8 @@ def _work(shared: int, thread: int) -> None:
     wanted, context, layer_bytes = word(shared + 32), word(shared + 40), word(shared + 48)
     table_stride, shapes, batch = word(shared + 56), word(shared + 64), word(shared + 72)
     hidden_only, eps = word(shared + 80), lanes.read(shared + 88)
-    turn, rough = word(shared + 96), word(shared + 104)
-    keys, values, tables, logits = word(shared + 112), word(shared + 120), word(shared + 128), word(shared + 136)
+    turn, rough, eight = word(shared + 96), word(shared + 104), word(shared + 112)
+    keys, values, tables, logits = word(shared + 120), word(shared + 128), word(shared + 136), word(shared + 144)
     kept = shared + _KEPT
     layers, hidden, heads, kv_heads = word(kept), word(kept + 8), word(kept + 16), word(kept + 24)
     dim, inter, biased, normed = word(kept + 32), word(kept + 40), word(kept + 48), word(kept + 56)
@@ -559,7 +570,7 @@ def _work(shared: int, thread: int) -> None:
     all_bias, cos, sin, x = word(arrays + 32), word(arrays + 40), word(arrays + 48), word(arrays + 56)
     qkv, mixed, floats, wide_floats = word(arrays + 64), word(arrays + 72), word(arrays + 80), word(arrays + 88)
     records, wide_records = word(arrays + 96), word(arrays + 104)
-    scratch = word(arrays + 112) + thread * attend.scratch_bytes(context, dim)
+    scratch = word(arrays + 112) + thread * attend.scratch_bytes(context, dim, eight)
     run_starts, head_norms = word(arrays + 120), word(arrays + 128)
     room = word(arrays + 136) + thread * prompts.room_bytes(PROMPT_CHUNK)
     tokens, slots, positions, rows = word(arrays + 144), word(arrays + 152), word(arrays + 160), word(arrays + 168)
@@ -572,6 +583,9 @@ def _work(shared: int, thread: int) -> None:
         step, later = step + later, -later
     if thread == 0:
         team.clear(step + later, step_bytes)
+    hb = prompts.row_bytes(hidden) if rough != 0 else rb
+    jb = prompts.row_bytes(heads * dim) if rough != 0 else rb
+    ib = prompts.row_bytes(inter) if rough != 0 else rb
     plain = shapes + 64  # all tiles whole, as attention and prompts want them
     xb = 4 * hidden
     joined = heads * dim
@@ -599,7 +613,7 @@ def _work(shared: int, thread: int) -> None:
         q_norm = head_norms + 8 * layer * dim if normed != 0 else 0
         k_norm = q_norm + 4 * dim if normed != 0 else 0
 
-        _norm_step(step, step_bytes, threads, n, hidden, x, norm, eps, records, rb, floats, fb, block, 3, batch, rough)
+        _norm_step(step, step_bytes, threads, n, hidden, x, norm, eps, records, hb, floats, fb, block, 3, batch, rough)
         step += 2 * step_bytes
         if batch != 0:
             low_rank.shrink_step(batch, threads, tiles, layer, low_rank.Q, 3, floats, fb, hidden)
@@ -609,7 +623,7 @@ def _work(shared: int, thread: int) -> None:
             this, matrix = step + m * step_bytes, block + m * _ENTRY
             if rough != 0:
                 _prompt_step(
-                    this, thread, threads, unpackers, matrix, n, records, rb, qkv + part, width, bias, 0, room, plain
+                    this, thread, threads, unpackers, matrix, n, records, hb, qkv + part, width, bias, 0, room, plain
                 )
             else:
                 _multiply_step(
@@ -628,7 +642,7 @@ def _work(shared: int, thread: int) -> None:
             last = min(unit + chunk, units)
             attend.rope_and_store(
                 unit, last, qkv, qkv + k_at, qkv + v_at, width, heads, kv_heads, dim, slots, positions, cos, sin,
-                q_norm, k_norm, eps, layer_keys, layer_values, tables, table_stride,
+                q_norm, k_norm, eps, layer_keys, layer_values, tables, table_stride, eight,
             )  # fmt: skip
             team.finish(step, last - unit)
             unit = team.take(step, chunk)
@@ -646,8 +660,8 @@ def _work(shared: int, thread: int) -> None:
             last = min(unit + chunk, units)
             attend.attend(
                 unit, last, run_starts, qkv, width, heads, kv_heads, dim, layer_keys, layer_values, tables,
-                table_stride, context, slots, positions, scale, scratch, shapes, mixed, mb, target, rb,
-                2 if rough != 0 else 0,
+                table_stride, context, slots, positions, scale, scratch, shapes, mixed, mb, target, jb,
+                2 if rough != 0 else 0, eight,
             )  # fmt: skip
             team.finish(step, last - unit)
             unit = team.take(step, chunk)
@@ -666,7 +680,7 @@ def _work(shared: int, thread: int) -> None:
         if batch != 0:
             low_rank.shrink_step(batch, threads, tiles, layer, low_rank.OUT, 1, mixed, mb, joined)
         if rough != 0:
-            _prompt_step(step, thread, threads, unpackers, out, n, wide_records, rb, x, xb, 0, 1, room, plain)
+            _prompt_step(step, thread, threads, unpackers, out, n, wide_records, jb, x, xb, 0, 1, room, plain)
         else:
             _multiply_step(step, thread, threads, tiles, out, n, wide_records, rb, mixed, mb, x, xb, 0, 1)
         _look_ahead(gate, thread, threads, n, 2)
@@ -677,7 +691,7 @@ def _work(shared: int, thread: int) -> None:
             low_rank.change_output(batch, threads, tiles, layer, low_rank.OUT, hidden, x, xb)
 
         _norm_step(
-            step, step_bytes, threads, n, hidden, x, norm + xb, eps, records, rb, floats, fb, gate, 2, batch, rough
+            step, step_bytes, threads, n, hidden, x, norm + xb, eps, records, hb, floats, fb, gate, 2, batch, rough
         )
         step += 2 * step_bytes
         if batch != 0:
@@ -698,7 +712,7 @@ def _work(shared: int, thread: int) -> None:
             if rough != 0:
                 prompts.gate_up(
                     unit, last, unpackers, word(gate), word(gate + _ADDRESS), word(up), word(up + _ADDRESS), hidden, n,
-                    records, rb, wide_records, rb, room,
+                    records, hb, wide_records, ib, room,
                 )  # fmt: skip
             else:
                 steps.gate_up(
@@ -715,7 +729,7 @@ def _work(shared: int, thread: int) -> None:
         if batch != 0:
             low_rank.shrink_step(batch, threads, tiles, layer, low_rank.DOWN, 1, wide_floats, fb, inter)
         if rough != 0:
-            _prompt_step(step, thread, threads, unpackers, down, n, wide_records, rb, x, xb, 0, 1, room, plain)
+            _prompt_step(step, thread, threads, unpackers, down, n, wide_records, ib, x, xb, 0, 1, room, plain)
         else:
             _multiply_step(step, thread, threads, tiles, down, n, wide_records, rb, wide_floats, fb, x, xb, 0, 1)
         following = block + 7 * _ENTRY
