@@ -233,6 +233,7 @@ def forget_again(platform: Platform) -> int:
     with platform.database.transaction() as connection:
         returned = platform.events.returned(connection)
         for owner in returned:
+            platform.cloud.service.forget(connection, *owner)
             for app in platform.apps:
                 app.erases(connection, *owner)
         platform.events.reconcile(connection)
