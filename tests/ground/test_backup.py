@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -278,6 +279,20 @@ def test_progress_goes_up_to_all_of_it(full: Path, tmp_path: Path) -> None:
     told.clear()
     backup.restore(made.path, tmp_path / "x", databases=PLACES, settle=settle, progress=lambda *step: told.append(step))
     assert told[-1][0] == told[-1][1]
+
+
+def test_memory_does_not_grow_with_what_is_saved(full: Path, tmp_path: Path) -> None:
+    with (full / "large").open("wb") as file:
+        file.truncate(64 << 20)
+    tracemalloc.start()
+    try:
+        made = back_up(full, tmp_path / "backup.tar")
+        restore(made.path, tmp_path / "there")
+        _now, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 8 << 20
+    assert (tmp_path / "there" / "large").stat().st_size == 64 << 20
 
 
 def test_two_backups_to_one_name_do_not_meet(full: Path, tmp_path: Path) -> None:

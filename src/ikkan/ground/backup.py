@@ -169,7 +169,7 @@ def make(
                 format=FORMAT,
                 version=version,
                 made_at=at,
-                databases={role: _database_member(role) for role, path in plan.databases.items() if path.is_file()},
+                databases={role: name for role in plan.databases if (name := _database_member(role)) in files},
                 files=files,
                 witnesses=seen,
                 erasures=str(erasures),
