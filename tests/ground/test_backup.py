@@ -185,6 +185,31 @@ def test_a_database_that_is_none_is_named(full: Path, tmp_path: Path) -> None:
     assert left_in(tmp_path) == {"home"}
 
 
+def test_a_damaged_database_is_told_when_it_is_saved_not_when_it_is_needed(full: Path, tmp_path: Path) -> None:
+    with sqlite3.connect(full / "ikkan.db") as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    content = bytearray((full / "ikkan.db").read_bytes())
+    content[4_096 * 3 : 4_096 * 3 + 64] = os.urandom(64)
+    (full / "ikkan.db").write_bytes(content)
+    with pytest.raises(BadFile, match=r"ikkan\.db is damaged"):
+        back_up(full, tmp_path / "backup.tar")
+    assert left_in(tmp_path) == {"home"}
+
+
+def test_a_link_where_we_work_is_not_followed(full: Path, archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "lock").write_text("precious")
+    for name in (".other.tar.making", ".there.restoring"):
+        (tmp_path / name).symlink_to(tmp_path / "victim", target_is_directory=True)
+    with pytest.raises(Conflict, match="in the way"):
+        back_up(full, tmp_path / "other.tar")
+    with pytest.raises(Conflict, match="in the way"):
+        restore(archive, tmp_path / "there")
+    back_up(full, tmp_path / "third.tar")  # sweeps what killed ones left, and this is none
+    assert (tmp_path / "victim" / "lock").read_text() == "precious"
+
+
 def test_models_come_along_when_asked_for(full: Path, tmp_path: Path) -> None:
     (tmp_path / "outside.gguf").write_bytes(b"linked")
     (full / "models" / "linked.gguf").symlink_to(tmp_path / "outside.gguf")
@@ -230,29 +255,30 @@ def test_a_database_outside_the_home_comes_along(full: Path, tmp_path: Path) -> 
     assert restore(made.path, tmp_path / "there") == {"rows": 100}
 
 
-def test_a_backup_taken_while_others_write_is_of_one_moment(full: Path, tmp_path: Path) -> None:
-    stop, wrote = threading.Event(), threading.Event()
+WRITER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None)
+connection.execute("PRAGMA synchronous=NORMAL")
+while True:
+    # Ten rows or none: a copy that is not of one moment would see another number.
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany("INSERT INTO t VALUES (?, ?)", [(n, "y" * 400) for n in range(10)])
+    connection.execute("COMMIT")
+    print("wrote", flush=True)
+"""
 
-    def keep_writing() -> None:
-        connection = sqlite3.connect(full / "ikkan.db", timeout=30, isolation_level=None)
-        while not stop.is_set():
-            # Ten rows or none: a copy that is not of one moment would see another number.
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany("INSERT INTO t VALUES (?, ?)", [(n, "y" * 400) for n in range(10)])
-            connection.execute("COMMIT")
-            wrote.set()
-        connection.close()
 
-    writer = threading.Thread(target=keep_writing)
-    writer.start()
-    wrote.wait(30)
-    try:
+def test_a_backup_taken_while_another_process_writes_is_of_one_moment(full: Path, tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(full / "ikkan.db")], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None and writer.stdout.readline() == b"wrote\n"
+        drain = threading.Thread(target=writer.stdout.read)
+        drain.start()
         made = [back_up(full, tmp_path / f"{n}.tar") for n in range(3)]
-    finally:
-        stop.set()
-        writer.join()
+        assert writer.poll() is None, "the writer was kept out"
+        writer.kill()
+        drain.join()
     counted = [one.manifest.witnesses["rows"] for one in made]
-    assert counted == sorted(counted) and all(count % 10 == 0 for count in counted)
+    assert 100 < counted[0] < counted[1] < counted[2] and all(count % 10 == 0 for count in counted)
     assert restore(made[-1].path, tmp_path / "there") == {"rows": counted[-1]}
 
 
@@ -296,7 +322,7 @@ def test_memory_does_not_grow_with_what_is_saved(full: Path, tmp_path: Path) -> 
 
 
 def test_two_backups_to_one_name_do_not_meet(full: Path, tmp_path: Path) -> None:
-    with FileLock(tmp_path / ".backup.tar.making.lock", "held"), pytest.raises(AlreadyRunning):
+    with FileLock(tmp_path / ".backup.tar.making" / "lock", "held"), pytest.raises(AlreadyRunning):
         back_up(full, tmp_path / "backup.tar")
 
 

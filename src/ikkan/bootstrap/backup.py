@@ -132,7 +132,7 @@ def _settle(settings: Settings, staged: Path, manifest: Manifest, places: Mappin
         found = settings.erasures.is_file()
         former = Path(manifest.erasures)
         # On the same machine the home's own list counts, also where it comes back under another name.
-        if former.is_absolute() and former != settings.erasures and former.is_file():
+        if former.is_absolute() and former != settings.erasures and _is_there(former):
             platform.keys.learn(former)
             found = True
         erased_again = forget_again(platform)
@@ -150,6 +150,13 @@ def _settle(settings: Settings, staged: Path, manifest: Manifest, places: Mappin
         tombstones_found=found,
         models_missing=() if manifest.models_included else tuple(manifest.models),
     )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except PermissionError:  # a folder of somebody else that only has the same name
+        return False
 
 
 def _models(settings: Settings) -> list[dict[str, Any]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -119,8 +121,22 @@ def _restored(restored: Restored, settings: Settings) -> str:
             if ja
             else f"  {restored.erased_again:,} people who were erased after the backup were erased again"
         )
-    for model in restored.models_missing:
-        pull = f"ikkan model pull {model.get('source')} --name {model.get('name')}"
-        lines.append(f"  モデルを取り直してください: {pull}" if ja else f"  Pull this model again: {pull}")
+    for command in pulls(restored.models_missing):
+        lines.append(f"  モデルを取り直してください: {command}" if ja else f"  Bring the models back: {command}")
     lines.append("  起動: ikkan up" if ja else "  Start it: ikkan up")
     return "\n".join(lines)
+
+
+def pulls(models: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The commands that bring back what a home had. What an archive says is quoted: it may not be ours."""
+    commands = []
+    for model in models:
+        name, source = (_quoted(model.get(key)) for key in ("name", "source"))
+        commands.append(f"ikkan model pull {source} --name {name}")
+        if "default" in model.get("aliases", ()):
+            commands.append(f"ikkan model use {name}")
+    return [*commands, "ikkan model pull --defaults"] if models else []
+
+
+def _quoted(word: object) -> str:
+    return shlex.quote("".join(letter if letter.isprintable() else "?" for letter in str(word)[:300]))

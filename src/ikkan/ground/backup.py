@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import io
 import os
@@ -37,6 +36,7 @@ from ikkan.ground import tarball
 from ikkan.ground.artifacts import FileFacts
 from ikkan.ground.db import Database
 from ikkan.ground.errors import (
+    AlreadyRunning,
     BadFile,
     BadInput,
     ChecksumMismatch,
@@ -147,8 +147,8 @@ def make(
         raise BadInput(f"{target} lies in the home it is to save", hint="a folder on another disk is best")
     if not plan.databases.get(plan.witness, plan.home / "-").is_file():
         raise NotFound(f"{plan.home} has no database yet", hint="ikkan up makes one; is IKKAN_HOME right?")
-    making = target.with_name(f".{target.name}{_MAKING}")
-    with _translated(), _alone(making, f"a backup to {target} is being made"):
+    folder = target.with_name(f".{target.name}{_MAKING}")
+    with _translated(), _alone(folder, f"a backup to {target} is being made") as making:
         snapshots = _snapshots(plan, making, progress)
         seen = testify(snapshots[_database_member(plan.witness)], plan.witnesses)
         taken = [one for one in _files(plan) if f"home/{one[0]}" not in snapshots]
@@ -230,8 +230,8 @@ def restore(
     with _opened(archive) as file:
         manifest = _scan(file, archive.stat().st_size)
         total = sum(facts.bytes for facts in manifest.files.values())
-        staging = home.with_name(f".{home.name}{_RESTORING}")
-        with _translated(), _alone(staging, f"a restore to {home} is under way"):
+        folder = home.with_name(f".{home.name}{_RESTORING}")
+        with _translated(), _alone(folder, f"a restore to {home} is under way") as staging:
             # Twice the databases: bringing them to this version and wiping keys writes beside them.
             _require_room(home.parent, total + sum(manifest.files[name].bytes for name in manifest.databases.values()))
             unpacked = staging / "home"
@@ -272,8 +272,11 @@ def _snapshots(plan: Plan, making: Path, progress: Progress) -> dict[str, Path]:
                 progress(min(total, before + (size * (pages - remaining) // pages if pages else 0)), total)
 
             _private(copies[name]).close()
-            with contextlib.closing(sqlite3.connect(copies[name])) as into:
+            with _named(found[name]), contextlib.closing(sqlite3.connect(copies[name])) as into:
                 source.backup(into, pages=_PAGES, progress=tell)
+                (sound,) = into.execute("PRAGMA quick_check(1)").fetchone()
+                if sound != "ok":
+                    raise sqlite3.DatabaseError(sound)
             done += size
     return copies
 
@@ -281,17 +284,28 @@ def _snapshots(plan: Plan, making: Path, progress: Progress) -> dict[str, Path]:
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection inside a read transaction: what others commit from now on stays out of the copy."""
-    try:
-        with contextlib.closing(
-            sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=30, isolation_level=None)
-        ) as connection:
+    with contextlib.ExitStack() as stack:
+        with _named(path):
+            address = f"{path.absolute().as_uri()}?mode=rw"
+            opened = sqlite3.connect(address, uri=True, timeout=30, isolation_level=None)
+            connection = stack.enter_context(contextlib.closing(opened))
             connection.execute("BEGIN")
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            yield connection
+        yield connection
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """SQLite's errors as ours, with the file they are about."""
+    try:
+        yield
     except sqlite3.Error as exc:
         if getattr(exc, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from exc
-        raise BadFile(f"{path} cannot be read as a database: {exc}", hint="is it a SQLite file of this home?") from exc
+        raise BadFile(
+            f"{path} is damaged, or no database: {exc}",
+            hint="a copy of it would be too: restore the last good backup, or move the file out of the home",
+        ) from exc
 
 
 def testify(database: Path, witnesses: Mapping[str, Witness]) -> dict[str, Any]:
@@ -434,7 +448,7 @@ def _scan(file: BinaryIO, total_bytes: int) -> Manifest:
     if manifest.format != FORMAT:
         raise UnsupportedFormat(
             f"the backup has format {manifest.format}, and this ikkan reads {FORMAT}",
-            hint=f"restore it with ikkan {manifest.version[:20]}",
+            hint=f"restore it with the ikkan that made it: {manifest.version[:20]!r}",
         )
     if not set(manifest.databases.values()) <= set(manifest.files):
         raise HostileFile("the manifest names a database that is not there", hint="do not use it")
@@ -525,35 +539,39 @@ def _require_room(folder: Path, bytes_needed: int) -> None:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path, told: str) -> Iterator[None]:
+def _alone(folder: Path, told: str) -> Iterator[Path]:
     """A fresh private folder that nobody else works in, gone at the end; a killed one's leftovers go first."""
-    lock = folder.with_name(f"{folder.name}.lock")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(lock, told):
-        _remove(folder)
-        for stale in folder.parent.glob(f".*{_MAKING}"):
-            if folder.name.endswith(_MAKING):
-                _remove_abandoned(stale)
+    with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
+    if not _is_ours(folder):
+        raise Conflict(f"{folder} is in the way, and not ours to remove", hint="remove it, or choose another place")
+    with FileLock(folder / "lock", told):
+        for abandoned in folder.parent.glob(f".*{folder.suffix}"):
+            if abandoned != folder:
+                _remove_abandoned(abandoned)
+        work = folder / "work"
+        if work.exists():
+            shutil.rmtree(work)
+        work.mkdir(mode=0o700)
         try:
-            yield
+            yield work
         finally:
-            _remove(folder)
-            lock.unlink(missing_ok=True)
+            shutil.rmtree(folder)
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """What a killed backup of another name left here: it holds a copy of the databases."""
-    lock = folder.with_name(f"{folder.name}.lock")
-    with contextlib.suppress(OSError), lock.open("a+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _remove(folder)
-        lock.unlink(missing_ok=True)
+    """What a killed one of another name left here: it may hold a copy of the databases."""
+    with contextlib.suppress(OSError, AlreadyRunning):
+        if _is_ours(folder) and (folder / "lock").is_file():
+            with FileLock(folder / "lock", "abandoned"):
+                shutil.rmtree(folder)
 
 
-def _remove(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
+def _is_ours(folder: Path) -> bool:
+    """A real folder of this user: where others may write too, somebody could have put a link there."""
+    facts = folder.lstat()
+    return stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid()
 
 
 @contextlib.contextmanager
