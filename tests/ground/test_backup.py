@@ -34,6 +34,7 @@ from ikkan.ground.errors import (
     BadInput,
     ChecksumMismatch,
     Conflict,
+    DatabaseUnready,
     HomeNotEmpty,
     HostileFile,
     IkkanError,
@@ -172,6 +173,11 @@ def test_a_backup_never_lies_in_what_it_saves(full: Path) -> None:
         back_up(full, full / "backup.tar")
 
 
+def test_a_name_that_no_address_can_hold_is_refused(full: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="its name"):
+        back_up(full, tmp_path / "what?.tar")
+
+
 def test_an_empty_home_has_nothing_to_back_up(home: Path, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no database"):
         back_up(home, tmp_path / "backup.tar")
@@ -195,6 +201,19 @@ def test_a_damaged_database_is_told_when_it_is_saved_not_when_it_is_needed(full:
     with pytest.raises(BadFile, match=r"ikkan\.db is damaged"):
         back_up(full, tmp_path / "backup.tar")
     assert left_in(tmp_path) == {"home"}
+
+
+def test_a_database_that_stays_locked_is_not_called_damaged(
+    full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda path, **more: connect(path, **(more | {"timeout": 0})))
+    with connect(full / "jobs.db", isolation_level=None) as holder:
+        holder.execute("PRAGMA journal_mode=DELETE")
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(DatabaseUnready, match="locked"):
+            back_up(full, tmp_path / "backup.tar")
+    holder.close()
 
 
 def test_a_link_where_we_work_is_not_followed(full: Path, archive: Path, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ from ikkan.ground.errors import (
     BadInput,
     ChecksumMismatch,
     Conflict,
+    DatabaseUnready,
     HomeNotEmpty,
     HostileFile,
     NotFound,
@@ -143,6 +144,8 @@ def make(
     target = target.absolute()
     if target.exists() or target.is_symlink():
         raise Conflict(f"{target} is there already", hint="give another name; a backup overwrites nothing")
+    if "?" in str(target):
+        raise BadInput(f"{target} has a '?' in its name", hint="choose another name")
     if target.resolve().is_relative_to(plan.home.resolve()):
         raise BadInput(f"{target} lies in the home it is to save", hint="a folder on another disk is best")
     if not plan.databases.get(plan.witness, plan.home / "-").is_file():
@@ -155,7 +158,7 @@ def make(
         total = sum(size for _name, _path, size in taken) + sum(path.stat().st_size for path in snapshots.values())
         staged = making / "archive"
         files: dict[str, FileFacts] = {}
-        skipped = sorted(_skipped(plan, {name for name, _path, _size in taken}))
+        skipped = sorted(_skipped(plan))
         with _private(staged) as file:
             writer = tarball.Writer(file)
             done = 0
@@ -242,10 +245,8 @@ def restore(
             _require_empty(home)
             try:
                 unpacked.rename(home)
-            except OSError as exc:
-                if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise
-                _require_empty(home)
+            except OSError:
+                _require_empty(home)  # somebody moved in at the last moment
                 raise
             _sync(home.parent)
     return settled
@@ -300,8 +301,13 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as exc:
-        if getattr(exc, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from exc
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise DatabaseUnready(f"{path} stayed locked by another program", hint="try again in a moment") from exc
+        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+            raise SetupNeeded(f"this user may not open {path}: {exc}", hint="run it as the owner of the home") from exc
         raise BadFile(
             f"{path} is damaged, or no database: {exc}",
             hint="a copy of it would be too: restore the last good backup, or move the file out of the home",
@@ -356,7 +362,7 @@ def _is_taken(path: Path, name: str, own: set[Path], outside: set[Path]) -> bool
     return path.is_file() and path.resolve() not in own and path.absolute() not in outside and tarball.is_safe(name)
 
 
-def _skipped(plan: Plan, taken: set[str]) -> Iterator[str]:
+def _skipped(plan: Plan) -> Iterator[str]:
     """What a person may miss later: links to folders, and what is no file or has a name we cannot keep."""
     for folder, folders, names in os.walk(plan.home):
         at = Path(folder).relative_to(plan.home)
