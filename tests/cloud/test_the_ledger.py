@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from ikkan.cloud.keys import KeyHasher, create_key, get_key
-from ikkan.cloud.ledger import Bill, Hold, Ledger, tenant_owner
+from ikkan.cloud.ledger import Bill, Hold, Ledger, tenant_owner, totals
 from ikkan.cloud.tables import ledger as ledger_table
 from ikkan.cloud.tables import meter
 from ikkan.cloud.tenants import ensure_tenant, list_tenants, set_limit
@@ -219,3 +219,22 @@ def test_the_organisations_budget_counts_beside_the_keys(database: Database, clo
     with database.read() as connection:
         (tenant,) = list_tenants(connection)
     assert (tenant.held_micros, tenant.limit_micros) == (1_200, 1_200)
+
+
+def test_totals_name_every_yen_and_notice_one_that_moved(database: Database, clock: FakeClock) -> None:
+    books, key_id = Ledger(clock), new_key(database, clock)
+    with database.read() as connection:
+        assert totals(connection)["entries"] == 0
+    with database.transaction() as connection:
+        books.reserve(connection, hold(key_id, "r1", 300))
+        books.settle(connection, RequestId("r1"), 1, Bill("served", Usage(3, 0, 2), 120))
+    with database.read() as connection:
+        before = totals(connection)
+    # The hold and its release are a debit each, of who pays and of the clearing account; the charge is one more.
+    assert (before["entries"], before["debits_micros"]) == (6, {"JPY": 300 + 300 + 120})
+    with database.transaction() as connection:
+        mine = ledger_table.c.account == f"spent:key:{key_id}"
+        connection.execute(ledger_table.update().where(mine).values(account="spent:key:another"))
+    with database.read() as connection:
+        after = totals(connection)
+    assert after["debits_micros"] == before["debits_micros"] and after != before

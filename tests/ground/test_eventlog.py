@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import stat
@@ -374,3 +375,85 @@ def test_the_store_and_its_migration_agree(differences: Callable[[sa.MetaData], 
     for table in [*eventlog.metadata.sorted_tables, *jobs.metadata.sorted_tables]:
         table.to_metadata(together)
     assert differences(together) == []
+
+
+# --- the list of the erased, outside the home ---
+
+
+def test_the_list_may_lie_elsewhere_and_takes_over_what_an_earlier_release_wrote(
+    kept: Kept, clock: FakeClock, home: Path, tmp_path: Path
+) -> None:
+    kept.append(seen(1, ADA), seen(2, BOB))
+    kept.erase(TENANT, ADA)  # to keys/erased, as earlier releases did
+    outside = tmp_path / "erased"
+    later = Kept(kept.database, clock, Keys.open(home / "keys", outside))
+    assert outside.read_text() == (home / "keys" / "erased").read_text()
+    later.erase(TENANT, BOB)
+    assert len(outside.read_text().splitlines()) == 2
+    (home / "keys" / "erased").unlink()
+    assert numbers(Kept(kept.database, clock, Keys.open(home / "keys", outside))) == []
+    assert stat.S_IMODE(outside.stat().st_mode) == 0o600
+
+
+def test_half_a_line_loses_no_other(kept: Kept, home: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "erased"
+    keys = Keys.open(home / "keys", outside)
+    outside.write_text("a" * 64 + " 2026-06-01T00:00:00+00:00\n" + "b" * 30)
+    keys.bury("c" * 64, AT)
+    assert keys.buried() == {"a" * 64, "c" * 64}
+    assert keys.learn(outside) == 0
+
+
+def test_a_list_that_cannot_be_read_or_written_stops_everything(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "erased").mkdir()
+    keys = Keys.open(home / "keys", tmp_path / "erased")
+    with pytest.raises(SetupNeeded, match="cannot be read"):
+        keys.buried()
+    with pytest.raises(SetupNeeded, match="cannot be written"):
+        keys.bury("a" * 64, AT)
+    with pytest.raises(SetupNeeded, match="cannot be written"):
+        Keys.open(home / "keys", tmp_path / "no" / "such" / "erased").bury("a" * 64, AT)
+
+
+def test_a_list_of_absurd_size_is_not_ours(home: Path, tmp_path: Path) -> None:
+    with (tmp_path / "erased").open("wb") as file:
+        file.truncate(1 << 40)  # a hole: nothing is on disk
+    with pytest.raises(SetupNeeded, match="not a list"):
+        Keys.open(home / "keys", tmp_path / "erased").buried()
+
+
+def test_an_erasure_that_cannot_be_written_down_erases_nothing(kept: Kept, clock: FakeClock, home: Path) -> None:
+    kept.append(seen(1, ADA))
+    unlucky = Kept(kept.database, clock, Keys.open(home / "keys", home / "no" / "such" / "erased"))
+    with pytest.raises(SetupNeeded, match="IKKAN_ERASURES"):
+        unlucky.erase(TENANT, ADA)
+    assert numbers(unlucky) == [1]
+
+
+def test_whoever_came_back_is_named(kept: Kept, clock: FakeClock, home: Path, tmp_path: Path) -> None:
+    kept.append(seen(1, ADA), seen(2, BOB), seen(3, ADA, OTHER))
+    kept.set_consent(TENANT, None, "improve", True)
+    keys = Keys.open(home / "keys", tmp_path / "erased")
+    for owner in ((TENANT, ADA), (TENANT, SubjectId("never seen"))):
+        keys.bury(keys.tombstone(*owner), AT)
+    log = EventLog(kept.database, clock, keys)
+    with kept.database.transaction() as connection:
+        assert log.returned(connection) == [(TENANT, ADA)]
+        assert log.reconcile(connection) == 1
+        assert log.returned(connection) == []
+
+
+def test_the_hash_of_all_events_outlives_an_erasure_and_notices_a_change(kept: Kept) -> None:
+    def digest() -> dict[str, Any]:
+        with kept.database.read() as connection:
+            return eventlog.digest(connection)
+
+    assert digest() == {"events": 0, "sha256": hashlib.sha256().hexdigest()}
+    kept.append(*[seen(n, [ADA, BOB][n % 2]) for n in range(1_200)])
+    before = digest()
+    assert before["events"] == 1_200 and before == digest()
+    kept.erase(TENANT, ADA)
+    assert digest() == before
+    with kept.database.transaction() as connection:
+        connection.execute(eventlog.events_table.update().values(purpose="other"))
+    assert digest()["sha256"] != before["sha256"]

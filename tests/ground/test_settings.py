@@ -204,3 +204,10 @@ def test_cores_are_what_the_control_group_leaves(tmp_path: Path, files: dict[str
 def test_without_a_tighter_limit_every_allowed_core_counts(tmp_path: Path, content: str, monkeypatch: Any) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)))
     assert a_machine(tmp_path, {"sys/fs/cgroup/cpu.max": content}).cores == 8
+
+
+def test_the_list_of_the_erased_lies_beside_the_home_and_never_in_it() -> None:
+    assert load().erasures == Path("/srv/ikkan.erased")
+    assert load({"IKKAN_ERASURES": "/mnt/kept/erased"}).erasures == Path("/mnt/kept/erased")
+    with pytest.raises(UnknownSetting, match="every backup"):
+        load({"IKKAN_ERASURES": "/srv/ikkan/keys/erased"})

@@ -21,7 +21,9 @@ from ikkan.ground.processes import request_restart
 from ikkan.ground.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from ikkan.bootstrap.backup import Restored
     from ikkan.bootstrap.platform import Platform
+    from ikkan.ground.backup import Made
     from ikkan.models.store import ModelStore
     from ikkan.silicon.device import DeviceProfile
 
@@ -29,6 +31,7 @@ __all__ = [
     "DEFAULTS",
     "ENGINE",
     "Prepared",
+    "back_up",
     "device_profile",
     "engine_models",
     "environ",
@@ -37,6 +40,7 @@ __all__ = [
     "model_store",
     "opened",
     "prepare",
+    "restore",
     "serve",
     "serve_engine",
     "settings",
@@ -168,6 +172,38 @@ def serve_engine(
         adapter_folders=[settings.models_dir, settings.artifacts_dir, *adapter_folders],
         pooling=embed,
     )
+
+
+# ---- keeping, and coming back ----------------------------------------------------------------------------------------
+
+
+def back_up(
+    settings: Settings,
+    target: Path,
+    *,
+    models: bool = False,
+    keep: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Made:
+    """Write one file with everything this home knows; the platform may run meanwhile.
+
+    Args:
+        target: a file that is not there yet, or a folder, in which it is named after this moment.
+        models: whether stored models go in too; else the backup names them.
+        keep: with a folder, how many of its newest backups stay.
+    """
+    from ikkan.bootstrap import backup
+
+    return backup.back_up(settings, target, models=models, keep=keep, progress=progress)
+
+
+def restore(
+    settings: Settings, archive: Path, *, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Restored:
+    """Put a backup at this home, which must be empty; whoever was erased since is forgotten again first."""
+    from ikkan.bootstrap import backup
+
+    return backup.restore(settings, archive, progress=progress)
 
 
 # ---- smaller deeds, for the command line and the pages ---------------------------------------------------------------

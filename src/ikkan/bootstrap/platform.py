@@ -90,7 +90,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Platform:
     """Join all rooms for one process. Opens the database; starts nothing."""
     clock = clock or SystemClock()
     database = Database(settings.database_url)
-    keys = Keys.open(settings.keys_dir)
+    keys = Keys.open(settings.keys_dir, settings.erasures)
     events = EventLog(database, clock, keys)
     artifacts = ArtifactStore(settings.artifacts_dir)
     jobs = Jobs(settings.jobs_database_url, database, clock=clock)
@@ -215,8 +215,7 @@ def serve(settings: Settings) -> None:
     ground_log.configure(settings.log_level)
     upgrade(settings.database_url)
     platform = build(settings)
-    with platform.database.transaction() as connection:
-        platform.events.reconcile(connection)
+    forget_again(platform)
     # What a killed gateway left reserved is given back before anyone asks; on SQLite there is no other gateway.
     platform.cloud.sweep(alone=platform.database.dialect == "sqlite")
     _prepare_cloud(platform)
@@ -227,6 +226,18 @@ def work(settings: Settings) -> None:
     """The worker's process: durable jobs until SIGTERM."""
     ground_log.configure(settings.log_level)
     build(settings).jobs.run_worker()
+
+
+def forget_again(platform: Platform) -> int:
+    """Forget whom the tombstones name and the database still knows, as after a restore; returns how many there were."""
+    with platform.database.transaction() as connection:
+        returned = platform.events.returned(connection)
+        for owner in returned:
+            platform.cloud.service.forget(connection, *owner)
+            for app in platform.apps:
+                app.erases(connection, *owner)
+        platform.events.reconcile(connection)
+    return len(returned)
 
 
 def load_sample(platform: Platform, *, seed: int = 1) -> dict[str, int]:

@@ -73,12 +73,14 @@ def complain(error: IkkanError, *, as_json: bool) -> None:
 
 
 def download_bar() -> Progress:
-    """A progress bar for bytes, on stderr so that stdout stays clean."""
+    """A progress bar for bytes, on stderr so that stdout stays clean; silent where that is no terminal."""
+    console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         DownloadColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     )

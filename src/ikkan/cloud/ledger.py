@@ -17,6 +17,7 @@ lets every concurrent request through.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -97,6 +98,32 @@ def key_owner(key_id: KeyId | str) -> str:
 def tenant_owner(tenant_id: TenantId | str) -> str:
     """The budget row of a tenant."""
     return f"tenant:{tenant_id}"
+
+
+def totals(connection: sa.Connection) -> dict[str, Any]:
+    """What the ledger adds up to: its rows, its debits by currency, and one hash over every account's balance.
+
+    Two ledgers with the same totals bill everyone the same.
+    """
+    columns = ledger.c
+    debits = dict[str, int]()
+    entries, hashed = 0, hashlib.sha256()
+    balances = (
+        sa.select(
+            columns.account,
+            columns.currency,
+            sa.func.count().label("rows"),
+            sa.func.sum(columns.amount_micros).label("balance"),
+            sa.func.sum(sa.case((columns.amount_micros > 0, columns.amount_micros), else_=0)).label("debits"),
+        )
+        .group_by(columns.account, columns.currency)
+        .order_by(columns.account, columns.currency)
+    )
+    for row in connection.execute(balances):
+        entries += row.rows
+        debits[row.currency] = debits.get(row.currency, 0) + int(row.debits)
+        hashed.update(f"{row.account}\0{row.currency}\0{row.rows}\0{int(row.balance)}\n".encode())
+    return {"entries": entries, "debits_micros": debits, "balances_sha256": hashed.hexdigest()}
 
 
 _reserve_budget = (

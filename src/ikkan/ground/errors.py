@@ -27,6 +27,7 @@ IkkanError
 │   └── UnknownJob
 ├── Conflict
 │   ├── AlreadyRunning
+│   ├── HomeNotEmpty
 │   ├── PortTaken
 │   └── DeviceBusy
 ├── RateLimited
@@ -222,6 +223,12 @@ class AlreadyRunning(Conflict):
     """Another ikkan serves this home."""
 
     code, status, retryable = "already_running", 409, False
+
+
+class HomeNotEmpty(Conflict):
+    """A backup is restored into an empty home only; what is there was not touched."""
+
+    code, status, retryable = "home_not_empty", 409, False
 
 
 class PortTaken(Conflict):

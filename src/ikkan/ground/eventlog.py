@@ -6,7 +6,7 @@
   lives in a file, so a copy of the database alone opens nothing.
 - **The reader applies consent**, so no loop can forget it.
 - **Erasing** destroys the person's key: every copy of their payloads, in every backup, is noise from then on.
-  A tombstone in a file outside the database keeps a restored backup from bringing the key back into use.
+  A tombstone in a file outside the home, and so outside every backup, keeps a restore from bringing the key back.
 
 Source of the idea: crypto-shredding, as in Boneh and Lipton, "A Revocable Backup System" (1996).
 """
@@ -17,11 +17,12 @@ import hashlib
 import hmac
 import logging
 import os
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -83,10 +84,15 @@ _NOBODY = ""
 _FORMAT = b"\x01"
 """First byte of everything sealed: format 1 is a 12-byte nonce, then AES-256-GCM ciphertext with its tag."""
 _PAGE = 500
+_TOMBSTONE = re.compile(r"[0-9a-f]{64}")
+_TOMBSTONES_BYTES = 1 << 28
+"""Of a file of tombstones: room for two million people. A larger one is not ours."""
 
 
 class Keys:
-    """The master key and the tombstones, in a folder outside the database. Made by `Keys.open`.
+    """The master key, in a folder outside the database, and the tombstones, in a file outside every backup.
+
+    Made by `Keys.open`.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -105,13 +111,18 @@ class Keys:
         self._buried: frozenset[str] = frozenset()
 
     @classmethod
-    def open(cls, folder: Path) -> Keys:
+    def open(cls, folder: Path, tombstones: Path | None = None) -> Keys:
         """Load the master key from `folder/master.key`, making it (mode 0600) the first time.
 
-        Back this folder up apart from the database: without it the log cannot be read, with both anyone can.
+        Whoever has this folder and the database can read everything: keep backups as you would keep the home.
+
+        Args:
+            folder: holds the master key.
+            tombstones: the file of the erased; what an earlier release left in `folder/erased` is added to it.
+                Without it, that file itself.
 
         Raises:
-            SetupNeeded: the file is there and is not a key.
+            SetupNeeded: the file is there and is not a key, or the tombstones cannot be written.
         """
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / "master.key"
@@ -135,7 +146,11 @@ class Keys:
             )
         if path.stat().st_mode & 0o077:
             log.warning("others on this machine can read the master key", extra={"path": str(path)})
-        return cls(master, folder / "erased")
+        former = folder / "erased"
+        keys = cls(master, tombstones or former)
+        if tombstones is not None and former.is_file():
+            keys.learn(former)
+        return keys
 
     def seal(self, key: bytes, plain: bytes, context: bytes) -> bytes:
         """Encrypt; only the same key and the same context open it again."""
@@ -175,14 +190,24 @@ class Keys:
         return hmac.new(self.master, _context("tombstone", tenant_id, subject), hashlib.sha256).hexdigest()
 
     def bury(self, tombstone: str, at: datetime) -> None:
-        """Write a tombstone to the file, on disk when this returns."""
-        descriptor = os.open(self._tombstones, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(descriptor, f"{tombstone} {at.astimezone(UTC).isoformat()}\n".encode())
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        _sync_folder(self._tombstones.parent)
+        """Write a tombstone to the file, on disk when this returns.
+
+        Raises:
+            SetupNeeded: the file cannot be written; nobody was erased.
+        """
+        self._carve([f"{tombstone} {at.astimezone(UTC).isoformat()}"])
+
+    def learn(self, other: Path) -> int:
+        """Add what another file of tombstones knows; returns how many were new here.
+
+        Raises:
+            SetupNeeded: it is no such file, or ours cannot be written.
+        """
+        known = self.buried()
+        lines = [line for line in _tombstone_lines(other) if line.split()[0] not in known]
+        if lines:
+            self._carve(lines)
+        return len(lines)
 
     def buried(self) -> frozenset[str]:
         """Every tombstone in the file, also those another process wrote a moment ago."""
@@ -192,10 +217,50 @@ class Keys:
             return frozenset()
         with self._lock:
             if self._seen != (facts.st_mtime_ns, facts.st_size):
-                lines = self._tombstones.read_text().splitlines()
-                self._buried = frozenset(line.split()[0] for line in lines if line.strip())
+                self._buried = frozenset(line.split()[0] for line in _tombstone_lines(self._tombstones))
                 self._seen = (facts.st_mtime_ns, facts.st_size)
             return self._buried
+
+    def _carve(self, lines: Sequence[str]) -> None:
+        try:
+            descriptor = os.open(self._tombstones, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                size = os.fstat(descriptor).st_size
+                # A power cut may have left half a line; what follows it must not be lost with it.
+                torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+                os.write(descriptor, ("\n" * torn + "".join(f"{line}\n" for line in lines)).encode())
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            _sync_folder(self._tombstones.parent)
+        except OSError as exc:
+            raise SetupNeeded(
+                f"the list of erased people, {self._tombstones}, cannot be written: {exc.strerror}",
+                hint="let this user write there, or choose another place outside the home: IKKAN_ERASURES=/path/erased",
+                path=str(self._tombstones),
+            ) from exc
+
+
+def _tombstone_lines(path: Path) -> list[str]:
+    try:
+        if path.stat().st_size > _TOMBSTONES_BYTES:
+            raise SetupNeeded(f"{path} is not a list of erased people", hint="IKKAN_ERASURES names another file?")
+        lines = path.read_text("ascii", "replace").splitlines()
+    except OSError as exc:
+        # Going on without it would serve people who were erased.
+        raise SetupNeeded(
+            f"the list of erased people, {path}, cannot be read: {exc.strerror}",
+            hint="let this user read it, or put it back from your copy",
+            path=str(path),
+        ) from exc
+    return [line for line in lines if _TOMBSTONE.fullmatch(line.partition(" ")[0])]
+
+
+class Owner(NamedTuple):
+    """Whom an event is about."""
+
+    tenant_id: TenantId
+    subject_id: SubjectId
 
 
 class EventLog:
@@ -300,6 +365,16 @@ class EventLog:
         for table in (keys_table, consents_table):
             connection.execute(table.delete().where(table.c.tenant_id == tenant_id, table.c.subject_id == subject_id))
 
+    def returned(self, connection: sa.Connection) -> list[Owner]:
+        """Erased people of whom the database knows more than a tombstone: a restored backup brought them back."""
+        erased = self._keys.buried() | set(connection.scalars(sa.select(erasures_table.c.tombstone)))
+        owners: set[Owner] = set()
+        if erased:
+            for table in (keys_table, consents_table):
+                found = connection.execute(sa.select(table.c.tenant_id, table.c.subject_id).distinct())
+                owners |= {Owner(row.tenant_id, row.subject_id) for row in found if row.subject_id != _NOBODY}
+        return sorted(owner for owner in owners if self._keys.tombstone(*owner) in erased)
+
     def reconcile(self, connection: sa.Connection) -> int:
         """Make file and database agree about who is erased; run at every start. Returns how many keys it destroyed.
 
@@ -314,14 +389,10 @@ class EventLog:
         rows = [{"tombstone": tombstone, "erased_at": now} for tombstone in sorted(in_file - in_database)]
         if rows:
             connection.execute(_insert(connection, erasures_table).on_conflict_do_nothing(), rows)
-        erased = in_database | in_file
         destroyed = 0
-        if erased:
-            owners = connection.execute(sa.select(keys_table.c.tenant_id, keys_table.c.subject_id)).all()
-            for tenant_id, subject_id in owners:
-                if subject_id != _NOBODY and self._keys.tombstone(tenant_id, subject_id) in erased:
-                    self.erase(connection, tenant_id, subject_id)
-                    destroyed += 1
+        for owner in self.returned(connection):
+            destroyed += _wrapped_key(connection, *owner) is not None
+            self.erase(connection, *owner)
         if destroyed:
             log.warning("keys of erased people had come back and were destroyed", extra={"keys": destroyed})
         return destroyed
@@ -371,6 +442,20 @@ class EventLog:
         wrapped = _wrapped_key(connection, tenant_id, subject)
         assert wrapped is not None, "a key that was just inserted is there"
         return self._keys.unwrap(tenant_id, subject, wrapped)
+
+
+def digest(connection: sa.Connection) -> dict[str, Any]:
+    """How many events there are, and one hash over every byte of them in the order of their ids.
+
+    Keys are not part of it: it stays the same when a person is erased, and changes when an event is lost or changed.
+    """
+    columns = events_table.c
+    hashed, count = hashlib.sha256(), 0
+    rows = connection.execution_options(yield_per=_PAGE).execute(sa.select(events_table).order_by(columns.id))
+    for row in rows.mappings():
+        hashed.update(msgspec.json.encode([row[column.name] for column in events_table.columns]) + b"\n")
+        count += 1
+    return {"events": count, "sha256": hashed.hexdigest()}
 
 
 class _Reader:

@@ -65,6 +65,8 @@ class Settings:
     """The gateway's port."""
     database_url: str
     """Where rows and events live."""
+    erasures: Path
+    """The list of erased people (keyed hashes, no names): outside the home, so that no backup holds it."""
     jobs_database_url: str
     """Where durable jobs keep their state, apart from the rows because it is written at another rhythm."""
     engine_url: str
@@ -118,7 +120,7 @@ class Settings:
 
     @property
     def keys_dir(self) -> Path:
-        """The master key and the tombstones. Keep it out of the database's backups."""
+        """The master key and the key of sessions. With them and the database anyone reads everything."""
         return self.home / "keys"
 
     @property
@@ -216,6 +218,7 @@ def load_settings(
         host=host,
         port=port,
         database_url=database_url,
+        erasures=decide("erasures", _folder, home.parent / f"{home.name}.erased", "default: a file beside home"),
         jobs_database_url=decide("jobs_database_url", _url, jobs_default, jobs_reason),
         engine_url=decide(
             "engine_url", _http_url, f"http://127.0.0.1:{_next_port(port)}", "the port after the gateway's"
@@ -253,6 +256,12 @@ def load_settings(
         ),
         reasons=reasons,
     )
+    if settings.erasures.is_relative_to(home):
+        raise UnknownSetting(
+            "erasures lies in home, where every backup would hold it and every restore replace it",
+            hint=f"a file outside {home}",
+            setting="erasures",
+        )
     if settings.allow_keyless_loopback and server:
         raise UnknownSetting(
             "a server does not answer callers without a key",
