@@ -8,7 +8,7 @@ from typing import Final
 from ikkan.engine.detokenize import TextStream
 from ikkan.engine.guessing import Experience, Guesses
 from ikkan.engine.pages import Chain, Seat
-from ikkan.engine.sampling import GREEDY_BELOW, Sampler
+from ikkan.engine.sampling import GREEDY_BELOW, Sampler, no_numbers
 from ikkan.engine.values import FinishReason, Generation, HeldAdapter, Piece, Sampling, Sink, TokenLogprob, Usage
 from ikkan.ground.errors import IkkanError
 from ikkan.models.tokenizer import Tokenizer
@@ -92,11 +92,17 @@ class Answer:
         """Tokens so far."""
         return Usage(self.prompt_tokens, self.cached_tokens, self.written)
 
-    def accept(self, scores: Float32, likeliest: list[int], draft: list[int]) -> FinishReason | None:
+    @property
+    def needs_no_scores(self) -> bool:
+        """Whether the likeliest token is all it wants to know of what follows now."""
+        return self.takes_likeliest and self.written >= self.request.min_tokens
+
+    def accept(self, scores: Float32 | None, likeliest: list[int], draft: list[int]) -> FinishReason | None:
         """Draw what follows, to be told by `tell`; whether and why the answer ends here.
 
         Args:
-            scores: after the last token, and then after each of the draft: `(1 + len(draft), vocab)`.
+            scores: after the last token, and then after each of the draft: `(1 + len(draft), vocab)`; None where the
+                answer `needs_no_scores`.
             likeliest: the highest score of each row, or `UNKNOWN`.
             draft: tokens that were read although nobody had drawn them yet. What is drawn is the same without them;
                 those that were right are read already.
@@ -109,7 +115,7 @@ class Answer:
         finish: FinishReason | None = None
         while finish is None:
             came = len(self.tokens)
-            more, finish = self._draw(scores[right], likeliest[right])
+            more, finish = self._draw(None if scores is None else scores[right], likeliest[right])
             text += more
             right += _agreeing(self.tokens, came, draft, right)
             if before + right < len(self.tokens):
@@ -135,10 +141,12 @@ class Answer:
         """Tell the client that there will be no more."""
         self._sink(self._number, Piece("", self.usage, failure=error))
 
-    def _draw(self, scores: Float32, likeliest: int) -> tuple[str, FinishReason | None]:
+    def _draw(self, scores: Float32 | None, likeliest: int) -> tuple[str, FinishReason | None]:
         """Go on by the next token, and by those that must follow it: the model reads them all at once."""
         if self.takes_likeliest and likeliest != UNKNOWN and self.written >= self.request.min_tokens:
             return self._take(likeliest)
+        if scores is None:
+            raise no_numbers()
         constraint = self.request.constraint
         drawn = self._sampler.draw(scores, constraint.allowed() if constraint else None)
         text, finish = self._take(drawn.token_id)

@@ -322,11 +322,11 @@ class Engine:
         if not turn:
             return errands
         try:
-            scores = self._forward(turn)
+            scores, likeliest = self._forward(turn)
         except Exception as exc:  # this loop must outlive a batch that cannot be computed
             self._give_up([part.answer for part in turn], exc)
             return True
-        self._draw(turn, scores)
+        self._draw(turn, scores, likeliest)
         return True
 
     def _run(self) -> None:
@@ -479,8 +479,11 @@ class Engine:
             rows += len(part.draft)
             tokens += sum(chances[:count])
 
-    def _forward(self, turn: Sequence[_Part]) -> Float32:
-        """The scores of everyone who now has read all of theirs, in order."""
+    def _forward(self, turn: Sequence[_Part]) -> tuple[Float32 | None, list[int]]:
+        """The scores of everyone who now has read all of theirs, in order, and the likeliest token of each.
+
+        No scores if nobody needs more than the likeliest.
+        """
         tokens: list[int] = []
         slots: list[int] = []
         positions: list[int] = []
@@ -503,16 +506,21 @@ class Engine:
         of_prompts = np.array(prompt, np.bool_) if any(prompt) else None
         arrays = (_int32(tokens), _int32(slots), _int32(positions))
         started_s = time.perf_counter()
-        scores = self._decoder.forward(*arrays, self._cache, _int32(rows), numbers, of_prompts)
+        scores, likeliest = None, []
+        if all(part.answer.needs_no_scores for part in turn if part.rows):
+            found = self._decoder.likeliest(*arrays, self._cache, _int32(rows), numbers, of_prompts)
+            likeliest = found.tolist()
+        else:
+            scores = self._decoder.forward(*arrays, self._cache, _int32(rows), numbers, of_prompts)
+            likeliest = _likeliest(scores, turn)
         seconds = time.perf_counter() - started_s
         self._costs.note(len(rows), sum(part.take for part in turn if not part.rows), seconds)
         self.metrics.steps.inc()
         self.metrics.step_seconds.observe(seconds)
-        return scores
+        return scores, likeliest
 
-    def _draw(self, turn: Sequence[_Part], scores: Float32) -> None:
+    def _draw(self, turn: Sequence[_Part], scores: Float32 | None, likeliest: list[int]) -> None:
         """Let everybody who was heard go on, and others find the pages that are full now."""
-        likeliest = _likeliest(scores, turn)
         row = written = drafted = accepted = 0
         for part in turn:
             answer, heard, seat = part.answer, part.rows, part.answer.seat
@@ -525,7 +533,8 @@ class Engine:
             first, before = answer.first_token_s is None, answer.read
             length = len(answer.tokens)
             try:
-                finish = answer.accept(scores[row : row + heard], likeliest[row : row + heard], part.draft)
+                own = None if scores is None else scores[row : row + heard]
+                finish = answer.accept(own, likeliest[row : row + heard], part.draft)
             except Exception as exc:  # one bad answer must not end the others
                 self._give_up([answer], exc)
                 continue

@@ -134,6 +134,21 @@ class FakeDecoder:
         found = [np.bincount(text % width, minlength=width).astype(np.float32) for text in texts]
         return np.stack(found) if found else np.zeros((0, width), dtype=np.float32)
 
+    def likeliest(
+        self,
+        tokens: Int32,
+        slots: Int32,
+        positions: Int32,
+        cache: Any,
+        rows: Int32,
+        adapters: Int32 | None = None,
+        prompt: Bool | None = None,
+    ) -> Int32:
+        scores = self.forward(tokens, slots, positions, cache, rows, adapters, prompt)
+        if not len(scores):
+            return np.zeros(0, np.int32)
+        return np.where(np.isfinite(scores).all(axis=1), scores.argmax(axis=1), -1).astype(np.int32)
+
     def load_adapter(self, adapter: object) -> int:
         number = max(self.loaded, default=0) + 1
         self.loaded[number] = adapter

@@ -69,7 +69,7 @@ class Sampler:
             settled = self._adjusted(scores, allowed, False)
             best = int(settled.argmax())
         if not np.isfinite(settled[best]):  # argmax finds a NaN before anything else
-            raise Internal("the model's scores are no numbers", hint="load the model again; its file may be damaged")
+            raise no_numbers()
         token_id = (
             best if self._sampling.temperature < GREEDY_BELOW else self._drawn_from(settled, float(settled[best]))
         )
@@ -135,6 +135,11 @@ class Sampler:
         likeliest = likeliest[np.lexsort((likeliest, -scores[likeliest]))]
         alternatives = tuple((int(one), float(scores[one]) - total) for one in likeliest)
         return TokenLogprob(token_id, float(scores[token_id]) - total, alternatives)
+
+
+def no_numbers() -> Internal:
+    """What to raise where a model's scores are infinite or no numbers."""
+    return Internal("the model's scores are no numbers", hint="load the model again; its file may be damaged")
 
 
 def _only(scores: Float32, allowed: NDArray[np.uint32]) -> Float32:

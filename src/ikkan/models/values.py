@@ -182,6 +182,22 @@ class Decoder(Protocol):
         """Like `forward`, but the normalised hidden states `(m, hidden)` from which logits would be computed."""
         ...
 
+    def likeliest(
+        self,
+        tokens: Int32,
+        slots: Int32,
+        positions: Int32,
+        cache: KVCache,
+        rows: Int32,
+        adapters: Int32 | None = None,
+        prompt: Bool | None = None,
+    ) -> Int32:
+        """Like `forward`, but `(m,)` the token of the highest logit; the logits themselves are nowhere written.
+
+        Of equal ones the first; -1 where a logit is no finite number.
+        """
+        ...
+
     def load_adapter(self, adapter: Adapter) -> int:
         """Make an adapter ready; returns its number, at least 1."""
         ...

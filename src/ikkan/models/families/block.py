@@ -7,13 +7,15 @@ calls are checked.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ikkan.ground.errors import BadInput, HostileFile, PromptTooLong
 from ikkan.models.adapters import MODULES, Adapter, module_shape
 from ikkan.models.families.weights import HasTensors, Weights
 from ikkan.models.values import Bool, DecoderConfig, Float32, Int32, KVBits, KVCache
-from ikkan.silicon.kernels.stack import Block, Cache, Shape, Stack
+from ikkan.silicon.kernels.stack import Block, Cache, Result, Shape, Stack
 
 
 class BlockDecoder:
@@ -59,7 +61,8 @@ class BlockDecoder:
         prompt: Bool | None = None,
     ) -> Float32:
         """Read tokens into their slots; see `Decoder.forward`."""
-        return self._read(tokens, slots, positions, cache, logit_rows, adapters, prompt, hidden=False)
+        scores: Float32 = self._read(tokens, slots, positions, cache, logit_rows, adapters, prompt, "logits")
+        return scores
 
     def hidden(
         self,
@@ -72,7 +75,22 @@ class BlockDecoder:
         prompt: Bool | None = None,
     ) -> Float32:
         """Read tokens into their slots; see `Decoder.hidden`."""
-        return self._read(tokens, slots, positions, cache, rows, adapters, prompt, hidden=True)
+        states: Float32 = self._read(tokens, slots, positions, cache, rows, adapters, prompt, "hidden")
+        return states
+
+    def likeliest(
+        self,
+        tokens: Int32,
+        slots: Int32,
+        positions: Int32,
+        cache: KVCache,
+        rows: Int32,
+        adapters: Int32 | None = None,
+        prompt: Bool | None = None,
+    ) -> Int32:
+        """Read tokens into their slots; see `Decoder.likeliest`."""
+        found = self._read(tokens, slots, positions, cache, rows, adapters, prompt, "likeliest")
+        return np.asarray(found[:, 0], np.int32)
 
     def load_adapter(self, adapter: Adapter) -> int:
         """Keep an adapter ready; see `Decoder.load_adapter`."""
@@ -106,9 +124,8 @@ class BlockDecoder:
         logit_rows: Int32,
         adapters: Int32 | None,
         prompt: Bool | None,
-        *,
-        hidden: bool,
-    ) -> Float32:
+        result: Result,
+    ) -> Any:
         config, stack = self.config, self._stack
         n = len(tokens)
         if adapters is not None:
@@ -123,7 +140,7 @@ class BlockDecoder:
         assert (layers, kv_heads, dim) == (stack.layers, config.kv_heads, config.head_dim), "the cache of another model"
         if n == 0:
             assert len(logit_rows) == 0
-            return np.empty((0, config.hidden if hidden else config.vocab), np.float32)
+            return np.empty((0, {"logits": config.vocab, "hidden": config.hidden, "likeliest": 1}[result]), np.float32)
         (lowest, highest), (first_slot, last_slot), (start, end) = (_ends(one) for one in (tokens, slots, positions))
         assert first_slot >= 0 and last_slot < cache.slots, f"slots outside 0..{cache.slots - 1}"
         assert start >= 0
@@ -139,7 +156,7 @@ class BlockDecoder:
                 limit=cache.context_tokens,
             )
         tokens, slots, positions = (np.ascontiguousarray(given) for given in (tokens, slots, positions))
-        return stack.forward(tokens, slots, positions, cache, logit_rows, adapters, prompt, hidden=hidden)
+        return stack.forward(tokens, slots, positions, cache, logit_rows, adapters, prompt, result=result)
 
 
 def _ends(given: Int32) -> tuple[int, int]:

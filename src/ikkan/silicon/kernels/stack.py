@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,9 @@ from ikkan.silicon.kernels.unpacked import LOOK_AHEAD_BYTES
 
 Int32 = NDArray[np.int32]
 Bool = NDArray[np.bool_]
+Result = Literal["logits", "hidden", "likeliest"]
+_RESULTS: Final = ("logits", "hidden", "likeliest")
+_HIDDEN, _LIKELIEST = 1, 2
 
 CHUNK: Final = 128
 """Tokens read together at most, so that their activations stay in the second-level cache."""
@@ -166,6 +169,10 @@ class Stack:
         self._cos = self._sin = np.zeros((0, s.head_dim // 2), np.float32)
         self._scratch = self._panels = aligned(0)
         self._unpackers = 0
+        lanes_of_best = lanes.BEST_BYTES // 4
+        self._bests = aligned(self._threads * CHUNK * lanes_of_best, np.float32).reshape(
+            self._threads, CHUNK, 3, lanes_of_best // 3
+        )
         self._kept: tuple[int, ...] = ()
         self._eps_bits = int(np.float32(shape.rms_eps).view(np.int32))
         steps = self.layers * _STEPS_OF_A_BLOCK + _STEPS_AROUND
@@ -224,9 +231,9 @@ class Stack:
         adapters: Int32 | None = None,
         prompt: Bool | None = None,
         *,
-        hidden: bool = False,
-    ) -> Float32:
-        """Read tokens into their slots of the cache; the logits of some of them.
+        result: Result = "logits",
+    ) -> NDArray[Any]:
+        """Read tokens into their slots of the cache; what they lead to, for some of them.
 
         Args:
             tokens, slots, positions: (n,) int32, contiguous; tokens of one slot come in increasing position, each right
@@ -235,18 +242,19 @@ class Stack:
             adapters: (n,) numbers that `load_adapter` gave, 0 for none; None for none at all.
             prompt: (n,) which tokens are read as part of a prompt; None for none. It makes a difference where
                 `reads_prompts_apart`, and then for tokens without an adapter. In a slot they come before the others.
-            hidden: the last norm's result is wanted instead of logits.
+            result: "logits"; "hidden", what the last norm gives; or "likeliest", the place of the highest logit without
+                writing the others, of equal ones the first, and -1 where a logit is no number.
 
         Returns:
-            float32 (m, vocab), or (m, hidden). A row depends on its slot's tokens only, and on which of them are a
-            prompt, bit for bit.
+            float32 (m, vocab) or (m, hidden), or int32 (m, 1). A row depends on its slot's tokens only, and on which of
+            them are a prompt, bit for bit.
         """
         if prompt is not None and self.reads_prompts_apart:
             rough = prompt if adapters is None else prompt & (adapters == 0)
             if rough.all():
-                return self._read(tokens, slots, positions, cache, logit_rows, adapters, hidden, rough=True)
+                return self._read(tokens, slots, positions, cache, logit_rows, adapters, result, rough=True)
             if rough.any():
-                out = np.empty((len(logit_rows), self.shape.hidden if hidden else self.vocab), np.float32)
+                out = self._results(len(logit_rows), result)
                 for part in (True, False):
                     picked = np.flatnonzero(rough == part)
                     places = np.cumsum(rough == part, dtype=np.int32) - np.int32(1)
@@ -254,10 +262,10 @@ class Stack:
                     some = None if adapters is None else adapters[picked]
                     wanted = places[logit_rows[mine]]
                     out[mine] = self._read(
-                        tokens[picked], slots[picked], positions[picked], cache, wanted, some, hidden, rough=part
+                        tokens[picked], slots[picked], positions[picked], cache, wanted, some, result, rough=part
                     )
                 return out
-        return self._read(tokens, slots, positions, cache, logit_rows, adapters, hidden, rough=False)
+        return self._read(tokens, slots, positions, cache, logit_rows, adapters, result, rough=False)
 
     def _read(
         self,
@@ -267,34 +275,39 @@ class Stack:
         cache: Cache,
         logit_rows: Int32,
         adapters: Int32 | None,
-        hidden: bool,
+        result: Result,
         *,
         rough: bool,
-    ) -> Float32:
+    ) -> NDArray[Any]:
         """`forward` of tokens that are all read alike."""
         size = PROMPT_CHUNK if rough and len(logit_rows) <= CHUNK else CHUNK
         several = len(tokens) > size or len(logit_rows) > 1
         order = np.argsort(logit_rows, kind="stable") if several else None
         wanted = logit_rows if order is None else logit_rows[order]
-        out = np.empty((len(wanted), self.shape.hidden if hidden else self.vocab), np.float32)
+        out = self._results(len(wanted), result)
         with team.LOCK:
             used = adapters is not None and bool(adapters.any())
             self._tiles = table(get_path(), self._codes | low_rank.CODES if used else self._codes)
             self._prepare(min(len(tokens), size), cache, rough)
             if order is None:
-                self._run(tokens, slots, positions, cache, wanted, out, adapters if used else None, hidden, rough)
+                self._run(tokens, slots, positions, cache, wanted, out, adapters if used else None, result, rough)
                 return out
             for first in range(0, len(tokens), size):
                 part = slice(first, first + size)
                 begin, end = np.searchsorted(wanted, [first, first + size])
                 rows = wanted[begin:end] - np.int32(first)
                 some = adapters[part] if used and adapters is not None else None
-                self._run(tokens[part], slots[part], positions[part], cache, rows, out[begin:end], some, hidden, rough)
+                self._run(tokens[part], slots[part], positions[part], cache, rows, out[begin:end], some, result, rough)
         if np.array_equal(wanted, logit_rows):
             return out
         restored = np.empty_like(out)
         restored[order] = out
         return restored
+
+    def _results(self, rows: int, result: Result) -> NDArray[Any]:
+        if result == "likeliest":
+            return np.empty((rows, 1), np.int32)
+        return np.empty((rows, self.vocab if result == "logits" else self.shape.hidden), np.float32)
 
     def _prepare(self, tokens: int, cache: Cache, rough: bool) -> None:
         """Grow the work space and the table of rotations to what this call needs."""
@@ -329,7 +342,7 @@ class Stack:
         arrays = (
             self._table, self._ends, self._counters, self._norms, self._bias, self._cos, self._sin, self._x, self._qkv,
             self._mixed, self._floats, self._wide_floats, self._records, self._wide_records, self._scratch, self._runs,
-            self._head_norms, self._panels,
+            self._head_norms, self._panels, self._bests,
         )  # fmt: skip
         sizes = (
             self.layers, s.hidden, s.heads, s.kv_heads, s.head_dim, s.intermediate, self._biased, self._normed,
@@ -345,9 +358,9 @@ class Stack:
         positions: Int32,
         cache: Cache,
         rows: Int32,
-        out: Float32,
+        out: NDArray[Any],
         adapters: Int32 | None,
-        hidden: bool,
+        result: Result,
         rough: bool,
     ) -> None:
         n, m, float_bytes = len(tokens), len(rows), self._kept[9]
@@ -363,14 +376,27 @@ class Stack:
         block = np.array(
             (
                 0, self._tiles, n, 0, m, cache.context_tokens, cache.layer_bytes, cache.table_bytes,
-                shapes(), batch, hidden, self._eps_bits, self._turn, rough, cache.eight, *cache.addresses,
-                out.ctypes.data, *self._kept,
+                shapes(), batch, _RESULTS.index(result), self._eps_bits, self._turn, rough, cache.eight,
+                *cache.addresses, out.ctypes.data, *self._kept,
             ),
             np.int64,
         )  # fmt: skip
-        team.launch(_work, block, self._threads, _find_runs)
-        if hidden:
+        team.launch(_work, block, self._threads, _begin)
+        if result == "likeliest":
+            out[:, 0] = _places(self._bests[:, : len(rows)])
+        elif result == "hidden":
             out[:] = self._floats.reshape(-1, float_bytes // 4)[: len(rows), : self.shape.hidden]
+
+
+def _places(bests: Float32) -> Int32:
+    """The place of the highest of all, from every thread's best of every lane: (threads, rows, 3, lanes)."""
+    values, tiles, poison = bests[:, :, 0], bests[:, :, 1].view(np.int32), bests[:, :, 2]
+    places = np.where(tiles < 0, np.iinfo(np.int32).max, TILE_ROWS * tiles + np.arange(TILE_ROWS, dtype=np.int32))
+    values = np.where(tiles < 0, -np.inf, values)
+    highest = values.max(axis=(0, 2), keepdims=True)
+    found = np.where(values == highest, places, np.iinfo(np.int32).max).min(axis=(0, 2))
+    sound = np.isfinite(poison).all(axis=(0, 2)) & np.isfinite(highest[0, :, 0])
+    return np.where(sound, found, -1).astype(np.int32)
 
 
 def _padded(size: int) -> int:
@@ -476,6 +502,23 @@ def _multiply_step(
         team.finish(step, done)
 
 
+@compiled
+def _best_step(
+    step: int, thread: int, threads: int, tiles: int, matrix: int, n: int, x: int, x_stride: int, bests: int
+) -> None:
+    """Which output of the vocabulary's matrix is the largest, in this thread's part of it; does not wait."""
+    lanes.apart()
+    code, data = lanes.word(matrix), lanes.word(matrix + _ADDRESS)
+    rows, cols = lanes.word(matrix + _ROWS), lanes.word(matrix + _COLS)
+    units = _tiles(matrix)
+    chunk = min(_share(units, threads, 2 if n <= _FEW_TOKENS else 8), _MOST_TILES)
+    unit = team.own(step, thread, threads, units, chunk)
+    while unit < units:
+        last = team.until(unit, threads, units, chunk)
+        steps.best(unit, last, tiles, code, data, rows, cols, n, x, x_stride, bests)
+        unit = team.own(step, thread, threads, units, chunk)
+
+
 @inlined
 def _units(matrix: int, rough: int) -> int:
     """Units of a multiplication: tiles, or panels of two."""
@@ -542,10 +585,15 @@ _RUNS, _KEPT, _ARRAYS = 24, 152, 96
 
 
 @addressed(1)
-def _find_runs(shared: int) -> None:
+def _begin(shared: int) -> None:
+    """What the caller does before the others may come."""
     arrays = shared + _KEPT + _ARRAYS
-    runs = attend.find_runs(lanes.word(shared + 16), lanes.word(arrays + 152), lanes.word(arrays + 120))
+    runs = attend.find_runs(lanes.word(shared + 16), lanes.word(arrays + 160), lanes.word(arrays + 120))
     lanes.put_word(shared + _RUNS, runs)
+    if lanes.word(shared + 80) == _LIKELIEST:
+        for thread in range(lanes.word(shared)):
+            for row in range(lanes.word(shared + 32)):
+                lanes.start_best(lanes.word(arrays + 144) + (thread * CHUNK + row) * lanes.BEST_BYTES)
 
 
 @addressed(2)
@@ -558,7 +606,7 @@ def _work(shared: int, thread: int) -> None:
     threads, tiles, n, runs = word(shared), word(shared + 8), word(shared + 16), word(shared + 24)
     wanted, context, layer_bytes = word(shared + 32), word(shared + 40), word(shared + 48)
     table_stride, shapes, batch = word(shared + 56), word(shared + 64), word(shared + 72)
-    hidden_only, eps = word(shared + 80), lanes.read(shared + 88)
+    result, eps = word(shared + 80), lanes.read(shared + 88)
     turn, rough, eight = word(shared + 96), word(shared + 104), word(shared + 112)
     keys, values, tables, logits = word(shared + 120), word(shared + 128), word(shared + 136), word(shared + 144)
     kept = shared + _KEPT
@@ -573,7 +621,8 @@ def _work(shared: int, thread: int) -> None:
     scratch = word(arrays + 112) + thread * attend.scratch_bytes(context, dim, eight)
     run_starts, head_norms = word(arrays + 120), word(arrays + 128)
     room = word(arrays + 136) + thread * prompts.room_bytes(PROMPT_CHUNK)
-    tokens, slots, positions, rows = word(arrays + 144), word(arrays + 152), word(arrays + 160), word(arrays + 168)
+    bests = word(arrays + 144) + thread * CHUNK * lanes.BEST_BYTES
+    tokens, slots, positions, rows = word(arrays + 152), word(arrays + 160), word(arrays + 168), word(arrays + 176)
     if shapes != 0:
         amx.configure(shapes)
     # Two sets of counters take turns. Cleared between two passes they would be waited for: other cores wrote them last.
@@ -736,7 +785,7 @@ def _work(shared: int, thread: int) -> None:
         if layer + 1 < layers:
             for m in range(3):
                 _look_ahead(following + m * _ENTRY, thread, threads, n, 1)
-        elif wanted > 0 and hidden_only == 0:
+        elif wanted > 0 and result != _HIDDEN:
             _look_ahead(ends + _ENTRY, thread, threads, wanted, 1)
         team.wait(step, _units(down, rough))
         step += step_bytes
@@ -750,7 +799,7 @@ def _work(shared: int, thread: int) -> None:
     if wanted > 0:
         norm = norms + 2 * layers * xb
         output = ends + _ENTRY
-        form = 1 if word(output) >= F16 or hidden_only != 0 else 0
+        form = 1 if word(output) >= F16 or result == _HIDDEN else 0
         groups = steps.groups_of(hidden, form)
         unit = team.take(step, 1)
         while unit < wanted:
@@ -762,7 +811,10 @@ def _work(shared: int, thread: int) -> None:
         team.wait(step, wanted)
         step += step_bytes
         stride = 4 * word(output + _ROWS)
-        if hidden_only == 0:
+        if result == _LIKELIEST:
+            x_bytes = fb if form == 1 else rb
+            _best_step(step, thread, threads, tiles, output, wanted, floats if form == 1 else records, x_bytes, bests)
+        elif result != _HIDDEN:
             _multiply_step(step, thread, threads, tiles, output, wanted, records, rb, floats, fb, logits, stride, 0, 0)
     if shapes != 0:
         amx.release()

@@ -110,6 +110,36 @@ def matmul(
 
 
 @compiled
+def best(
+    first: int,
+    last: int,
+    tiles: int,
+    code: int,
+    data: int,
+    rows: int,
+    cols: int,
+    n: int,
+    x: int,
+    x_stride: int,
+    kept: int,
+) -> None:
+    """A unit is 16 rows of W: which output of `x @ W.T` is the largest, without writing any (`lanes.keep_best`)."""
+    lanes.apart()
+    steps = steps_of(code, cols)
+    tile_bytes = bytes_of(code, cols)
+    results = lanes.scratch_tile()
+    for number in range(first, last):
+        here = data + number * tile_bytes
+        done = 0
+        while done < n:
+            took = tile(tiles, code, n - done, here, steps, x + done * x_stride, x_stride, results)
+            for token in range(took):
+                to = kept + (done + token) * lanes.BEST_BYTES
+                lanes.keep_best(to, lanes.load(results + 64 * token), number, rows - TILE_ROWS * number)
+            done += took
+
+
+@compiled
 def quantize(
     first: int, last: int, cols: int, x: int, x_stride: int, target: int, target_stride: int, floats: int
 ) -> None:
