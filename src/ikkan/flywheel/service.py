@@ -15,8 +15,10 @@ import sqlalchemy as sa
 
 from ikkan import __version__
 from ikkan.flywheel import store
+from ikkan.flywheel.canary import REVERSIBLE, Policy
 from ikkan.flywheel.contract import Budget, Examples, Fitted, Learnable, aware, parents
 from ikkan.flywheel.gate import Champion, Contest, Terms, Turn, confirm, judge, turn
+from ikkan.flywheel.rollout import Rollout
 from ikkan.flywheel.split import Split
 from ikkan.flywheel.statistics import Interval
 from ikkan.flywheel.values import Decision, Explanation, Outcome, OwnCorrection, Replay, Status
@@ -50,6 +52,9 @@ class Aliases(Protocol):
     ) -> ArtifactId | None: ...
     def promote(self, connection: sa.Connection, name: str, artifact_id: ArtifactId, reason: str) -> Any: ...
     def rollback(self, connection: sa.Connection, name: str, reason: str = "") -> Any: ...
+    def set_alias(
+        self, connection: sa.Connection, name: str, alias: Any, artifact_id: ArtifactId | None, reason: str = ""
+    ) -> Any: ...
 
 
 class EventBook(Protocol):
@@ -65,6 +70,7 @@ class Flywheel:
         events: the consent-applying reader.
         log: where `flywheel.Decided` is recorded, in the transaction of the decision.
         tenant_id: in whose name decisions are recorded.
+        policy: how this tenant tries candidates on people, where an app keeps live outcomes.
     """
 
     def __init__(
@@ -80,6 +86,7 @@ class Flywheel:
         tenant_id: TenantId = TenantId("local"),
         terms: Terms | None = None,
         budget: Budget | None = None,
+        policy: Policy = REVERSIBLE,
     ) -> None:
         self._database = database
         self._events = events
@@ -91,6 +98,8 @@ class Flywheel:
         self._tenant_id = tenant_id
         self._terms = terms or Terms()
         self._budget = budget or Budget()
+        self._policy = policy
+        self._rollout = Rollout(database, events, registry, clock, self._note)
 
     @property
     def names(self) -> list[str]:
@@ -142,6 +151,9 @@ class Flywheel:
     ) -> Decision:
         """Turn the wheel once: events → dataset → candidate → gate → promotion, or refusal with the reason.
 
+        Where the app keeps live outcomes the gate is only a screen, and what passes is tried on people: then a turn is
+        a look at the trial, until that is over. A holdback is looked at too, and does not keep the next turn waiting.
+
         Args:
             seed: for training, and for shuffling.
             until: only events recorded before this; default: now.
@@ -157,6 +169,10 @@ class Flywheel:
         learnable = self._learnable(name)
         tell(0.0, "reading events")
         champion_id = self.ensure_champion(name)
+        if not shuffle:
+            looked = self._rollout.look(learnable)
+            if looked is not None and looked.decision != "kept":
+                return looked
         until = aware(until or self._clock.now())
         examples = learnable.examples(self._events, until)
         tell(0.2, "training and judging")
@@ -171,6 +187,7 @@ class Flywheel:
             champion = Champion(self._load(champion_id), known_until)
             attempt, digest = len(before) + 1, examples.digest()
             known_already = digest in before
+        screen = not shuffle and learnable.outcome(_NoEvents(), champion_id).kept
         if known_already:
             came = Turn(False, "already_judged")
         else:
@@ -182,6 +199,7 @@ class Flywheel:
                 terms=self._terms,
                 attempt=attempt,
                 budget=self._budget,
+                screen=screen,
             )
         tell(0.8, "recording")
         return self._record(learnable, champion_id, champion, examples, came, until, seed, shuffle, digest)
@@ -191,8 +209,13 @@ class Flywheel:
 
         Raises:
             Conflict: there is nobody to go back to.
+
+        If a candidate is being tried on people, it is the one that goes.
         """
         self._learnable(name)
+        trial = self._rollout.open(name)
+        if trial is not None:
+            return self._rollout.withdraw(trial, reason)
         champion = self._registry.alias(name, "champion")
         previous = self._registry.alias(name, "previous")
         if previous is None or champion is None:
@@ -206,9 +229,31 @@ class Flywheel:
         )
         with self._database.transaction() as connection:
             self._registry.rollback(connection, name, reason)
-            store.add_decision(connection, decision)
-            self._announce(connection, decision)
+            self._note(connection, decision)
         return decision
+
+    def look(self, name: str) -> Decision | None:
+        """How the trial of a candidate stands, after counting whose outcome is new; None if nobody is being tried.
+
+        Raises:
+            Conflict: another look was faster; look again.
+        """
+        return self._rollout.look(self._learnable(name))
+
+    def sign(self, name: str, who: str, *, accepted: bool = True, note: str = "") -> Decision:
+        """Promote the candidate that waits for a signature, or send it away.
+
+        Args:
+            who: a pseudonym or the id of a key, never a name.
+
+        Raises:
+            Conflict: nobody waits for a signature.
+        """
+        return self._rollout.sign(self._learnable(name), who, accepted=accepted, note=note)
+
+    def serves(self, name: str, unit: str) -> ArtifactId | None:
+        """Whose answer this person is given: the champion's, or in a trial always the same one of two."""
+        return self._rollout.serves(name, unit)
 
     def status(self, name: str) -> Status:
         """Who serves, what it has learned from, and what has come in since."""
@@ -228,6 +273,7 @@ class Flywheel:
             corrections=len(said),
             fresh=sum(known_until is None or at >= known_until for at in said),
             last=last,
+            trial=self._rollout.open(name),
         )
 
     def history(self, name: str, limit: int = 50) -> list[Decision]:
@@ -285,6 +331,8 @@ class Flywheel:
             UnknownArtifact: an artifact it rests on was deleted.
         """
         decision = self.decision(decision_id)
+        if "trial" in decision.numbers:
+            return self._rollout.replay(decision)
         if decision.dataset is None or decision.judged is None:
             raise NotFound(f"decision {decision_id} judged nobody", hint="only a judgement can be replayed")
         learnable = self._learnable(decision.learnable)
@@ -314,6 +362,7 @@ class Flywheel:
             int(manifest["attempt"]),
             self._budget,
             decision.seed,
+            bool(manifest.get("screen", False)),
         )
         refit = manifest["refit"]
         if came.promoted and refit is not None:
@@ -369,6 +418,7 @@ class Flywheel:
             "seed": seed,
             "shuffled": drill,
             "attempt": attempt,
+            "screen": came.screen,
             "code_version": __version__,
             "digest": examples.digest(),
             "terms": {name: getattr(self._terms, name) for name in self._terms.__slots__},
@@ -426,7 +476,7 @@ class Flywheel:
         decision = replace(
             self._decision(
                 name,
-                "promoted" if came.promoted else "refused",
+                _outcome(came),
                 came.code,
                 _details(came),
                 until=until,
@@ -466,8 +516,9 @@ class Flywheel:
                 assert decision.candidate is not None, "whoever is promoted was kept"
                 self._promote(connection, decision, decision.candidate)
             else:
-                store.add_decision(connection, decision)
-                self._announce(connection, decision)
+                self._note(connection, decision)
+            if decision.decision == "trying":
+                self._rollout.begin(connection, decision, self._policy)
         return decision
 
     def _decision(
@@ -508,6 +559,9 @@ class Flywheel:
         facts = {"decision": decision.id, "until": decision.until.isoformat()}
         self._registry.register(connection, decision.learnable, artifact_id, facts)
         self._registry.promote(connection, decision.learnable, artifact_id, decision.reason)
+        self._note(connection, decision)
+
+    def _note(self, connection: sa.Connection, decision: Decision) -> None:
         store.add_decision(connection, decision)
         self._announce(connection, decision)
 
@@ -536,6 +590,12 @@ class _NoEvents:
 
     def read(self, names: Sequence[str], **_: Any) -> Any:
         return iter(())
+
+
+def _outcome(came: Turn) -> Outcome:
+    if not came.promoted:
+        return "refused"
+    return "trying" if came.screen else "promoted"
 
 
 _COMPARED = ("champion_score", "candidate_score", "refit_score", "slices", "baselines")

@@ -1,4 +1,4 @@
-"""Tables of the flywheel: decisions and the datasets they rest on. Rows are only ever added."""
+"""Tables of the flywheel: decisions and the datasets they rest on (trials: `trials.py`). Rows are only ever added."""
 
 from __future__ import annotations
 
@@ -109,6 +109,7 @@ def judgements(connection: sa.Connection, learnable: str, champion: ArtifactId) 
                 columns.learnable == learnable,
                 columns.champion == champion,
                 columns.drill.is_(sa.false()),
+                columns.dataset.is_not(None),
                 columns.gain.is_not(None),
             )
             .order_by(columns.decided_at, columns.id)
