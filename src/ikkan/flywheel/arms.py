@@ -23,7 +23,7 @@ BELIEFS = (0.02, 0.05, 0.1, 0.2, 0.4)
 """The gains a gambler believes in, as a share of the range; the stake is split evenly among them."""
 _SURE = 0.75
 """The largest part of the capital that one person's outcome may cost."""
-_HALVINGS = 30
+_HALVINGS = 20
 _LEAST_VARIANCE = 1e-3
 
 

@@ -196,7 +196,7 @@ def judge(
         score = _mean(scores["champion"][inside], judges.take(inside))
         slices.append(Contest(name, score, compare(scores["candidate"], scores["champion"], inside)))
 
-    code, why = _verdict(gain, slices, baselines, margin=terms.margin * (metric.high - metric.low) if screen else None)
+    code, why = verdict(gain, slices, baselines, margin=terms.margin * (metric.high - metric.low) if screen else None)
     details: dict[str, Any] = {"alpha": alpha, "attempt": attempt, **why}
     return Turn(
         promoted=code in PASSED,
@@ -217,7 +217,7 @@ def judge(
 PASSED = ("better", "fit_to_try")
 
 
-def _verdict(
+def verdict(
     gain: Interval, slices: Sequence[Contest], baselines: Sequence[Contest], *, margin: float | None
 ) -> tuple[str, dict[str, Any]]:
     """The code of what was measured, and what it is about. `margin`: what a screen lets pass; None: proof is asked."""

@@ -7,7 +7,6 @@ changes for people changes in one transaction with the evidence it rests on and 
 from __future__ import annotations
 
 import math
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -77,13 +76,20 @@ class Rollout:
     """Tries candidates on people and moves them on, or back."""
 
     def __init__(
-        self, database: Database, events: EventReader, registry: Aliases, clock: Clock, record: Record
+        self,
+        database: Database,
+        events: EventReader,
+        registry: Aliases,
+        clock: Clock,
+        record: Record,
+        salts: Callable[[], str],
     ) -> None:
         self._database = database
         self._events = events
         self._registry = registry
         self._clock = clock
         self._record = record
+        self._salts = salts
 
     def open(self, name: str) -> Trial | None:
         """The trial that is going on, its holdback included."""
@@ -120,7 +126,7 @@ class Rollout:
             candidate=screen.candidate,
             champion=screen.champion,
             policy=policy,
-            salt=secrets.token_hex(16),
+            salt=self._salts(),
             state="shadow",
             share=0.0,
             began_at=screen.decided_at,

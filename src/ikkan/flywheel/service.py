@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -17,11 +18,13 @@ from ikkan import __version__
 from ikkan.flywheel import store
 from ikkan.flywheel.canary import REVERSIBLE, Policy
 from ikkan.flywheel.contract import Budget, Examples, Fitted, Learnable, aware, parents
+from ikkan.flywheel.drift import Limits
 from ikkan.flywheel.gate import Champion, Contest, Terms, Turn, confirm, judge, turn
 from ikkan.flywheel.rollout import Rollout
 from ikkan.flywheel.split import Split
 from ikkan.flywheel.statistics import Interval
 from ikkan.flywheel.values import Decision, Explanation, Outcome, OwnCorrection, Replay, Status
+from ikkan.flywheel.watch import WEEK_S, Watch
 from ikkan.flywheel.words import RISKS, reasons
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import Clock
@@ -34,6 +37,8 @@ log = logging.getLogger(__name__)
 
 DECIDED = "flywheel.Decided"
 """The event every decision leaves in the log, in the transaction of the decision itself."""
+DRIFT_FOUND = "flywheel.DriftFound"
+"""Asks for an evaluation: what is served is no longer like what was judged."""
 DATASET = "flywheel-dataset"
 _OWN_SHOWN = 50
 _FEW_PEOPLE = 20
@@ -71,6 +76,7 @@ class Flywheel:
         log: where `flywheel.Decided` is recorded, in the transaction of the decision.
         tenant_id: in whose name decisions are recorded.
         policy: how this tenant tries candidates on people, where an app keeps live outcomes.
+        salts: makes what nobody can guess, so that nobody can choose to be given a candidate.
     """
 
     def __init__(
@@ -87,6 +93,7 @@ class Flywheel:
         terms: Terms | None = None,
         budget: Budget | None = None,
         policy: Policy = REVERSIBLE,
+        salts: Callable[[], str] = secrets.token_hex,
     ) -> None:
         self._database = database
         self._events = events
@@ -99,7 +106,8 @@ class Flywheel:
         self._terms = terms or Terms()
         self._budget = budget or Budget()
         self._policy = policy
-        self._rollout = Rollout(database, events, registry, clock, self._note)
+        self._rollout = Rollout(database, events, registry, clock, self._note, salts)
+        self._watch = Watch(database, events, clock, self._note)
 
     @property
     def names(self) -> list[str]:
@@ -170,8 +178,11 @@ class Flywheel:
         tell(0.0, "reading events")
         champion_id = self.ensure_champion(name)
         if not shuffle:
-            looked = self._rollout.look(learnable)
-            if looked is not None and looked.decision != "kept":
+            trial = self._rollout.open(name)
+            looked = self._rollout.look(learnable) if trial is not None else None
+            # A holdback keeps nobody waiting, unless it shows harm.
+            holdback = trial is not None and trial.state == "promoted"
+            if looked is not None and (not holdback or looked.decision == "rolled_back"):
                 return looked
         until = aware(until or self._clock.now())
         examples = learnable.examples(self._events, until)
@@ -255,6 +266,20 @@ class Flywheel:
         """Whose answer this person is given: the champion's, or in a trial always the same one of two."""
         return self._rollout.serves(name, unit)
 
+    def watch(self, name: str, *, span_s: float = WEEK_S, limits: Limits | None = None) -> Decision | None:
+        """Whether what is served has drifted since the champion began; a drift asks for a turn and switches nothing.
+
+        None: nothing has, or it cannot be said (no champion, nothing to watch, not served for two stretches yet).
+        """
+        learnable = self._learnable(name)
+        champion = self._registry.alias(name, "champion")
+        return self._watch.look(learnable, champion, span_s=span_s, limits=limits) if champion else None
+
+    def asks_for_turn(self, name: str) -> bool:
+        """Whether drift was found since the wheel was last turned."""
+        self._learnable(name)
+        return self._watch.asks_for_turn(name)
+
     def status(self, name: str) -> Status:
         """Who serves, what it has learned from, and what has come in since."""
         learnable = self._learnable(name)
@@ -333,6 +358,8 @@ class Flywheel:
         decision = self.decision(decision_id)
         if "trial" in decision.numbers:
             return self._rollout.replay(decision)
+        if "findings" in decision.numbers:
+            return self._watch.replay(decision, self._learnable(decision.learnable))
         if decision.dataset is None or decision.judged is None:
             raise NotFound(f"decision {decision_id} judged nobody", hint="only a judgement can be replayed")
         learnable = self._learnable(decision.learnable)
@@ -582,7 +609,11 @@ class Flywheel:
             "lower": decision.lower,
             "upper": decision.upper,
         }
-        self._log.append(connection, NewEvent(DECIDED, 1, self._tenant_id, None, decision.decided_at, SERVICE, payload))
+        told = [NewEvent(DECIDED, 1, self._tenant_id, None, decision.decided_at, SERVICE, payload)]
+        if decision.decision == "drifted":
+            drift = {"decision_id": decision.id, "learnable": decision.learnable, **decision.numbers}
+            told.append(NewEvent(DRIFT_FOUND, 1, self._tenant_id, None, decision.decided_at, SERVICE, drift))
+        self._log.append(connection, *told)
 
 
 class _NoEvents:

@@ -172,10 +172,6 @@ _REASONS: dict[str, dict[str, str]] = {
         "en": "what is served has changed: {found_en}; an evaluation is asked for, nothing is switched",
         "ja": "提供時の状況が変わりました。{found_ja}。評価を依頼します。何も切り替えません",
     },
-    "not_drifted": {
-        "en": "what is served looks as it did: {looked} series compared",
-        "ja": "提供時の状況は変わっていません（{looked} 系列を比較）",
-    },
     "champion_moved": {
         "en": "the champion changed while this was being judged; run again",
         "ja": "判定の途中で現行モデルが替わりました。もう一度実行してください",
@@ -207,6 +203,22 @@ BASELINES: dict[str, dict[str, str]] = {
     "by_heart": {"en": "only what was asked word for word", "ja": "一字一句同じ質問だけ答える"},
 }
 """Names of the usual trivial methods; one that is not here goes by its own name."""
+
+MEASURES: dict[str, dict[str, str]] = {
+    "psi": {
+        "en": "“{name}” is distributed differently (PSI {value:.2f}, {limit:.2f} is expected at most)",
+        "ja": "「{name}」の分布が違います（PSI {value:.2f}、通常は {limit:.2f} まで）",
+    },
+    "wasserstein": {
+        "en": "“{name}” moved by {value:.3g} ({limit:.3g} is expected at most)",
+        "ja": "「{name}」が {value:.3g} ずれました（通常は {limit:.3g} まで）",
+    },
+    "live_score": {
+        "en": "people are served worse than at first, by {value:.3f} of the range",
+        "ja": "利用者の結果が当初より範囲の {value:.3f} だけ悪くなっています",
+    },
+}
+"""What drift is measured by."""
 
 RISKS: dict[str, dict[str, str]] = {
     "refit_unjudged": {
