@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
@@ -58,8 +58,9 @@ class Policy:
 
     @classmethod
     def read(cls, kept: Mapping[str, Any]) -> Policy:
-        """The policy as it was kept."""
-        return cls(**{**kept, "stages": tuple(kept["stages"])})
+        """The policy as it was kept; what a later version added has its default, what it dropped is ignored."""
+        known = {each.name: kept[each.name] for each in fields(cls) if each.name in kept}
+        return cls(**{**known, "stages": tuple(kept["stages"])})
 
     def as_json(self) -> dict[str, Any]:
         """For keeping."""

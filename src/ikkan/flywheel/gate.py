@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ikkan.flywheel.arms import clustered_mean
 from ikkan.flywheel.contract import Budget, Examples, Fitted, Learnable, Mask, Scores
 from ikkan.flywheel.split import Split, clusters, split
 from ikkan.flywheel.statistics import Interval, by_unit, paired_gain
@@ -81,6 +82,8 @@ class Turn:
     details: Mapping[str, Any] = field(default_factory=dict)
     split: Split | None = None
     gain: Interval | None = None
+    per_example: Interval | None = None
+    """The gain of the average *example*, cluster-robust: for reading beside `gain`, not for deciding."""
     champion_score: float | None = None
     candidate_score: float | None = None
     refit_score: float | None = None
@@ -204,6 +207,11 @@ def judge(
         details=details,
         split=parted,
         gain=gain,
+        per_example=clustered_mean(
+            (scores["candidate"] - scores["champion"]) * (1.0 if metric.direction == "higher" else -1.0),
+            judges.unit_ids,
+            alpha=alpha,
+        ),
         champion_score=_mean(scores["champion"], judges),
         candidate_score=_mean(scores["candidate"], judges),
         slices=tuple(slices),

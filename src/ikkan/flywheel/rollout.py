@@ -113,11 +113,21 @@ class Rollout:
         """Start the trial of what passed the screen, in the shadow, in the screen's own transaction.
 
         A holdback that is still kept ends with it.
+
+        Raises:
+            Conflict: another candidate is being tried already.
         """
         assert screen.candidate is not None and screen.champion is not None, "a screen had two contestants"
+        facts = {"decision": screen.id, "until": screen.until.isoformat()}
+        self._registry.register(connection, screen.learnable, screen.candidate, facts)
+        # This locks the name, so that what is read next stays true until the commit.
+        self._registry.set_alias(connection, screen.learnable, "shadow", screen.candidate, screen.reason)
         before = trials.open_trial(connection, screen.learnable)
         if before is not None:
-            assert before.state == "promoted", "one candidate at a time"
+            if before.state != "promoted":
+                raise Conflict(
+                    f"a candidate of {screen.learnable} is being tried already", hint="ikkan flywheel status LEARNABLE"
+                )
             trials.change(connection, replace(before, ended_at=screen.decided_at), before)
         trial = Trial(
             id=screen.id,
@@ -135,9 +145,6 @@ class Rollout:
             until=screen.until,
             last=screen.id,
         )
-        facts = {"decision": screen.id, "until": screen.until.isoformat()}
-        self._registry.register(connection, trial.learnable, trial.candidate, facts)
-        self._registry.set_alias(connection, trial.learnable, "shadow", trial.candidate, screen.reason)
         trials.begin(connection, trial)
         return trial
 

@@ -15,7 +15,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from ikkan import __version__
-from ikkan.flywheel import store
+from ikkan.flywheel import store, trials
 from ikkan.flywheel.canary import REVERSIBLE, Policy
 from ikkan.flywheel.contract import Budget, Examples, Fitted, Learnable, aware, parents
 from ikkan.flywheel.drift import Limits
@@ -265,6 +265,14 @@ class Flywheel:
     def serves(self, name: str, unit: str) -> ArtifactId | None:
         """Whose answer this person is given: the champion's, or in a trial always the same one of two."""
         return self._rollout.serves(name, unit)
+
+    def forget(self, unit: str) -> int:
+        """Take an erased person out of the evidence of every trial; says of how many rows. Decisions stay as they were.
+
+        `unit`: what outcomes call the person, their pseudonym.
+        """
+        with self._database.transaction() as connection:
+            return trials.forget(connection, unit)
 
     def watch(self, name: str, *, span_s: float = WEEK_S, limits: Limits | None = None) -> Decision | None:
         """Whether what is served has drifted since the champion began; a drift asks for a turn and switches nothing.
@@ -666,6 +674,7 @@ def _numbers(came: Turn) -> dict[str, Any]:
         "champion_score": came.champion_score,
         "candidate_score": came.candidate_score,
         "refit_score": came.refit_score,
+        "per_example": {"n": came.gain.n, **_bounds(came.per_example)},
         "slices": {contest.name: _contest(contest) for contest in came.slices},
         "baselines": {contest.name: _contest(contest) for contest in came.baselines},
         "teaching": int(came.split.teach.sum()),
