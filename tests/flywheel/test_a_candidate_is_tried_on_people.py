@@ -16,8 +16,9 @@ from ikkan.ground.clock import FakeClock
 from ikkan.ground.db import Database
 from ikkan.ground.errors import Conflict, NotFound
 from ikkan.ground.events import EventReader
+from ikkan.ground.ids import SubjectId
 
-from .conftest import NAME, Wheel, make_wheel
+from .conftest import NAME, TENANT, Wheel, make_wheel
 
 SMALL = replace(REVERSIBLE, stages=(0.25, 0.5), stage_people=20, shadow_people=10, most_people=300, holdback=0.2)
 STRICT = replace(REGULATED, stages=(0.25, 0.5), stage_people=20, shadow_people=10)
@@ -290,7 +291,12 @@ def test_an_erased_person_leaves_the_evidence_and_a_replay_says_so(tried: Wheel)
     on_people(tried)
     tried.visit(range(15), 0.4, 0.4)
     decision = tried.flywheel.run(NAME)
+    tried.events.erase(TENANT, SubjectId("visitor-3"))
     assert [tried.flywheel.forget("visitor-3") for _ in range(2)] == [1, 0]
+    assert tried.flywheel.replay(decision.id).missing == 1
+    tried.visit(range(15, 30), 0.4, 0.4)
+    later = tried.flywheel.run(NAME)
+    assert (later.n, later.numbers["counted"]) == (29, 30) and tried.flywheel.replay(later.id).same
     assert tried.flywheel.replay(decision.id).missing == 1
 
 

@@ -37,11 +37,12 @@ class Between:
 
 
 def newcomers(
-    learnable: Learnable, events: EventReader, trial: Trial, known: Sequence[Person], now: datetime
+    learnable: Learnable, events: EventReader, trial: Trial, known: Sequence[Person], first: int, now: datetime
 ) -> list[Person]:
     """Everyone whose outcome is known now and was not counted before in this phase, in the order to count them.
 
-    The order depends on the person alone and not on what they were given: the statistics need that.
+    The order depends on the person alone and not on what they were given: the statistics need that. `first` is the
+    place of the first of them.
     """
     window = Between(events, trial.phase_at, now)
     theirs = learnable.outcome(window, trial.champion)
@@ -54,7 +55,6 @@ def newcomers(
             **_in_an_arm(learnable.metric, mine, trial, treated=True),
         }
     seen = {person.unit for person in known}
-    first = max((person.place for person in known), default=-1) + 1
     new = [unit for unit in told if disguised(unit, trial.salt) not in seen]
     new.sort(key=lambda unit: (draw(unit, trial.salt, "order"), unit))
     return [

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -63,9 +64,15 @@ class _Look:
     """What was seen of a trial at one moment."""
 
     trial: Trial
+    at: datetime
     known: list[Person]
     new: list[Person]
-    waited_s: float
+    first: int = 0
+    """The place of the first newcomer; places of erased people stay empty."""
+
+    @property
+    def waited_s(self) -> float:
+        return (self.at - self.trial.phase_at).total_seconds()
 
     @property
     def counted(self) -> list[Person]:
@@ -194,7 +201,7 @@ class Rollout:
 
     def withdraw(self, trial: Trial, reason: str = "") -> Decision:
         """End a trial by a person's word: its candidate answers nobody any more, from the next request on."""
-        look = _Look(trial, [], [], 0.0)
+        look = _Look(trial, self._clock.now(), [], [])
         because = f": {reason}" if reason else ""
         code = "rolled_back" if trial.state == "promoted" else "withdrawn"
         return self._settle(look, Verdict(code, "rolled_back", 0.0), {"because": because})
@@ -230,12 +237,14 @@ class Rollout:
         now = self._clock.now()
         with self._database.read() as connection:
             known = trials.people(connection, trial.id, trial.phase)
-        new = newcomers(learnable, self._events, trial, known, now)
-        return _Look(trial, known, new, (now - trial.phase_at).total_seconds())
+            last = store.decision(connection, trial.last)
+        assert last is not None, "a trial names its latest decision"
+        first = int(last.numbers["counted"]) if last.numbers.get("phase") == trial.phase else 0
+        return _Look(trial, now, known, newcomers(learnable, self._events, trial, known, first, now), first)
 
     def _settle(self, look: _Look, verdict: Verdict, extra: Mapping[str, Any] | None = None) -> Decision:
         """Everything that follows from a verdict, in one transaction."""
-        trial, now = look.trial, self._clock.now()
+        trial = look.trial
         decision = self._decision(look, verdict, extra or {})
         moved_on = (verdict.state, verdict.share) != (trial.state, trial.share)
         over = verdict.state in ("refused", "rolled_back") or verdict.code == "holdback_over"
@@ -243,8 +252,9 @@ class Rollout:
             trial,
             state=verdict.state,
             share=verdict.share,
-            phase_at=now if moved_on else trial.phase_at,
-            ended_at=now if over else None,
+            # What is recorded from the moment of the look on belongs to the next stage: nothing falls in between.
+            phase_at=look.at if moved_on else trial.phase_at,
+            ended_at=look.at if over else None,
             last=decision.id,
         )
         with self._database.transaction() as connection:
@@ -289,7 +299,7 @@ class Rollout:
             "people": len(counted),
             "people_with_candidate": given,
             "new_people": len(look.new),
-            "counted": max((person.place for person in counted), default=-1) + 1,
+            "counted": look.first + len(look.new),
             "level": 1 - trial.level,
             "policy": trial.policy.as_json(),
             "guards": _guards(verdict),
@@ -304,7 +314,7 @@ class Rollout:
         return Decision(
             id=DecisionId(new_id()),
             learnable=trial.learnable,
-            decided_at=self._clock.now(),
+            decided_at=look.at,
             decision=outcome,
             code=verdict.code,
             reasons=reasons(verdict.code, {"because": "", **told, "level": 100 * (1 - trial.level)}),

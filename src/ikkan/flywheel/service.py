@@ -269,7 +269,7 @@ class Flywheel:
     def forget(self, unit: str) -> int:
         """Take an erased person out of the evidence of every trial; says of how many rows. Decisions stay as they were.
 
-        `unit`: what outcomes call the person, their pseudonym.
+        Call it when their events are gone, or the next look counts them again. `unit`: what outcomes call the person.
         """
         with self._database.transaction() as connection:
             return trials.forget(connection, unit)
