@@ -12,6 +12,7 @@ import pytest
 from ikkan.flywheel import REGULATED, REVERSIBLE, Metric, Outcomes, Policy, store, trials
 from ikkan.flywheel.canary import assigned, draw
 from ikkan.flywheel.fakes import FakeLearnable
+from ikkan.flywheel.rollout import Rollout
 from ikkan.ground.clock import FakeClock
 from ikkan.ground.db import Database
 from ikkan.ground.errors import Conflict, NotFound
@@ -222,6 +223,21 @@ def test_harm_while_it_waits_for_a_signature_cannot_be_signed_away(make: Make) -
     assert wheel.flywheel.sign(NAME, "key-7").code == "guardrail_broken"
 
 
+def test_a_regulated_tenant_signs_in_an_app_without_outcomes_too(
+    database: Database, clock: FakeClock, tmp_path: Path
+) -> None:
+    wheel = make_wheel(database, clock, tmp_path, FakeLearnable(NAME), STRICT)
+    wheel.happen(200)
+    waiting = wheel.flywheel.run(NAME)
+    assert (waiting.decision, waiting.code) == ("awaiting", "better") and "signature" in waiting.reason
+    assert wheel.registry.alias(NAME) == waiting.champion and wheel.flywheel.replay(waiting.id).same
+    assert wheel.flywheel.run(NAME) == waiting
+    signed = wheel.flywheel.sign(NAME, "key-7")
+    assert (signed.decision, signed.code) == ("promoted", "signed_after_gate")
+    assert wheel.registry.alias(NAME) == signed.candidate == wheel.flywheel.serves(NAME, "ada")
+    assert wheel.flywheel.status(NAME).trial is None and wheel.flywheel.run(NAME).code == "nothing_new"
+
+
 def test_one_click_ends_a_trial(tried: Wheel) -> None:
     champion = tried.registry.alias(NAME)
     on_people(tried)
@@ -272,7 +288,7 @@ def test_outcomes_of_people_who_were_not_given_that_arm_are_no_evidence(tried: W
     assert trial is not None
     others = [f"visitor-{n}" for n in range(60) if tried.flywheel.serves(NAME, f"visitor-{n}") == trial.champion]
     for who in others:
-        tried._fare(who, {"arm": trial.candidate, "value": 0.9, "harm": None})  # type: ignore[arg-type]
+        tried.fare(who, {"arm": trial.candidate, "value": 0.9, "harm": None})
     tried.clock.advance(60)
     assert tried.flywheel.run(NAME).n == 12
 
@@ -323,7 +339,7 @@ def test_two_looks_at_once_do_not_count_twice(tried: Wheel, monkeypatch: pytest.
     tried.visit(range(12), 0.4, 0.4)
     stale = tried.flywheel.status(NAME).trial
     tried.flywheel.run(NAME)
-    monkeypatch.setattr(tried.flywheel._rollout, "open", lambda name: stale)
+    monkeypatch.setattr(Rollout, "open", lambda self, name: stale)
     with pytest.raises(Conflict):
         tried.flywheel.look(NAME)
 
@@ -332,7 +348,7 @@ def test_two_screens_at_once_begin_one_trial(tried: Wheel, monkeypatch: pytest.M
     before = tried.flywheel.status(NAME).trial
     tried.happen(200, topics=30, seed=1)
     with monkeypatch.context() as patched, pytest.raises(Conflict):
-        patched.setattr(tried.flywheel._rollout, "open", lambda name: None)
+        patched.setattr(Rollout, "open", lambda self, name: None)
         tried.flywheel.run(NAME)
     assert tried.flywheel.status(NAME).trial == before
     assert before is not None and tried.registry.alias(NAME, "shadow") == before.candidate

@@ -110,6 +110,11 @@ class Trial:
         """The chance that this round promotes something no better."""
         return spend(self.policy.alpha, self.round)
 
+    @property
+    def on_people(self) -> bool:
+        """Whether people are given the candidate: not in the shadow, and not if the gate alone has judged it."""
+        return self.share > 0
+
     def as_json(self) -> dict[str, Any]:
         """The trial as the command line prints it."""
         return {
@@ -239,7 +244,8 @@ def _after_canary(trial: Trial, evidence: Evidence, gain: Interval, guards: Inte
     waiting = trial.state == "awaiting_signature"
     if waiting or (gain.lower > 0 and len(evidence) >= policy.fewest_people):
         if signature or not policy.needs_signature:
-            return Verdict("live_better", "promoted", 1 - policy.holdback, gain, guards)
+            share = 1 - policy.holdback if trial.on_people else 1.0
+            return Verdict("live_better", "promoted", share, gain, guards)
         code = "unsigned" if waiting else "needs_signature"
         return Verdict(code, "awaiting_signature", trial.share, gain, guards)
     if len(evidence) >= policy.most_people:

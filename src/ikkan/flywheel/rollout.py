@@ -34,12 +34,14 @@ Record = Callable[[sa.Connection, Decision], None]
 _OUTCOMES: Mapping[str, Outcome] = {
     "live_better": "promoted",
     "signed": "promoted",
+    "signed_after_gate": "promoted",
     "needs_signature": "awaiting",
     "unsigned": "awaiting",
     "holding_back": "kept",
     "holdback_over": "kept",
 }
 _ENDS: Mapping[State, Outcome] = {"refused": "refused", "rolled_back": "rolled_back"}
+_SIGNED = ("signed", "signed_after_gate", "signature_refused")
 _NOT_WEIGHED = ("champion_moved", "withdrawn", "rolled_back")
 
 
@@ -119,6 +121,8 @@ class Rollout:
     def begin(self, connection: sa.Connection, screen: Decision, policy: Policy) -> Trial:
         """Start the trial of what passed the screen, in the shadow, in the screen's own transaction.
 
+        What the gate has proved already (an app without live outcomes) only waits for a signature, seen by nobody.
+
         A holdback that is still kept ends with it.
 
         Raises:
@@ -128,7 +132,9 @@ class Rollout:
         facts = {"decision": screen.id, "until": screen.until.isoformat()}
         self._registry.register(connection, screen.learnable, screen.candidate, facts)
         # This locks the name, so that what is read next stays true until the commit.
-        self._registry.set_alias(connection, screen.learnable, "shadow", screen.candidate, screen.reason)
+        proved = screen.decision == "awaiting"
+        alias = "challenger" if proved else "shadow"
+        self._registry.set_alias(connection, screen.learnable, alias, screen.candidate, screen.reason)
         before = trials.open_trial(connection, screen.learnable)
         if before is not None:
             if before.state != "promoted":
@@ -144,7 +150,7 @@ class Rollout:
             champion=screen.champion,
             policy=policy,
             salt=self._salts(),
-            state="shadow",
+            state="awaiting_signature" if proved else "shadow",
             share=0.0,
             began_at=screen.decided_at,
             phase_at=screen.decided_at,
@@ -170,7 +176,8 @@ class Rollout:
         if self._registry.alias(trial.learnable, "champion") != _serving(trial):
             return self._settle(look, Verdict("champion_moved", _withdrawn(trial), 0.0))
         verdict = weigh(trial, trials.evidence(look.counted), look.waited_s)
-        if not look.new and not verdict.moves and trial.last != trial.id:
+        said = trial.last != trial.id or trial.state == "awaiting_signature"
+        if not look.new and not verdict.moves and said:
             with self._database.read() as connection:
                 return store.decision(connection, trial.last)
         return self._settle(look, verdict)
@@ -192,7 +199,7 @@ class Rollout:
         look = self._seen(learnable, trial)
         verdict = weigh(trial, trials.evidence(look.counted), signature=True)
         if verdict.code == "live_better":
-            code, state, share = ("signed", verdict.state, verdict.share)
+            code, state, share = ("signed" if trial.on_people else "signed_after_gate", verdict.state, verdict.share)
             if not accepted:
                 code, state, share = ("signature_refused", "refused", 0.0)
             verdict = replace(verdict, code=code, state=state, share=share)
@@ -247,7 +254,7 @@ class Rollout:
         trial = look.trial
         decision = self._decision(look, verdict, extra or {})
         moved_on = (verdict.state, verdict.share) != (trial.state, trial.share)
-        over = verdict.state in ("refused", "rolled_back") or verdict.code == "holdback_over"
+        over = verdict.state in ("refused", "rolled_back") or verdict.code in ("holdback_over", "signed_after_gate")
         after = replace(
             trial,
             state=verdict.state,
@@ -307,7 +314,7 @@ class Rollout:
             **{key: extra[key] for key in ("signed_by", "accepted") if key in extra},
         }
         if verdict.code not in _NOT_WEIGHED:
-            numbers["weighed"] = "live_better" if verdict.code in ("signed", "signature_refused") else verdict.code
+            numbers["weighed"] = "live_better" if verdict.code in _SIGNED else verdict.code
         told = {**numbers, **verdict.details, **extra, **_told(verdict), "share_after": 100 * verdict.share}
         outcome: Outcome = _OUTCOMES.get(verdict.code) or _ENDS.get(verdict.state, "trying")
         back = verdict.state == "rolled_back"

@@ -25,7 +25,7 @@ from ikkan.flywheel.split import Split
 from ikkan.flywheel.statistics import Interval
 from ikkan.flywheel.values import Decision, Explanation, Outcome, OwnCorrection, Replay, Status
 from ikkan.flywheel.watch import WEEK_S, Watch
-from ikkan.flywheel.words import RISKS, reasons
+from ikkan.flywheel.words import RISKS, WAITS, reasons
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import Clock
 from ikkan.ground.db import Database
@@ -338,7 +338,8 @@ class Flywheel:
         place = {id: at for at, id in enumerate(examples.ids)}
         readable = [line for line in own if line["example_id"] in place]
         asked = examples.take([place[line["example_id"]] for line in readable])
-        after_id = decision.candidate if decision.decision == "promoted" else decision.champion
+        passed = decision.decision in ("promoted", "trying", "awaiting")
+        after_id = decision.candidate if passed else decision.champion
         assert after_id is not None, "whoever was promoted was kept"
         before = learnable.show(self._load(decision.champion), asked)
         after = learnable.show(self._load(after_id), asked)
@@ -511,7 +512,7 @@ class Flywheel:
         decision = replace(
             self._decision(
                 name,
-                _outcome(came),
+                self._outcome(came, drill),
                 came.code,
                 _details(came),
                 until=until,
@@ -529,6 +530,8 @@ class Flywheel:
             upper=bounds["upper"],
             numbers=numbers,
         )
+        if decision.decision == "awaiting":
+            decision = replace(decision, reasons={lang: text + WAITS[lang] for lang, text in decision.reasons.items()})
         with self._database.transaction() as connection:
             if not drill and self._registry.alias(name, "champion", connection=connection) != champion_id:
                 decision = replace(
@@ -552,9 +555,16 @@ class Flywheel:
                 self._promote(connection, decision, decision.candidate)
             else:
                 self._note(connection, decision)
-            if decision.decision == "trying":
+            if decision.decision in ("trying", "awaiting"):
                 self._rollout.begin(connection, decision, self._policy)
         return decision
+
+    def _outcome(self, came: Turn, drill: bool) -> Outcome:
+        if not came.promoted:
+            return "refused"
+        if came.screen:
+            return "trying"
+        return "awaiting" if self._policy.needs_signature and not drill else "promoted"
 
     def _decision(
         self,
@@ -629,12 +639,6 @@ class _NoEvents:
 
     def read(self, names: Sequence[str], **_: Any) -> Any:
         return iter(())
-
-
-def _outcome(came: Turn) -> Outcome:
-    if not came.promoted:
-        return "refused"
-    return "trying" if came.screen else "promoted"
 
 
 _COMPARED = ("champion_score", "candidate_score", "refit_score", "slices", "baselines")

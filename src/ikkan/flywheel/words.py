@@ -129,6 +129,10 @@ _REASONS: dict[str, dict[str, str]] = {
         " {level:.4g} % confidence",
         "ja": "{who} が署名しました{because}。{people} 人で {gain:+.3f}、{level:.4g}% の確かさで {lower:+.3f} 以上です",
     },
+    "signed_after_gate": {
+        "en": "signed for by {who}{because}; the gate had shown it to be better on later questions",
+        "ja": "{who} が署名しました{because}。後日の質問で良くなったことは関門が確かめています",
+    },
     "signature_refused": {
         "en": "{who} did not sign{because}; the champion keeps serving",
         "ja": "{who} が署名しませんでした{because}。現行モデルが続けて答えます",
@@ -185,6 +189,9 @@ _REASONS: dict[str, dict[str, str]] = {
         "ja": "人が元に戻しました{because}",
     },
 }
+
+WAITS = {"en": "; it waits for a person's signature", "ja": "。人の署名を待っています"}
+"""Added to the reason of whatever the gate would have promoted by itself."""
 
 _DRILL = {
     "en": {
