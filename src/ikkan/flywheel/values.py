@@ -41,8 +41,9 @@ class Decision:
     digest: str
     """Over the examples; the same digest is the same evidence."""
     n: int
-    """Judging examples."""
+    """Judging examples; people, where a trial on them was weighed."""
     gain: float | None
+    """In the metric's unit; on live outcomes, as a share of their range."""
     lower: float | None
     upper: float | None
     numbers: Mapping[str, Any]
