@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -10,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from ikkan.flywheel import Flywheel, Terms
-from ikkan.flywheel.fakes import ANSWERED, FakeLearnable
+from ikkan.flywheel import REVERSIBLE, SHADOW, Flywheel, Policy, Terms
+from ikkan.flywheel.fakes import ANSWERED, FARED, FakeLearnable
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import FakeClock
 from ikkan.ground.db import Database
@@ -54,6 +55,29 @@ class Wheel:
             self.events.append(NewEvent(ANSWERED, 1, TENANT, who, self.clock.now(), "service", payload | fixed))
         self.clock.advance(1)
 
+    def visit(self, people: range, champion: float, candidate: float, **more: float | None) -> None:
+        """Each of these people comes once, is served as the trial says, and fares as that arm's people do."""
+        for number in people:
+            who = SubjectId(f"visitor-{number}")
+            trial = self.flywheel.status(NAME).trial
+            assert trial is not None, "somebody is being tried"
+            arm = self.flywheel.serves(NAME, who)
+            value = candidate if arm == trial.candidate else champion
+            harm = more.get("harm_candidate" if arm == trial.candidate else "harm_champion")
+            self.fare(who, {"arm": arm, "value": value, "harm": harm})
+            if trial.state == "shadow":
+                arm = SHADOW + trial.candidate
+                self.fare(who, {"arm": arm, "value": 0.0, "harm": more.get("harm_candidate")})
+        self.clock.advance(3600)
+
+    def fare(self, who: str, payload: dict[str, Any]) -> None:
+        """One person's closed case."""
+        # People are not all alike: every other one fares a little better, whoever answers.
+        lucky = 0.1 * (int(who.rpartition("-")[2]) % 2)
+        payload = payload | {"value": payload["value"] + lucky}
+        self.clock.advance(1)
+        self.events.append(NewEvent(FARED, 1, TENANT, SubjectId(who), self.clock.now(), "service", payload))
+
 
 class _Book:
     def __init__(self, told: list[NewEvent]) -> None:
@@ -69,8 +93,22 @@ def wheel(database: Database, clock: FakeClock, tmp_path: Path) -> Wheel:
     return make_wheel(database, clock, tmp_path, FakeLearnable(NAME))
 
 
-def make_wheel(database: Database, clock: FakeClock, folder: Path, learnable: FakeLearnable) -> Wheel:
+def make_wheel(
+    database: Database, clock: FakeClock, folder: Path, learnable: FakeLearnable, policy: Policy = REVERSIBLE
+) -> Wheel:
     events, registry = FakeEvents(clock), Registry(database, clock)
     artifacts, told = ArtifactStore(folder / "artifacts"), []  # type: ignore[var-annotated]
-    flywheel = Flywheel(database, events, registry, artifacts, [learnable], clock, log=_Book(told), terms=Terms())
+    salts = (f"salt-{number}" for number in itertools.count())
+    flywheel = Flywheel(
+        database,
+        events,
+        registry,
+        artifacts,
+        [learnable],
+        clock,
+        log=_Book(told),
+        terms=Terms(),
+        policy=policy,
+        salts=lambda: next(salts),
+    )
     return Wheel(flywheel, clock, events, registry, artifacts, database, learnable, told)

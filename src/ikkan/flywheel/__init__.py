@@ -1,42 +1,63 @@
 """Flywheel: daily use becomes a better model, by a gate that can be trusted.
 
-Lives here: the contract with whoever wants to learn, the leak guard, the statistics, the gate, decisions and datasets.
+Lives here: the contract with whoever wants to learn, the leak guard, the statistics, the gate, trials on people,
+drift, decisions and datasets.
 May not enter: any app, by import (contract "Rooms are stacked"): events are read by name, artifacts by id; kernels and
 engines (contract "The gateway never loads kernels"); torch, except inside a learnable's `train`.
-Begin at `contract.py`, then `gate.py` (one turn as a pure function) and `service.py` (what is kept of it).
+Begin at `contract.py`, then `gate.py` (one turn as a pure function), `canary.py` (one trial as pure functions) and
+`service.py` (what is kept of them).
 """
 
+from ikkan.flywheel.canary import POLICIES, REGULATED, REVERSIBLE, Policy, Trial
 from ikkan.flywheel.contract import (
     NO_EXAMPLES,
+    NO_OUTCOMES,
+    SHADOW,
     Budget,
     Examples,
     Fitted,
+    Guard,
     Learnable,
     Metric,
     Outcomes,
     Recipe,
     Shown,
 )
+from ikkan.flywheel.drift import Limits, Served, Watched
 from ikkan.flywheel.gate import Terms
-from ikkan.flywheel.service import DECIDED, Flywheel
+from ikkan.flywheel.nulls import null_challengers
+from ikkan.flywheel.service import DECIDED, DRIFT_FOUND, Flywheel
 from ikkan.flywheel.values import Decision, Explanation, OwnCorrection, Replay, Status
 
 __all__ = [
     "DECIDED",
+    "DRIFT_FOUND",
     "NO_EXAMPLES",
+    "NO_OUTCOMES",
+    "POLICIES",
+    "REGULATED",
+    "REVERSIBLE",
+    "SHADOW",
     "Budget",
     "Decision",
     "Examples",
     "Explanation",
     "Fitted",
     "Flywheel",
+    "Guard",
     "Learnable",
+    "Limits",
     "Metric",
     "Outcomes",
     "OwnCorrection",
+    "Policy",
     "Recipe",
     "Replay",
+    "Served",
     "Shown",
     "Status",
     "Terms",
+    "Trial",
+    "Watched",
+    "null_challengers",
 ]

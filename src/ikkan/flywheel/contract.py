@@ -175,11 +175,56 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class Guard:
+    """Something that must not get worse while the metric gets better: complaints, unsafe answers, seconds waited."""
+
+    metric: Metric
+    values: Scores
+    """One per entry of the outcomes it belongs to; NaN where it is not known."""
+    tolerance: float = 0.0
+    """How much worse it may get, as a share of the metric's range."""
+    intolerable: float | None = None
+    """From this value on (towards the bad end), one person is one too many."""
+
+    def __post_init__(self) -> None:
+        assert 0.0 <= self.tolerance < 1.0, "a share of the range"
+
+
+@dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Live results by unit, for a canary: reserved, nothing reads it yet."""
+    """How people fared, for a canary: one entry per closed case, with its person.
+
+    A case is closed when nothing more can come of it: what people did not do within the window is a value too, since
+    leaving it out would compare only those whom an arm moved to act. Several entries of one person are averaged.
+    """
 
     unit_ids: tuple[str, ...]
     values: Scores
+    metric: Metric | None = None
+    """What the values mean; None: the learnable's own metric."""
+    guards: Mapping[str, Guard] = field(default_factory=dict)
+    declared: bool = False
+    """Whether the app keeps live outcomes at all, even if there are none yet."""
+
+    def __post_init__(self) -> None:
+        assert self.values.shape == (len(self.unit_ids),), "one value per entry"
+        for guard in self.guards.values():
+            assert guard.values.shape == self.values.shape, "one value per entry in each guardrail"
+
+    @property
+    def kept(self) -> bool:
+        """Whether a canary can be judged on them.
+
+        >>> NO_OUTCOMES.kept, Outcomes(("ada",), np.ones(1)).kept
+        (False, True)
+        """
+        return self.declared or bool(self.unit_ids)
+
+
+NO_OUTCOMES = Outcomes((), np.zeros(0))
+"""There are none and there will be none: the gate alone decides."""
+SHADOW = "shadow:"
+"""Before an artifact's id: the arm whose answers nobody saw."""
 
 
 class Learnable(Protocol):
@@ -206,8 +251,11 @@ class Learnable(Protocol):
         ...
 
     def outcome(self, events: EventReader, arm: str) -> Outcomes:
-        """Live results per unit, for canaries."""
-        ...
+        """How people fared whom `arm` answered: the id of an artifact, after `SHADOW` if nobody saw its answers.
+
+        `events` has only what was recorded in the time that counts. Default: this app keeps no live outcomes.
+        """
+        return NO_OUTCOMES
 
     def baselines(self) -> Mapping[str, Recipe]:
         """The trivial ways of doing it; each is trained on the same side as the candidate, which must beat them."""

@@ -9,11 +9,27 @@ from datetime import datetime
 
 import numpy as np
 
-from ikkan.flywheel.contract import Budget, Examples, Fitted, Metric, Outcomes, Recipe, Scores, Shown
+from ikkan.flywheel.contract import (
+    NO_OUTCOMES,
+    Budget,
+    Examples,
+    Fitted,
+    Guard,
+    Metric,
+    Outcomes,
+    Recipe,
+    Scores,
+    Shown,
+)
+from ikkan.flywheel.drift import Served
 from ikkan.ground.events import EventReader
 
 ANSWERED = "FakeAnswered"
 """Its event: payload `{"id", "topic", "text", "right", "slice", "own"}`."""
+FARED = "FakeFared"
+"""How a person fared: payload `{"arm", "value", "harm"}`, each number in [0, 1], or None where it is not known."""
+WAITED = "FakeWaited"
+"""What drift is looked for in: payload `{"artifact", "seconds", "score"}`."""
 
 
 class FakeLearnable:
@@ -21,12 +37,14 @@ class FakeLearnable:
 
     Args:
         sabotage: from this many lessons on, what it learns is always wrong: a recipe whose refit disappoints.
+        live: whether it keeps live outcomes.
     """
 
     metric = Metric(name="share_right")
 
-    def __init__(self, name: str = "fake.answer", *, sabotage: int | None = None) -> None:
+    def __init__(self, name: str = "fake.answer", *, sabotage: int | None = None, live: bool = False) -> None:
         self.name = name
+        self.live = live
         self.sabotage = sabotage
         self.trained = 0
 
@@ -70,8 +88,27 @@ class FakeLearnable:
         return [Shown(*line) for line in zip(examples.keys, said, map(str, examples.truths), strict=True)]
 
     def outcome(self, events: EventReader, arm: str) -> Outcomes:
-        """None."""
-        return Outcomes((), np.zeros(0))
+        """Each `FARED` event of this arm is one closed case; harm is a guardrail, and all of it at once intolerable."""
+        if not self.live:
+            return NO_OUTCOMES
+        rows = [row for row in events.read([FARED]) if row.payload["arm"] == arm]
+        harm = [row.payload.get("harm") for row in rows]
+        harms = np.array([np.nan if value is None else value for value in harm], dtype=float)
+        return Outcomes(
+            unit_ids=tuple(row.subject_id or "nobody" for row in rows),
+            values=np.array([row.payload["value"] for row in rows], dtype=float),
+            guards={"harm": Guard(Metric("harm", direction="lower"), harms, tolerance=0.05, intolerable=1.0)},
+            declared=True,
+        )
+
+    def served(self, events: EventReader, arm: str) -> Served:
+        """Each `WAITED` event of this arm: a feature, and how well it went."""
+        rows = [row for row in events.read([WAITED]) if row.payload["artifact"] == arm]
+        return Served(
+            series={"seconds": np.array([row.payload["seconds"] for row in rows], dtype=float)},
+            unit_ids=tuple(row.subject_id or "nobody" for row in rows),
+            scores=np.array([row.payload["score"] for row in rows], dtype=float),
+        )
 
     def baselines(self) -> Mapping[str, Recipe]:
         """The one most frequent answer, to everything."""

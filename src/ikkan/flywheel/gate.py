@@ -4,20 +4,22 @@
 2. Pairing: candidate, champion and the trivial baselines answer the same later questions; gains are averaged per
    person.
 3. Proof: the lower bound of the gain over the champion, and over each baseline, is above zero (`statistics.py`);
-   no slice is shown to be worse.
+   no slice is shown to be worse. Where live outcomes will judge (`canary.py`) this is only a *screen*: the lower bound
+   of the gain is above a small loss, and nobody, no slice and no baseline, shows the candidate to be worse.
 4. Refit: the same recipe on everything known now, so that the freshest corrections count. It has seen the questions
    that judge, so this step can only refuse, never prove: it must not score below the candidate on them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 
+from ikkan.flywheel.arms import clustered_mean
 from ikkan.flywheel.contract import Budget, Examples, Fitted, Learnable, Mask, Scores
 from ikkan.flywheel.split import Split, clusters, split
 from ikkan.flywheel.statistics import Interval, by_unit, paired_gain
@@ -35,6 +37,8 @@ class Terms:
     fewest_units: int = 8
     slack: float = 0.01
     """How much worse than the candidate the refit may score on the judging questions, as a share of the range."""
+    margin: float = 0.1
+    """A screen lets pass what is shown to lose less than this share of the range: about what fifty people can show."""
 
     def level(self, attempt: int) -> float:
         """The error allowed to the n-th attempt (from 1) against one champion: halved each time.
@@ -73,10 +77,13 @@ class Turn:
     """What came of one turn. `code` names the reason; `words.py` says it in a person's language."""
 
     promoted: bool
+    """It passed: to serve everyone, or after a screen to be tried on people."""
     code: str
     details: Mapping[str, Any] = field(default_factory=dict)
     split: Split | None = None
     gain: Interval | None = None
+    per_example: Interval | None = None
+    """The gain of the average *example*, cluster-robust: for reading beside `gain`, not for deciding."""
     champion_score: float | None = None
     candidate_score: float | None = None
     refit_score: float | None = None
@@ -88,6 +95,8 @@ class Turn:
     """What serves if promoted."""
     scores: Mapping[str, Scores] = field(default_factory=dict)
     """By contestant, one number per judging question."""
+    screen: bool = False
+    """Whoever passed is to be tried on people."""
 
 
 def cut_off(examples: Examples, champion: Champion, terms: Terms) -> datetime | None:
@@ -110,12 +119,14 @@ def turn(
     attempt: int = 1,
     budget: Budget | None = None,
     candidate: Fitted | None = None,
+    screen: bool = False,
 ) -> Turn:
     """One turn of the wheel.
 
     Args:
         attempt: how many times this champion has been challenged, this one included.
         candidate: judge this one instead of training (a replay, or an experiment).
+        screen: live outcomes will judge; only keep away from people what is shown to be worse.
 
     Raises:
         LeakFound: the same question would stand on both sides.
@@ -138,7 +149,7 @@ def turn(
     if not len(lessons):
         return Turn(False, "nothing_to_learn", {}, parted)
     candidate = candidate or learnable.train(lessons, budget, seed)
-    judged = judge(learnable, judges, lessons, champion.fitted, candidate, parted, terms, attempt, budget, seed)
+    judged = judge(learnable, judges, lessons, champion.fitted, candidate, parted, terms, attempt, budget, seed, screen)
     if not judged.promoted:
         return judged
     refit = learnable.train(examples.take(examples.teaches), budget, seed)
@@ -156,10 +167,12 @@ def judge(
     attempt: int,
     budget: Budget,
     seed: int,
+    screen: bool = False,
 ) -> Turn:
     """Steps 2 and 3: everyone answers the same later questions."""
     metric = learnable.metric
-    alpha = terms.level(attempt)
+    # A screen promotes nobody, so there is no error to share out among attempts.
+    alpha = terms.alpha if screen else terms.level(attempt)
 
     def compare(mine: Scores, theirs: Scores, which: Mask | None = None) -> Interval:
         here = np.ones(len(judges), dtype=np.bool_) if which is None else which
@@ -186,32 +199,52 @@ def judge(
         score = _mean(scores["champion"][inside], judges.take(inside))
         slices.append(Contest(name, score, compare(scores["candidate"], scores["champion"], inside)))
 
-    worse = [contest for contest in slices if contest.gain.upper < 0]
-    unbeaten = [contest for contest in baselines if contest.gain.lower <= 0]
-    details: dict[str, Any] = {"alpha": alpha, "attempt": attempt}
-    if gain.upper < 0:
-        code = "worse"
-    elif gain.lower <= 0:
-        code = "not_shown_better"
-    elif worse:
-        code, details["slice"] = "slice_worse", worse[0].name
-    elif unbeaten:
-        code, details["baseline"] = "trivial_is_as_good", unbeaten[0].name
-    else:
-        code = "better"
+    code, why = verdict(gain, slices, baselines, margin=terms.margin * (metric.high - metric.low) if screen else None)
+    details: dict[str, Any] = {"alpha": alpha, "attempt": attempt, **why}
     return Turn(
-        promoted=code == "better",
+        promoted=code in PASSED,
         code=code,
         details=details,
         split=parted,
         gain=gain,
+        per_example=clustered_mean(
+            (scores["candidate"] - scores["champion"]) * (1.0 if metric.direction == "higher" else -1.0),
+            judges.unit_ids,
+            alpha=alpha,
+        ),
         champion_score=_mean(scores["champion"], judges),
         candidate_score=_mean(scores["candidate"], judges),
         slices=tuple(slices),
         baselines=tuple(baselines),
         candidate=candidate,
         scores=scores,
+        screen=screen,
     )
+
+
+PASSED = ("better", "fit_to_try")
+
+
+def verdict(
+    gain: Interval, slices: Sequence[Contest], baselines: Sequence[Contest], *, margin: float | None
+) -> tuple[str, dict[str, Any]]:
+    """The code of what was measured, and what it is about. `margin`: what a screen lets pass; None: proof is asked."""
+    worse = [contest.name for contest in slices if contest.gain.upper < 0]
+    if margin is not None:
+        beaten = [contest.name for contest in baselines if contest.gain.upper < 0]
+    else:
+        beaten = [contest.name for contest in baselines if contest.gain.lower <= 0]
+    if gain.upper < 0:
+        return "worse", {}
+    if margin is None and gain.lower <= 0:
+        return "not_shown_better", {}
+    if margin is not None and gain.lower <= -margin:
+        return "not_shown_as_good", {"margin": margin}
+    if worse:
+        return "slice_worse", {"slice": worse[0]}
+    if beaten:
+        return "trivial_is_as_good" if margin is None else "trivial_is_better", {"baseline": beaten[0]}
+    return "better" if margin is None else "fit_to_try", {}
 
 
 def confirm(learnable: Learnable, judges: Examples, judged: Turn, refit: Fitted, terms: Terms) -> Turn:
@@ -222,21 +255,8 @@ def confirm(learnable: Learnable, judges: Examples, judged: Turn, refit: Fitted,
     sign = 1.0 if learnable.metric.direction == "higher" else -1.0
     span = learnable.metric.high - learnable.metric.low
     fine = sign * (refit_score - judged.candidate_score) >= -terms.slack * span
-    return Turn(
-        promoted=fine,
-        code="better" if fine else "refit_worse",
-        details=judged.details,
-        split=judged.split,
-        gain=judged.gain,
-        champion_score=judged.champion_score,
-        candidate_score=judged.candidate_score,
-        refit_score=refit_score,
-        slices=judged.slices,
-        baselines=judged.baselines,
-        candidate=judged.candidate,
-        refit=refit,
-        scores=scores,
-    )
+    code = judged.code if fine else "refit_worse"
+    return replace(judged, promoted=fine, code=code, refit_score=refit_score, refit=refit, scores=scores)
 
 
 def _mean(scores: Scores, examples: Examples) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -14,13 +15,17 @@ import numpy as np
 import sqlalchemy as sa
 
 from ikkan import __version__
-from ikkan.flywheel import store
+from ikkan.flywheel import store, trials
+from ikkan.flywheel.canary import REVERSIBLE, Policy
 from ikkan.flywheel.contract import Budget, Examples, Fitted, Learnable, aware, parents
+from ikkan.flywheel.drift import Limits
 from ikkan.flywheel.gate import Champion, Contest, Terms, Turn, confirm, judge, turn
+from ikkan.flywheel.rollout import Rollout
 from ikkan.flywheel.split import Split
 from ikkan.flywheel.statistics import Interval
 from ikkan.flywheel.values import Decision, Explanation, Outcome, OwnCorrection, Replay, Status
-from ikkan.flywheel.words import RISKS, reasons
+from ikkan.flywheel.watch import WEEK_S, Watch
+from ikkan.flywheel.words import RISKS, WAITS, reasons
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import Clock
 from ikkan.ground.db import Database
@@ -32,6 +37,8 @@ log = logging.getLogger(__name__)
 
 DECIDED = "flywheel.Decided"
 """The event every decision leaves in the log, in the transaction of the decision itself."""
+DRIFT_FOUND = "flywheel.DriftFound"
+"""Asks for an evaluation: what is served is no longer like what was judged."""
 DATASET = "flywheel-dataset"
 _OWN_SHOWN = 50
 _FEW_PEOPLE = 20
@@ -50,6 +57,9 @@ class Aliases(Protocol):
     ) -> ArtifactId | None: ...
     def promote(self, connection: sa.Connection, name: str, artifact_id: ArtifactId, reason: str) -> Any: ...
     def rollback(self, connection: sa.Connection, name: str, reason: str = "") -> Any: ...
+    def set_alias(
+        self, connection: sa.Connection, name: str, alias: Any, artifact_id: ArtifactId | None, reason: str = ""
+    ) -> Any: ...
 
 
 class EventBook(Protocol):
@@ -65,6 +75,8 @@ class Flywheel:
         events: the consent-applying reader.
         log: where `flywheel.Decided` is recorded, in the transaction of the decision.
         tenant_id: in whose name decisions are recorded.
+        policy: how this tenant tries candidates on people, where an app keeps live outcomes.
+        salts: makes what nobody can guess, so that nobody can choose to be given a candidate.
     """
 
     def __init__(
@@ -80,6 +92,8 @@ class Flywheel:
         tenant_id: TenantId = TenantId("local"),
         terms: Terms | None = None,
         budget: Budget | None = None,
+        policy: Policy = REVERSIBLE,
+        salts: Callable[[], str] = secrets.token_hex,
     ) -> None:
         self._database = database
         self._events = events
@@ -91,6 +105,9 @@ class Flywheel:
         self._tenant_id = tenant_id
         self._terms = terms or Terms()
         self._budget = budget or Budget()
+        self._policy = policy
+        self._rollout = Rollout(database, events, registry, clock, self._note, salts)
+        self._watch = Watch(database, events, clock, self._note)
 
     @property
     def names(self) -> list[str]:
@@ -142,6 +159,9 @@ class Flywheel:
     ) -> Decision:
         """Turn the wheel once: events → dataset → candidate → gate → promotion, or refusal with the reason.
 
+        Where the app keeps live outcomes the gate is only a screen, and what passes is tried on people: then a turn is
+        a look at the trial, until that is over. A holdback is looked at too, and does not keep the next turn waiting.
+
         Args:
             seed: for training, and for shuffling.
             until: only events recorded before this; default: now.
@@ -157,6 +177,13 @@ class Flywheel:
         learnable = self._learnable(name)
         tell(0.0, "reading events")
         champion_id = self.ensure_champion(name)
+        if not shuffle:
+            trial = self._rollout.open(name)
+            looked = self._rollout.look(learnable) if trial is not None else None
+            # A holdback keeps nobody waiting, unless it shows harm.
+            holdback = trial is not None and trial.state == "promoted"
+            if looked is not None and (not holdback or looked.decision == "rolled_back"):
+                return looked
         until = aware(until or self._clock.now())
         examples = learnable.examples(self._events, until)
         tell(0.2, "training and judging")
@@ -171,6 +198,7 @@ class Flywheel:
             champion = Champion(self._load(champion_id), known_until)
             attempt, digest = len(before) + 1, examples.digest()
             known_already = digest in before
+        screen = not shuffle and learnable.outcome(_NoEvents(), champion_id).kept
         if known_already:
             came = Turn(False, "already_judged")
         else:
@@ -182,6 +210,7 @@ class Flywheel:
                 terms=self._terms,
                 attempt=attempt,
                 budget=self._budget,
+                screen=screen,
             )
         tell(0.8, "recording")
         return self._record(learnable, champion_id, champion, examples, came, until, seed, shuffle, digest)
@@ -191,8 +220,13 @@ class Flywheel:
 
         Raises:
             Conflict: there is nobody to go back to.
+
+        If a candidate is being tried on people, it is the one that goes.
         """
         self._learnable(name)
+        trial = self._rollout.open(name)
+        if trial is not None:
+            return self._rollout.withdraw(trial, reason)
         champion = self._registry.alias(name, "champion")
         previous = self._registry.alias(name, "previous")
         if previous is None or champion is None:
@@ -206,9 +240,53 @@ class Flywheel:
         )
         with self._database.transaction() as connection:
             self._registry.rollback(connection, name, reason)
-            store.add_decision(connection, decision)
-            self._announce(connection, decision)
+            self._note(connection, decision)
         return decision
+
+    def look(self, name: str) -> Decision | None:
+        """How the trial of a candidate stands, after counting whose outcome is new; None if nobody is being tried.
+
+        Raises:
+            Conflict: another look was faster; look again.
+        """
+        return self._rollout.look(self._learnable(name))
+
+    def sign(self, name: str, who: str, *, accepted: bool = True, note: str = "") -> Decision:
+        """Promote the candidate that waits for a signature, or send it away.
+
+        Args:
+            who: a pseudonym or the id of a key, never a name.
+
+        Raises:
+            Conflict: nobody waits for a signature.
+        """
+        return self._rollout.sign(self._learnable(name), who, accepted=accepted, note=note)
+
+    def serves(self, name: str, unit: str) -> ArtifactId | None:
+        """Whose answer this person is given: the champion's, or in a trial always the same one of two."""
+        return self._rollout.serves(name, unit)
+
+    def forget(self, unit: str) -> int:
+        """Take an erased person out of the evidence of every trial; says of how many rows. Decisions stay as they were.
+
+        Call it when their events are gone, or the next look counts them again. `unit`: what outcomes call the person.
+        """
+        with self._database.transaction() as connection:
+            return trials.forget(connection, unit)
+
+    def watch(self, name: str, *, span_s: float = WEEK_S, limits: Limits | None = None) -> Decision | None:
+        """Whether what is served has drifted since the champion began; a drift asks for a turn and switches nothing.
+
+        None: nothing has, or it cannot be said (no champion, nothing to watch, not served for two stretches yet).
+        """
+        learnable = self._learnable(name)
+        champion = self._registry.alias(name, "champion")
+        return self._watch.look(learnable, champion, span_s=span_s, limits=limits) if champion else None
+
+    def asks_for_turn(self, name: str) -> bool:
+        """Whether drift was found since the wheel was last turned."""
+        self._learnable(name)
+        return self._watch.asks_for_turn(name)
 
     def status(self, name: str) -> Status:
         """Who serves, what it has learned from, and what has come in since."""
@@ -228,6 +306,7 @@ class Flywheel:
             corrections=len(said),
             fresh=sum(known_until is None or at >= known_until for at in said),
             last=last,
+            trial=self._rollout.open(name),
         )
 
     def history(self, name: str, limit: int = 50) -> list[Decision]:
@@ -259,7 +338,8 @@ class Flywheel:
         place = {id: at for at, id in enumerate(examples.ids)}
         readable = [line for line in own if line["example_id"] in place]
         asked = examples.take([place[line["example_id"]] for line in readable])
-        after_id = decision.candidate if decision.decision == "promoted" else decision.champion
+        passed = decision.decision in ("promoted", "trying", "awaiting")
+        after_id = decision.candidate if passed else decision.champion
         assert after_id is not None, "whoever was promoted was kept"
         before = learnable.show(self._load(decision.champion), asked)
         after = learnable.show(self._load(after_id), asked)
@@ -285,6 +365,10 @@ class Flywheel:
             UnknownArtifact: an artifact it rests on was deleted.
         """
         decision = self.decision(decision_id)
+        if "trial" in decision.numbers:
+            return self._rollout.replay(decision)
+        if "findings" in decision.numbers:
+            return self._watch.replay(decision, self._learnable(decision.learnable))
         if decision.dataset is None or decision.judged is None:
             raise NotFound(f"decision {decision_id} judged nobody", hint="only a judgement can be replayed")
         learnable = self._learnable(decision.learnable)
@@ -314,6 +398,7 @@ class Flywheel:
             int(manifest["attempt"]),
             self._budget,
             decision.seed,
+            bool(manifest.get("screen", False)),
         )
         refit = manifest["refit"]
         if came.promoted and refit is not None:
@@ -369,6 +454,7 @@ class Flywheel:
             "seed": seed,
             "shuffled": drill,
             "attempt": attempt,
+            "screen": came.screen,
             "code_version": __version__,
             "digest": examples.digest(),
             "terms": {name: getattr(self._terms, name) for name in self._terms.__slots__},
@@ -426,7 +512,7 @@ class Flywheel:
         decision = replace(
             self._decision(
                 name,
-                "promoted" if came.promoted else "refused",
+                self._outcome(came, drill),
                 came.code,
                 _details(came),
                 until=until,
@@ -444,6 +530,8 @@ class Flywheel:
             upper=bounds["upper"],
             numbers=numbers,
         )
+        if decision.decision == "awaiting":
+            decision = replace(decision, reasons={lang: text + WAITS[lang] for lang, text in decision.reasons.items()})
         with self._database.transaction() as connection:
             if not drill and self._registry.alias(name, "champion", connection=connection) != champion_id:
                 decision = replace(
@@ -466,9 +554,17 @@ class Flywheel:
                 assert decision.candidate is not None, "whoever is promoted was kept"
                 self._promote(connection, decision, decision.candidate)
             else:
-                store.add_decision(connection, decision)
-                self._announce(connection, decision)
+                self._note(connection, decision)
+            if decision.decision in ("trying", "awaiting"):
+                self._rollout.begin(connection, decision, self._policy)
         return decision
+
+    def _outcome(self, came: Turn, drill: bool) -> Outcome:
+        if not came.promoted:
+            return "refused"
+        if came.screen:
+            return "trying"
+        return "awaiting" if self._policy.needs_signature and not drill else "promoted"
 
     def _decision(
         self,
@@ -508,6 +604,9 @@ class Flywheel:
         facts = {"decision": decision.id, "until": decision.until.isoformat()}
         self._registry.register(connection, decision.learnable, artifact_id, facts)
         self._registry.promote(connection, decision.learnable, artifact_id, decision.reason)
+        self._note(connection, decision)
+
+    def _note(self, connection: sa.Connection, decision: Decision) -> None:
         store.add_decision(connection, decision)
         self._announce(connection, decision)
 
@@ -528,7 +627,11 @@ class Flywheel:
             "lower": decision.lower,
             "upper": decision.upper,
         }
-        self._log.append(connection, NewEvent(DECIDED, 1, self._tenant_id, None, decision.decided_at, SERVICE, payload))
+        told = [NewEvent(DECIDED, 1, self._tenant_id, None, decision.decided_at, SERVICE, payload)]
+        if decision.decision == "drifted":
+            drift = {"decision_id": decision.id, "learnable": decision.learnable, **decision.numbers}
+            told.append(NewEvent(DRIFT_FOUND, 1, self._tenant_id, None, decision.decided_at, SERVICE, drift))
+        self._log.append(connection, *told)
 
 
 class _NoEvents:
@@ -575,6 +678,7 @@ def _numbers(came: Turn) -> dict[str, Any]:
         "champion_score": came.champion_score,
         "candidate_score": came.candidate_score,
         "refit_score": came.refit_score,
+        "per_example": {"n": came.gain.n, **_bounds(came.per_example)},
         "slices": {contest.name: _contest(contest) for contest in came.slices},
         "baselines": {contest.name: _contest(contest) for contest in came.baselines},
         "teaching": int(came.split.teach.sum()),

@@ -1,4 +1,4 @@
-"""Tables of the flywheel: decisions and the datasets they rest on. Rows are only ever added."""
+"""Tables of the flywheel: decisions and the datasets they rest on (trials: `trials.py`). Rows are only ever added."""
 
 from __future__ import annotations
 
@@ -99,6 +99,23 @@ def known_until(connection: sa.Connection, learnable: str, artifact_id: Artifact
     return moment
 
 
+def serving_since(connection: sa.Connection, learnable: str, artifact_id: ArtifactId) -> datetime | None:
+    """When this artifact last became the champion."""
+    columns = decisions_table.c
+    moment: datetime | None = connection.execute(
+        sa.select(columns.decided_at)
+        .where(
+            columns.learnable == learnable,
+            columns.candidate == artifact_id,
+            columns.decision.in_(("promoted", "installed", "rolled_back")),
+            sa.or_(columns.champion.is_(None), columns.champion != artifact_id),
+        )
+        .order_by(columns.decided_at.desc())
+        .limit(1)
+    ).scalar()
+    return moment
+
+
 def judgements(connection: sa.Connection, learnable: str, champion: ArtifactId) -> Sequence[str]:
     """Digests of the evidence on which this champion was already challenged, drills left out, oldest first."""
     columns = decisions_table.c
@@ -109,6 +126,7 @@ def judgements(connection: sa.Connection, learnable: str, champion: ArtifactId) 
                 columns.learnable == learnable,
                 columns.champion == champion,
                 columns.drill.is_(sa.false()),
+                columns.dataset.is_not(None),
                 columns.gain.is_not(None),
             )
             .order_by(columns.decided_at, columns.id)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from ikkan.flywheel.canary import Trial
 from ikkan.ground.ids import ArtifactId, DecisionId
 
-Outcome = Literal["promoted", "refused", "installed", "rolled_back"]
+Outcome = Literal["promoted", "refused", "installed", "rolled_back", "trying", "awaiting", "kept", "drifted"]
+"""`trying`: on people, in the shadow or a canary; `awaiting` a signature; `kept` after a look at the holdback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,9 @@ class Decision:
     digest: str
     """Over the examples; the same digest is the same evidence."""
     n: int
-    """Judging examples."""
+    """Judging examples; people, where a trial on them was weighed."""
     gain: float | None
+    """In the metric's unit; on live outcomes, as a share of their range."""
     lower: float | None
     upper: float | None
     numbers: Mapping[str, Any]
@@ -128,11 +131,13 @@ class Status:
     fresh: int
     """Those the champion has not learned from."""
     last: Decision | None
+    trial: Trial | None = None
+    """Who is being tried on people, or was lately and still has a holdback."""
 
     @property
     def can_roll_back(self) -> bool:
         """Whether there is someone to go back to."""
-        return self.previous is not None
+        return self.previous is not None or self.trial is not None
 
     def as_json(self) -> dict[str, Any]:
         """The status as the command line prints it."""
@@ -146,4 +151,5 @@ class Status:
             "corrections": self.corrections,
             "fresh": self.fresh,
             "last": self.last.as_json() if self.last else None,
+            "trial": self.trial.as_json() if self.trial else None,
         }

@@ -64,6 +64,118 @@ _REASONS: dict[str, dict[str, str]] = {
         "en": "nothing to learn: before the cut-off nobody corrected or confirmed an answer",
         "ja": "学ぶものがありません。区切りの時点より前に、訂正や確認がありませんでした",
     },
+    "not_shown_as_good": {
+        "en": "not tried on people: on {n} later questions from {people} people it may be worse by more than"
+        " {margin:.3f}: {gain:+.3f} per person, {level:.4g} % interval [{lower:+.3f}, {upper:+.3f}]",
+        "ja": "人での試行に進めません。後日の質問 {n} 件（{people} 人）で、現行より {margin:.3f} を超えて悪い可能性が"
+        "残ります。1人あたり {gain:+.3f}、{level:.4g}% 区間 [{lower:+.3f}, {upper:+.3f}]",
+    },
+    "trivial_is_better": {
+        "en": "not tried on people: the trivial method “{baseline_en}” is shown to be better",
+        "ja": "人での試行に進めません。単純な方法「{baseline_ja}」の方が良いとわかりました",
+    },
+    "fit_to_try": {
+        "en": "on {n} later questions from {people} people not shown to be worse: {gain:+.3f} per person, {level:.4g} %"
+        " interval [{lower:+.3f}, {upper:+.3f}]; now it answers in the shadow, unseen, and then a few people",
+        "ja": "後日の質問 {n} 件（{people} 人）で悪いとは言えません。1人あたり {gain:+.3f}、{level:.4g}% 区間"
+        " [{lower:+.3f}, {upper:+.3f}]。まず見えないところで答え、次に一部の人に答えます",
+    },
+    "shadowing": {
+        "en": "in the shadow: {people} of {need_people} people answered unseen, no guardrail is hurt",
+        "ja": "見えないところで試行中です。{need_people} 人のうち {people} 人に答え、守るべき指標に異常はありません",
+    },
+    "shadow_passed": {
+        "en": "the shadow is over: {people} people answered unseen and no guardrail was hurt;"
+        " {share_after:.3g} % of people are given the candidate now",
+        "ja": "見えないところでの試行が終わりました。{people} 人に答え、守るべき指標に異常はありません。"
+        "これから {share_after:.3g}% の人に候補が答えます",
+    },
+    "shadow_waited": {
+        "en": "the shadow is over by time: only {people} people were reported from it and no guardrail was hurt;"
+        " {share_after:.3g} % of people are given the candidate now",
+        "ja": "見えないところでの試行は時間で終わりました。報告は {people} 人分だけで、守るべき指標に異常はありません。"
+        "これから {share_after:.3g}% の人に候補が答えます",
+    },
+    "collecting": {
+        "en": "no verdict yet from {people} people, {people_with_candidate} of them with the candidate:"
+        " {gain:+.3f}, between {lower:+.3f} and {upper:+.3f}; {share_after:.3g} % are given it",
+        "ja": "{people} 人（うち候補 {people_with_candidate} 人）では、まだ決まりません。差は {gain:+.3f}、"
+        "{lower:+.3f} から {upper:+.3f} の間です。{share_after:.3g}% の人に候補が答えています",
+    },
+    "share_grows": {
+        "en": "no harm among {people} people ({gain:+.3f}, between {lower:+.3f} and {upper:+.3f}):"
+        " {share_after:.3g} % of people are given the candidate now",
+        "ja": "{people} 人に害は見られません（{gain:+.3f}、{lower:+.3f} から {upper:+.3f} の間）。"
+        "これから {share_after:.3g}% の人に候補が答えます",
+    },
+    "live_better": {
+        "en": "people fare better with it: {gain:+.3f} among {people} people, at least {lower:+.3f} with {level:.4g} %"
+        " confidence however often one looked; a few keep the model before, so that harm would show",
+        "ja": "候補を使った人の結果が良くなりました。{people} 人で {gain:+.3f}、何度見ても {level:.4g}% の確かさで"
+        " {lower:+.3f} 以上です。害に気づけるよう、一部の人には前のモデルを残します",
+    },
+    "needs_signature": {
+        "en": "people fare better with it: {gain:+.3f} among {people} people, at least {lower:+.3f} with {level:.4g} %"
+        " confidence; it waits for a person's signature",
+        "ja": "候補を使った人の結果が良くなりました。{people} 人で {gain:+.3f}、{level:.4g}% の確かさで"
+        " {lower:+.3f} 以上です。人の署名を待っています",
+    },
+    "unsigned": {
+        "en": "still waiting for a person's signature; {gain:+.3f} among {people} people by now, no guardrail is hurt",
+        "ja": "人の署名を待っています。これまで {people} 人で {gain:+.3f}、守るべき指標に異常はありません",
+    },
+    "signed": {
+        "en": "signed for by {who}{because}; {gain:+.3f} among {people} people, at least {lower:+.3f} with"
+        " {level:.4g} % confidence",
+        "ja": "{who} が署名しました{because}。{people} 人で {gain:+.3f}、{level:.4g}% の確かさで {lower:+.3f} 以上です",
+    },
+    "signed_after_gate": {
+        "en": "signed for by {who}{because}; the gate had shown it to be better on later questions",
+        "ja": "{who} が署名しました{because}。後日の質問で良くなったことは関門が確かめています",
+    },
+    "signature_refused": {
+        "en": "{who} did not sign{because}; the champion keeps serving",
+        "ja": "{who} が署名しませんでした{because}。現行モデルが続けて答えます",
+    },
+    "live_not_shown_better": {
+        "en": "tried on {people} people and not shown to be better: {gain:+.3f}, between {lower:+.3f} and {upper:+.3f}",
+        "ja": "{people} 人で試しましたが、良くなったとは言えません。{gain:+.3f}、"
+        "{lower:+.3f} から {upper:+.3f} の間です",
+    },
+    "live_worse": {
+        "en": "taken back: people fare worse with it, {gain:+.3f} among {people} people, at best {upper:+.3f}",
+        "ja": "元に戻しました。候補を使った人の結果が悪くなっています。{people} 人で {gain:+.3f}、"
+        "良くても {upper:+.3f} です",
+    },
+    "guardrail_worse": {
+        "en": "stopped at once: “{guard}” gets worse with it, {guard_gain:+.3f} of its range among {people} people",
+        "ja": "ただちに止めました。守るべき指標「{guard}」が悪くなっています（{people} 人で範囲の {guard_gain:+.3f}）",
+    },
+    "guardrail_broken": {
+        "en": "stopped at once: “{guard}” became intolerable for {harmed} of {people_with_candidate} people",
+        "ja": "ただちに止めました。守るべき指標「{guard}」が、候補を使った {people_with_candidate} 人のうち"
+        " {harmed} 人で許されない値になりました",
+    },
+    "holding_back": {
+        "en": "after the promotion no harm shows: {gain:+.3f} over the model before, between {lower:+.3f} and"
+        " {upper:+.3f} among {people} people",
+        "ja": "昇格後の害は見られません。前のモデルとの差は {people} 人で {gain:+.3f}、"
+        "{lower:+.3f} から {upper:+.3f} の間です",
+    },
+    "holdback_over": {
+        "en": "the holdback is over: {gain:+.3f} over the model before among {people} people;"
+        " everyone is served by the champion",
+        "ja": "確認のために前のモデルを残す期間が終わりました。差は {people} 人で {gain:+.3f} です。"
+        "全員に現行モデルが答えます",
+    },
+    "withdrawn": {
+        "en": "the trial was ended by a person{because}; the champion keeps serving",
+        "ja": "人が試行をやめました{because}。現行モデルが続けて答えます",
+    },
+    "drifted": {
+        "en": "what is served has changed: {found_en}; an evaluation is asked for, nothing is switched",
+        "ja": "提供時の状況が変わりました。{found_ja}。評価を依頼します。何も切り替えません",
+    },
     "champion_moved": {
         "en": "the champion changed while this was being judged; run again",
         "ja": "判定の途中で現行モデルが替わりました。もう一度実行してください",
@@ -77,6 +189,9 @@ _REASONS: dict[str, dict[str, str]] = {
         "ja": "人が元に戻しました{because}",
     },
 }
+
+WAITS = {"en": "; it waits for a person's signature", "ja": "。人の署名を待っています"}
+"""Added to the reason of whatever the gate would have promoted by itself."""
 
 _DRILL = {
     "en": {
@@ -95,6 +210,22 @@ BASELINES: dict[str, dict[str, str]] = {
     "by_heart": {"en": "only what was asked word for word", "ja": "一字一句同じ質問だけ答える"},
 }
 """Names of the usual trivial methods; one that is not here goes by its own name."""
+
+MEASURES: dict[str, dict[str, str]] = {
+    "psi": {
+        "en": "“{name}” is distributed differently (PSI {value:.2f}, {limit:.2f} is expected at most)",
+        "ja": "「{name}」の分布が違います（PSI {value:.2f}、通常は {limit:.2f} まで）",
+    },
+    "wasserstein": {
+        "en": "“{name}” moved by {value:.3g} ({limit:.3g} is expected at most)",
+        "ja": "「{name}」が {value:.3g} ずれました（通常は {limit:.3g} まで）",
+    },
+    "live_score": {
+        "en": "people are served worse than at first, by {value:.3f} of the range",
+        "ja": "利用者の結果が当初より範囲の {value:.3f} だけ悪くなっています",
+    },
+}
+"""What drift is measured by."""
 
 RISKS: dict[str, dict[str, str]] = {
     "refit_unjudged": {

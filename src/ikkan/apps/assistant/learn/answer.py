@@ -15,7 +15,7 @@ from ikkan.apps.assistant.learn.fit import fit
 from ikkan.apps.assistant.rules.answerer import DEFERRED, Answerer
 from ikkan.apps.assistant.rules.text import same_text
 from ikkan.apps.assistant.values import FEEDBACK, LEARNABLE, NO_ANSWER, SERVED, Embed, Knowledge, Truth
-from ikkan.flywheel.contract import Budget, Examples, Fitted, Metric, Outcomes, Recipe, Scores, Shown
+from ikkan.flywheel.contract import NO_OUTCOMES, Budget, Examples, Fitted, Metric, Outcomes, Recipe, Scores, Shown
 from ikkan.ground.events import EventReader
 from ikkan.ground.ids import TenantId
 
@@ -87,7 +87,7 @@ class AnswerLearnable:
 
     def outcome(self, events: EventReader, arm: str) -> Outcomes:
         """Nothing yet: canaries come later."""
-        return Outcomes((), np.zeros(0))
+        return NO_OUTCOMES
 
     def baselines(self) -> Mapping[str, Recipe]:
         """Say the most frequent answer to everything; say nothing to everything; know by heart what was asked."""
