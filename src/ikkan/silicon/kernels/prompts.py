@@ -30,6 +30,7 @@ from ikkan.silicon.kernels.lanes import (
     constant,
     load_from,
     loop,
+    prefetch,
     store_to,
 )
 from ikkan.silicon.kernels.memory import aligned
@@ -111,15 +112,20 @@ def _emit_bfloat16(builder: ir.IRBuilder, kind: Format, weights: ir.Value, group
 
 
 @emitted
-def _unpack(context: Any, code: Any, weights: Any, first: Any, groups: Any, to: Any) -> Any:
+def _unpack(context: Any, code: Any, weights: Any, first: Any, groups: Any, to: Any, ahead: Any) -> Any:
     if not isinstance(code, types.IntegerLiteral):
         return None  # numba asks again with the literal
     kind = next(one for one in FORMATS.values() if one.code == code.literal_value)
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        _, weights, first, groups, to = values
+        _, weights, first, groups, to, ahead = values
+        each = kind.bytes_per_step // kind.together if kind.quantized else GROUP * kind.bytes_per_step
+        later = builder.add(weights, ahead)
 
         def body(number: Any, held: Any) -> Any:
+            soon = builder.add(later, builder.mul(builder.add(first, number), ir.Constant(I64, each)))
+            for line in range(0, each, 64):
+                prefetch(builder, builder.add(soon, ir.Constant(I64, line)))
             there = builder.add(to, builder.mul(number, ir.Constant(I64, _GROUP_BYTES)))
             emit = _emit_quantized if kind.quantized else _emit_bfloat16
             emit(builder, kind, weights, builder.add(first, number), there)
@@ -128,7 +134,7 @@ def _unpack(context: Any, code: Any, weights: Any, first: Any, groups: Any, to: 
         loop(builder, groups, [], body)
         return context.get_dummy_value()
 
-    return types.void(code, *[types.int64] * 4), generate
+    return types.void(code, *[types.int64] * 5), generate
 
 
 _made: dict[int, Addressed] = {}
@@ -136,8 +142,8 @@ _unpackers: Final = aligned(len(FORMATS), np.int64, zero=True)
 
 
 def _addressed_unpack(code: int) -> Addressed:
-    def unpack_of(weights: int, first: int, groups: int, to: int, unused: int) -> None:
-        _unpack(code, weights, first, groups, to)
+    def unpack_of(weights: int, first: int, groups: int, to: int, ahead: int) -> None:
+        _unpack(code, weights, first, groups, to, ahead)
 
     return Addressed(unpack_of, 5)
 
@@ -152,9 +158,9 @@ def unpackers(codes: Iterable[int]) -> int:
 
 
 @inlined
-def _unpack_tile(table: int, code: int, tile: int, first: int, groups: int, to: int) -> None:
-    """Some groups of a tile into every other kilobyte from `to` on."""
-    lanes.call_5(lanes.word(table + 8 * code), tile, first, groups, to, 0)
+def _unpack_tile(table: int, code: int, tile: int, first: int, groups: int, to: int, ahead: int) -> None:
+    """Some groups of a tile into every other kilobyte from `to` on; asks memory for those so many bytes further on."""
+    lanes.call_5(lanes.word(table + 8 * code), tile, first, groups, to, ahead)
 
 
 @inlined
@@ -218,9 +224,9 @@ def multiply(
             row = unit * PANEL_ROWS
             left = rows - row
             tile = data + 2 * unit * tile_bytes
-            _unpack_tile(table, code, tile, group, count, room)
+            _unpack_tile(table, code, tile, group, count, room, 2 * tile_bytes)
             if left > TILE_ROWS:
-                _unpack_tile(table, code, tile + tile_bytes, group, count, room + 1024)
+                _unpack_tile(table, code, tile + tile_bytes, group, count, room + 1024, 2 * tile_bytes)
             whole = left >= PANEL_ROWS
             for token in range(0, n, 32):
                 tokens = min(n - token, 32)
@@ -302,8 +308,8 @@ def gate_up(
         count = min(some, groups - group)
         held = results + _BLOCK_BYTES
         for unit in range(first, last):
-            _unpack_tile(table, gate_code, gate + unit * gate_bytes, group, count, room)
-            _unpack_tile(table, up_code, up + unit * up_bytes, group, count, room + 1024)
+            _unpack_tile(table, gate_code, gate + unit * gate_bytes, group, count, room, gate_bytes)
+            _unpack_tile(table, up_code, up + unit * up_bytes, group, count, room + 1024, up_bytes)
             for token in range(0, n, 32):
                 tokens = min(n - token, 32)
                 _begin(group, held)
