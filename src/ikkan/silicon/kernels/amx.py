@@ -47,10 +47,11 @@ from ikkan.silicon.kernels.lanes import (
     load_from,
     loop,
     operation,
+    prefetch,
     spread,
     store_to,
 )
-from ikkan.silicon.kernels.unpacked import step_of
+from ikkan.silicon.kernels.unpacked import look_ahead, step_of
 
 FORMATS_MULTIPLIED: Final = frozenset({Q4_0, Q4_1, Q8_0, Q5_0, Q5_1, Q4_K, Q5_K})
 """Codes of the formats that have a matrix path. Q6_K has two sums a group and stays with `tiles`."""
@@ -359,6 +360,8 @@ def emit_product(
             to = builder.add(totals, builder.mul(place, ir.Constant(I64, 1024 * depth)))
             scales = load_from(builder, unpacked(place), 1024, F32X16, 64)
             minimums = load_from(builder, unpacked(place), 1088, F32X16, 64) if kind.code in _LIFTED else None
+            for line in look_ahead(builder, kind, weights, builder.add(start, place)):
+                prefetch(builder, line)
             behind = builder.mul(builder.add(start, place), ir.Constant(I64, META_BYTES))
             grown = []
             for token, sums in enumerate(held):
