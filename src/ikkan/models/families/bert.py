@@ -1,7 +1,8 @@
 """BERT encoders (MiniLM): absolute positions, norms after each part, erf GELU; the mean of all tokens, length one.
 
 Plain numpy in float32. Tokens of several texts lie one after another in one matrix, so that weights are read once for
-all of them; each text looks only at itself and nothing is padded, so an embedding does not depend on its batch.
+all of them. Each text looks only at itself and nothing is padded: an embedding depends on its batch by rounding alone,
+and with the matrix kernels of some processors not even by that. The same texts give the same bits.
 """
 
 from __future__ import annotations
@@ -133,17 +134,12 @@ class BertEncoder:
         x = self._norm(
             self._words[np.concatenate(texts)] + np.concatenate([self._positions[: len(text)] for text in texts])
         )
-        if alone := len(x) == 1:
-            # A product of one row takes another path through the library than one of several, with other roundings.
-            x = np.repeat(x, 2, axis=0)
         for layer in self._layers:
             qkv, seen = layer.qkv(x), np.empty_like(x)
             for run in runs:
                 q, k, v = qkv[run.tokens].reshape(run.texts, run.length, 3, heads, dim).transpose(2, 0, 3, 1, 4)
                 shares = _softmax(q @ k.swapaxes(2, 3) / np.float32(dim**0.5))
                 seen[run.tokens] = (shares @ v).swapaxes(1, 2).reshape(-1, config.hidden)
-            if alone:
-                seen[1] = seen[0]
             x = layer.attention_norm(x + layer.out(seen))
             up = layer.up(x)
             for row in range(0, len(up), GELU_ROWS):
