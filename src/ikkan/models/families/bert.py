@@ -147,7 +147,8 @@ class BertEncoder:
             x = layer.norm(x + layer.down(up))
         means = [x[run.tokens].reshape(run.texts, run.length, -1).mean(axis=1) for run in runs]
         mean: Float32 = np.concatenate(means)
-        return mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), np.float32(1e-12))
+        lengths: Float32 = np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), np.float32(1e-12))
+        return mean / lengths
 
 
 @dataclass(frozen=True, slots=True)
