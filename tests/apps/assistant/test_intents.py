@@ -20,7 +20,7 @@ from ikkan.apps.assistant.rules.intent import Asked, Floats, Index, Ladder, Step
 from ikkan.apps.assistant.values import Embed, Meant
 from ikkan.flywheel import NO_EXAMPLES, Budget, Examples, Fitted
 from ikkan.flywheel.gate import Champion, Terms, turn
-from ikkan.ground.errors import BadFile, NotFound
+from ikkan.ground.errors import BadFile, NotFound, SetupNeeded
 from ikkan.models.checkpoint import open_checkpoint
 from ikkan.models.families import load_encoder
 from ikkan.models.store import ModelStore
@@ -212,6 +212,12 @@ def test_every_text_is_in_one_fold_and_every_intent_in_all() -> None:
     assert all(set(fold[means == at].tolist()) == set(range(FOLDS)) for at in range(len(INTENTS)))
 
 
+def test_another_embedder_than_the_one_it_learned_with_is_refused() -> None:
+    _, fitted = trained(generated(60, 1))
+    with pytest.raises(SetupNeeded, match="width 5; here they have 0"):
+        IntentLearnable().read(fitted, ["where is my card"])
+
+
 # --- deferral ---------------------------------------------------------------------------------------------------------
 
 
@@ -269,7 +275,7 @@ class OracleRecipe:
 
 def test_a_rung_sees_only_what_those_below_deferred() -> None:
     low, high = Oracle(0, 9.0), Oracle(1, 9.0)
-    ladder = Ladder(("a", "b"), (Step("low", low, 1.0, 1.0, 0.9), Step("high", high, 1.0, 1.0, 0.9)))
+    ladder = Ladder(("a", "b"), (Step("low", low, 1.0, 1.0, 0.9), Step("high", high, 1.0, 1.0, 0.9)), width=0)
     read = ladder.read(Asked(("sure", "who knows", "sure too"), np.zeros((3, 0), np.float32)))
     assert (low.asked, high.asked) == (3, 1)
     assert read.step.tolist() == [0, 2, 0] and read.answered(2).tolist() == [True, False, True]

@@ -26,8 +26,8 @@ Floats: TypeAlias = NDArray[np.float64]
 Float32: TypeAlias = NDArray[np.float32]
 Index: TypeAlias = NDArray[np.int64]
 
-BUCKETS = 2_048
-"""Into so many numbers the spelling of a text is hashed. A quarter or four times as many tell intents apart as well."""
+BUCKETS = 1_024
+"""Into so many numbers the spelling of a text is hashed. Four times as many tell intents apart no better."""
 SHORTEST, LONGEST = 2, 5
 """How many letters a piece of spelling has."""
 NEIGHBOURS = 10
@@ -212,6 +212,8 @@ class Ladder:
 
     intents: tuple[str, ...]
     steps: tuple[Step, ...]
+    width: int
+    """Of the embeddings it learned from; 0: there was no embedder."""
 
     def read(self, asked: Asked) -> Readings:
         """What each text wants, by the first rung that is sure; rungs above see only what those below deferred."""
@@ -234,6 +236,7 @@ class Ladder:
         """This ladder as files: the same ladder gives the same bytes. No pickle, nobody's words."""
         described = {
             "intents": self.intents,
+            "width": self.width,
             "steps": [
                 {"name": s.name, "temperature": s.temperature, "mean": s.mean_temperature, "level": s.level}
                 for s in self.steps
@@ -258,7 +261,7 @@ class Ladder:
             own = {name.removeprefix(prefix): content for name, content in files.items() if name.startswith(prefix)}
             rung = loads[step["name"]](own)
             steps.append(Step(step["name"], rung, step["temperature"], step["mean"], step["level"]))
-        return cls(tuple(described["intents"]), tuple(steps))
+        return cls(tuple(described["intents"]), tuple(steps), described["width"])
 
 
 def logarithm(chances: Floats) -> Floats:

@@ -91,7 +91,7 @@ def fit(
     """A ladder that has learned what these texts mean. With fewer than two intents it always defers."""
     intents = tuple(sorted(set(meant)))
     if len(intents) < 2:
-        return Ladder(intents, ())
+        return Ladder(intents, (), asked.vectors.shape[1])
     place = {intent: at for at, intent in enumerate(intents)}
     means = np.array([place[intent] for intent in meant], dtype=np.int64)
     unseen = _unseen(asked, means, len(intents), seed, recipes)
@@ -113,7 +113,7 @@ def fit(
         answered |= now
         rung = recipe.fit(asked, means, len(intents), seed)
         steps.append(Step(recipe.name, rung, temperature, mean_temperature, level))
-    return Ladder(intents, tuple(steps))
+    return Ladder(intents, tuple(steps), asked.vectors.shape[1])
 
 
 def _unseen(asked: Asked, means: Index, intents: int, seed: int, recipes: Sequence[Recipe]) -> list[Floats]:
@@ -237,7 +237,7 @@ def lbfgs(loss: Callable[[Float32], tuple[float, Float32]], weights: Float32, tu
         else:
             move = move * np.float32(1 / max(1.0, float(np.linalg.norm(slope))))
         for (step, turn), share in zip(steps, reversed(shares), strict=True):
-            move = move + step * (share - turn @ move / (turn @ step))
+            move = move + step * np.float32(share - turn @ move / (turn @ step))
         length, descent = 1.0, float(slope @ move)
         then, slope_then = loss(weights + np.float32(length) * move)
         while then > value + 1e-4 * length * descent and length > 1e-6:

@@ -15,6 +15,7 @@ from ikkan.apps.assistant.rules.intent import Asked, Float32, Ladder, Readings
 from ikkan.apps.assistant.values import FEEDBACK, INTENT, SERVED, Embed
 from ikkan.flywheel.contract import Budget, Examples, Fitted, Metric, Outcomes, Scores, Shown
 from ikkan.flywheel.contract import Recipe as Trivial
+from ikkan.ground.errors import SetupNeeded
 from ikkan.ground.events import EventReader
 from ikkan.ground.ids import TenantId
 
@@ -87,8 +88,18 @@ class IntentLearnable:
         return {"majority": self._majority, "nearest": self._nearest}
 
     def read(self, fitted: Fitted, texts: Sequence[str]) -> Readings:
-        """What these texts want, and how surely."""
-        return self.ladder(fitted).read(self.asked(texts))
+        """What these texts want, and how surely.
+
+        Raises:
+            SetupNeeded: it learned from embeddings of another kind than are made here.
+        """
+        ladder, asked = self.ladder(fitted), self.asked(texts)
+        if ladder.steps and texts and ladder.width != asked.vectors.shape[1]:
+            raise SetupNeeded(
+                f"{INTENT} learned from embeddings of width {ladder.width}; here they have {asked.vectors.shape[1]}",
+                hint="put the embedding model back that it learned with, or train again",
+            )
+        return ladder.read(asked)
 
     def ladder(self, fitted: Fitted) -> Ladder:
         """The ladder in an artifact."""

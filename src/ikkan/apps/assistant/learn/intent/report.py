@@ -28,7 +28,7 @@ class RungReport:
     """For all that reached it. The lowest rung pays for the embeddings, which those above find made."""
     yen: float
     yen_per_success: float | None
-    """Its cost over the right answers it gave; None where it gave none."""
+    """Its cost over the right answers it gave; None where it gave none, or where others bear the cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,4 +117,5 @@ def _rung(
 ) -> RungReport:
     here = step == at
     yen, wins = seconds / 3600 * yen_an_hour, int(right[here].sum())
-    return RungReport(name, int((step >= at).sum()), int(here.sum()), wins, seconds, yen, yen / wins if wins else None)
+    each = yen / wins if wins and seconds else None
+    return RungReport(name, int((step >= at).sum()), int(here.sum()), wins, seconds, yen, each)
