@@ -25,9 +25,9 @@ from pathlib import Path
 import numpy as np
 
 from ikkan.apps.assistant.learn.intent import IntentLearnable, Labelled, as_examples, read_labelled, report
-from ikkan.apps.assistant.learn.intent.fit import multinomial
+from ikkan.apps.assistant.learn.intent.fit import lbfgs, multinomial
 from ikkan.apps.assistant.learn.intent.report import coverage_at
-from ikkan.apps.assistant.rules.intent import Asked, Float32, Floats, Linear, Nearest, spelling, tempered
+from ikkan.apps.assistant.rules.intent import Asked, Float32, Floats, Index, Linear, Nearest, spelling, tempered
 from ikkan.apps.assistant.rules.text import same_text
 from ikkan.apps.assistant.values import Embed
 from ikkan.flywheel import Budget
@@ -161,11 +161,55 @@ def table(taught: Sequence[Labelled], judging: Sequence[Labelled], embed: Embed)
     ours, theirs = np.hstack([learned.vectors, written]), np.hstack([judged.vectors, read])
     for strength in (3.0, 10.0, 30.0):
         yield linear(f"embedding + spelling, strength {strength:.0f}", ours, theirs, strength)
+    for name, mine, yours in (
+        ("embedding", learned.vectors, judged.vectors),
+        ("embedding + spelling", ours, theirs),
+    ):
+        began = time.perf_counter()
+        scores = (with_constant(yours) @ hinged(with_constant(mine), means, len(intents))).astype(np.float64)
+        yield line(f"linear support vectors, {name}", tempered(scores, 0.3), began)
+    began = time.perf_counter()
+    ratios = log_count_ratios(np.abs(written), means, len(intents))
+    yield line("naive Bayes, spelling", tempered((np.abs(read) @ ratios).astype(np.float64), 1.0), began)
+    began = time.perf_counter()
+    weights = hinged(np.abs(written), means, len(intents), scale=ratios, strength=10.0)
+    yield line("NB-SVM, spelling", tempered((np.abs(read) @ weights).astype(np.float64), 0.3), began)
     began = time.perf_counter()
     scores = Linear(multinomial(with_constant(ours), means, len(intents))).logits(judged)
     yield line(
         "mean of 10 nearest and logistic regression", (tempered(scores, 0.7) + tempered(nearest, 1.4)) / 2, began
     )
+
+
+def hinged(
+    rows: Float32, means: Index, intents: int, *, scale: Float32 | None = None, strength: float = 1.0
+) -> Float32:
+    """One against the rest with a squared hinge; weights `(columns, intents)`.
+
+    Args:
+        scale: what each column counts for each intent, as in Wang and Manning 2012 ("Baselines and bigrams").
+    """
+    n, columns = rows.shape
+    sides = -np.ones((n, intents), np.float32)
+    sides[np.arange(n), means] = 1
+    scale = np.ones((columns, intents), np.float32) if scale is None else scale
+
+    def loss(weights: Float32) -> tuple[float, Float32]:
+        shaped = weights.reshape(columns, intents)
+        short = np.maximum(np.float32(0), 1 - sides * (rows @ (shaped * scale)))
+        value = float((short * short).sum(dtype=np.float64)) / n + float(weights @ weights) / (2 * strength * n)
+        slope = scale * (rows.T @ (-2 * sides * short / np.float32(n))) + shaped / np.float32(strength * n)
+        return value, slope.ravel()
+
+    return lbfgs(loss, np.zeros(columns * intents, np.float32), 80).reshape(columns, intents) * scale
+
+
+def log_count_ratios(rows: Float32, means: Index, intents: int) -> Float32:
+    """How much oftener each piece is in an intent than in the rest, `(columns, intents)`."""
+    counts = np.stack([rows[means == intent].sum(axis=0) for intent in range(intents)], axis=1)
+    others = counts.sum(axis=1, keepdims=True) - counts + 0.1
+    counts = counts + 0.1
+    return np.asarray(np.log(counts / counts.sum(axis=0)) - np.log(others / others.sum(axis=0)), dtype=np.float32)
 
 
 def with_constant(rows: Float32) -> Float32:

@@ -18,11 +18,11 @@ from ikkan.apps.assistant.learn.intent.examples import agreed
 from ikkan.apps.assistant.learn.intent.fit import FOLDS, folds, multinomial, sure_from
 from ikkan.apps.assistant.rules.intent import Asked, Floats, Index, Ladder, Step, tempered
 from ikkan.apps.assistant.values import Embed, Meant
+from ikkan.bootstrap.embedding import home_embedder
+from ikkan.bootstrap.platform import Platform
 from ikkan.flywheel import NO_EXAMPLES, Budget, Examples, Fitted
 from ikkan.flywheel.gate import Champion, Terms, turn
 from ikkan.ground.errors import BadFile, NotFound, SetupNeeded
-from ikkan.models.checkpoint import open_checkpoint
-from ikkan.models.families import load_encoder
 from ikkan.models.store import ModelStore
 
 from .conftest import Desk, thumb
@@ -320,6 +320,12 @@ def test_the_gate_promotes_what_learned_and_refuses_what_was_shuffled() -> None:
     assert not shuffled.promoted
 
 
+def test_the_house_turns_this_wheel_too(platform: Platform) -> None:
+    champion = platform.flywheel.ensure_champion("assistant.intent")
+    decision = platform.flywheel.run("assistant.intent")
+    assert (decision.code, decision.champion) == ("nothing_said", champion)
+
+
 # --- BANKING77 --------------------------------------------------------------------------------------------------------
 
 
@@ -339,11 +345,9 @@ def minilm() -> Embed:
     given = os.environ.get("IKKAN_TEST_MODELS")
     homes = [HOUSE / ".cache" / "test-home", HOUSE / ".ikkan", Path.home() / ".ikkan"]
     for root in [Path(given)] if given else [home / "models" for home in homes]:
-        if "all-minilm-l6-v2" in {stored.name for stored in ModelStore(root).list()}:
-            checkpoint = open_checkpoint(ModelStore(root).resolve("all-minilm-l6-v2"))
-            encoder = load_encoder(checkpoint)
-            return lambda texts: encoder.embed([checkpoint.tokenizer.encode_for_embedding(t, 512) for t in texts])
-    pytest.skip("all-minilm-l6-v2 is not here; `make test-setup` fetches it")
+        if found := home_embedder(ModelStore(root)):
+            return found
+    pytest.skip("the default embedder is not here; `make test-setup` fetches it")
 
 
 @pytest.mark.weights

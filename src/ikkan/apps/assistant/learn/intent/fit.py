@@ -39,8 +39,8 @@ TURNS = 60
 """Steps of L-BFGS; more change no answer."""
 SURE = 1.96
 NEXT = 2_000
-"""A level is trusted when of the next so many answers, too, the target is right with 97.5 % probability (`SURE` standard
-errors, one-sided): what was counted in training is a sample, and so is what comes."""
+"""A level is trusted when of the next so many answers, too, the target is right with 97.5 % probability (`SURE`
+standard errors, one-sided): what was counted in training is a sample, and so is what comes."""
 NEVER = 2.0
 """A level no probability reaches."""
 _REMEMBERED = 8
