@@ -361,3 +361,7 @@ def test_ten_intents_of_banking77_are_read_and_the_unsure_ones_deferred(
     found = report(learnable, learnable.train(taught, Budget(), 0), judges, yen_an_hour=2.0)
     assert found.accuracy >= 0.93
     assert found.coverage >= 0.7 and found.accuracy_answered >= 0.97
+
+
+def test_a_home_without_the_model_has_no_embedder(tmp_path: Path) -> None:
+    assert home_embedder(ModelStore(tmp_path)) is None
