@@ -27,6 +27,7 @@ from starlette.staticfiles import StaticFiles
 import ikkan.apps
 from ikkan import __version__, console
 from ikkan.bootstrap import DEFAULTS, ENGINE, device_profile, engine_models, model_store, use_model
+from ikkan.bootstrap.embedding import home_embedder
 from ikkan.cloud.assembly import Cloud, assemble
 from ikkan.cloud.directory import ANY_MODEL
 from ikkan.cloud.door import is_at_this_machine
@@ -120,6 +121,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Platform:
         registry=registry,
         cloud=joined,
         frame=frame,
+        embed=home_embedder(store),
     )
     apps = tuple(module.app(parts) for module in _app_modules())
     for app in apps:

@@ -79,13 +79,13 @@ class Feedback:
     inference_id: str
     """The answer's id."""
     kind: str
-    """`thumb`, `rating`, `edit`, `choice` or `comment`."""
+    """`thumb`, `rating`, `edit`, `choice`, `label` or `comment`."""
     value: float | None = None
     """Thumb: 1 or -1. Rating: 1 to 5."""
     before: str | None = None
     """Edit: the answer as it was."""
     after: str | None = None
-    """Edit: the answer as it should have been."""
+    """Edit: the answer as it should have been. Label: what the question was about."""
     comment: str | None = None
     knowledge_id: str | None = None
     """Choice: the entry that was right."""

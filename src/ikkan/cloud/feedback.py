@@ -14,7 +14,7 @@ from ikkan.ground.errors import BadInput, NotFound
 from ikkan.ground.eventlog import EventLog
 from ikkan.ground.ids import EventId
 
-KINDS = ("thumb", "rating", "edit", "choice", "comment")
+KINDS = ("thumb", "rating", "edit", "choice", "label", "comment")
 
 
 class FeedbackBook:
@@ -69,6 +69,8 @@ def check(feedback: Feedback) -> None:
         raise BadInput("an edit says how the answer should have been", hint='"after": "…"', param="after")
     if kind == "choice" and not (feedback.knowledge_id or (feedback.after or "").strip()):
         raise BadInput("a choice says which answer was right", hint='"knowledge_id": "…"', param="knowledge_id")
+    if kind == "label" and not (feedback.after or "").strip():
+        raise BadInput("a label names what the question was about", hint='"after": "…"', param="after")
     if kind == "comment" and not (feedback.comment or "").strip():
         raise BadInput("a comment has words", hint='"comment": "…"', param="comment")
     for name in ("before", "after", "comment", "knowledge_id"):

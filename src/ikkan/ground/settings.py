@@ -109,6 +109,11 @@ class Settings:
     """Why each field has its value, by field name."""
 
     @property
+    def yen_an_hour(self) -> float:
+        """What the machine costs an hour under load: power, and its price over its life."""
+        return self.power_watts / 1000 * self.power_yen_kwh + self.machine_yen / (self.machine_years * 365.25 * 24)
+
+    @property
     def models_dir(self) -> Path:
         """Model files."""
         return self.home / "models"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from fastapi import FastAPI
+from numpy.typing import NDArray
 from sqlalchemy import Connection
 from starlette.routing import BaseRoute
 
@@ -35,6 +37,8 @@ class Parts:
     registry: Registry
     cloud: Cloud
     frame: Frame
+    embed: Callable[[Sequence[str]], NDArray[np.float32]] | None = None
+    """Texts to vectors of unit length by this home's embedding model, in this process; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Assistant: answers from the company's own knowledge when sure, else from the model; corrections make it better.
 
 Lives here: the knowledge, the ranking that finds an answer in it, the upstream `assistant`, the chat page, and the
-learnable `assistant.answer`.
+learnables `assistant.answer` and `assistant.intent`.
 May not enter: other apps (contract "Rooms are stacked"); torch and kernels (contracts "Tensors stay below the cloud",
 "The gateway never loads kernels").
 Begin at `service.py`; `learn/` is what the flywheel may train.
@@ -10,7 +10,7 @@ Begin at `service.py`; `learn/` is what the flywheel may train.
 from __future__ import annotations
 
 from ikkan.apps.assistant import pages, routes, store
-from ikkan.apps.assistant.learn import AnswerLearnable
+from ikkan.apps.assistant.learn import AnswerLearnable, IntentLearnable
 from ikkan.apps.assistant.service import AssistantUpstream, KnowledgeService
 from ikkan.cloud.values import LOCAL_TENANT
 from ikkan.kit import App, Parts
@@ -28,7 +28,10 @@ def app(parts: Parts) -> App:
         api=routes.api(parts, knowledge),
         pages=pages.pages(parts, knowledge),
         upstreams=(AssistantUpstream(knowledge, parts.cloud.pipeline, parts.database),),
-        learns=(AnswerLearnable(knowledge.known, tenant_id=LOCAL_TENANT),),
+        learns=(
+            AnswerLearnable(knowledge.known, tenant_id=LOCAL_TENANT),
+            IntentLearnable(tenant_id=LOCAL_TENANT, embed=parts.embed),
+        ),
         templates="ikkan.apps.assistant",
         words=pages.WORDS,
     )

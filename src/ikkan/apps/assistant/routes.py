@@ -44,7 +44,7 @@ class Mark(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     answer_id: Annotated[str, Field(min_length=1, max_length=80)]
-    kind: Literal["thumb", "rating", "edit", "choice", "comment"]
+    kind: Literal["thumb", "rating", "edit", "choice", "label", "comment"]
     value: float | None = None
     before: _Text | None = None
     after: _Text | None = None

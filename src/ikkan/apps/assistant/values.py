@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 LEARNABLE = "assistant.answer"
 """The name under which the flywheel, the registry and the command line know this app's loop."""
+INTENT = "assistant.intent"
+"""The loop that learns what people want of what they write."""
 MODEL = "assistant"
 """The model name a client asks for, and the upstream that answers."""
 
@@ -78,7 +80,16 @@ NO_ANSWER = "-"
 """The right reply is "I don't know": a person said that nothing the company knows answers this."""
 
 
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """What a text turned out to want."""
+
+    intent: str
+    silent: bool = False
+    """Nobody said it: they let the intent pass that was read from the text."""
+
+
 class Embed(Protocol):
     """Texts to vectors of unit length, float32 (n, width). Handed in by `bootstrap`; everything works without."""
 
-    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
+    def __call__(self, texts: Sequence[str], /) -> NDArray[np.float32]: ...

@@ -246,8 +246,7 @@ def yen_an_hour(settings: Settings) -> float:
     >>> round(yen_an_hour(load_settings({}, machine=two)), 2)
     2.11
     """
-    power = settings.power_watts / 1000 * settings.power_yen_kwh
-    return power + settings.machine_yen / (settings.machine_years * 365.25 * 24)
+    return settings.yen_an_hour
 
 
 def _group(work: Work) -> tuple[str, str, str]:

@@ -1,11 +1,13 @@
-"""What the flywheel may train of the assistant: `assistant.answer`, the best known answer to a question.
+"""What the flywheel may train of the assistant: `assistant.answer` and `assistant.intent`.
 
-Lives here: events as examples (`examples.py`), the training arithmetic (`fit.py`), and the `Learnable` (`answer.py`).
+Lives here: of the best known answer to a question, events as examples (`examples.py`), the training arithmetic
+(`fit.py`) and the `Learnable` (`answer.py`); of what a text wants, the same in `intent/`.
 May not enter: torch (contract "Tensors stay below the cloud"), routes and pages (contract "Every app is
 built the same way").
 Begin at `answer.py`.
 """
 
 from ikkan.apps.assistant.learn.answer import AnswerLearnable
+from ikkan.apps.assistant.learn.intent import IntentLearnable
 
-__all__ = ["AnswerLearnable"]
+__all__ = ["AnswerLearnable", "IntentLearnable"]

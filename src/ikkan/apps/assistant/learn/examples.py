@@ -31,6 +31,8 @@ from ikkan.ground.events import Event
 
 BACKGROUND = "knowledge.json"
 """The file in a dataset's background that holds what the company knew."""
+LABEL = "label"
+"""The kind of feedback that says what a question was about, and nothing of its answer."""
 MOST_LETTERS = 2_000
 """Longer questions are cut: past this they are documents, not questions."""
 
@@ -94,7 +96,7 @@ def read_examples(events: Iterable[Event], entries: Sequence[Knowledge]) -> Exam
     for event in events:
         if event.name == SERVED and MODEL in (event.payload.get("upstream"), event.payload.get("model")):
             served[str(event.payload.get("request_id"))] = event
-        elif event.name == FEEDBACK:
+        elif event.name == FEEDBACK and event.payload.get("kind") != LABEL:
             reactions.setdefault(str(event.payload.get("inference_id")), []).append(event)
     matcher = Matcher(entries)
     known = {entry.id for entry in entries}

@@ -1,0 +1,142 @@
+"""The learnable `assistant.intent`: what a text wants, or "ask someone who knows"."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import numpy as np
+
+from ikkan.apps.assistant.learn.intent.examples import agreed, read_intents
+from ikkan.apps.assistant.learn.intent.fit import BOTTOM, Recipe, fit
+from ikkan.apps.assistant.rules.intent import Asked, Float32, Ladder, Readings
+from ikkan.apps.assistant.values import FEEDBACK, INTENT, SERVED, Embed
+from ikkan.flywheel.contract import Budget, Examples, Fitted, Metric, Outcomes, Scores, Shown
+from ikkan.flywheel.contract import Recipe as Trivial
+from ikkan.ground.errors import SetupNeeded
+from ikkan.ground.events import EventReader
+from ikkan.ground.ids import TenantId
+
+KIND = "assistant-intent"
+CONSTANT = "assistant-intent-constant"
+"""The kind of a baseline: one intent for everything."""
+EXAMPLES_A_SECOND = 100
+"""A budget in seconds, in examples: twice as careful as measured on two cores, and the same on every machine, so that
+the same budget learns from the same examples."""
+
+
+class IntentLearnable:
+    """Learns what people want of what they write. Implements `ikkan.flywheel.contract.Learnable`.
+
+    Every text gets its likeliest intent, and that is what is scored; whether somebody was sure enough to act on it is
+    reported apart (`report.py`), because a gate that pays for silence gets silence.
+
+    Args:
+        tenant_id: whose events to learn from; None: everyone's.
+        embed: texts to unit vectors, or None: then spelling alone decides. Given, it must be the same function whenever
+            artifacts are used.
+        above: rungs above the bottom ones, cheapest first.
+    """
+
+    name = INTENT
+    metric = Metric(
+        name="share_right",
+        title={"ja": "意図の正解率 (保留なし)", "en": "share of intents read rightly, none deferred"},
+    )
+
+    def __init__(
+        self, *, tenant_id: TenantId | None = None, embed: Embed | None = None, above: Sequence[Recipe] = ()
+    ) -> None:
+        self._tenant_id = tenant_id
+        self._embed = embed
+        self._recipes = (*BOTTOM, *above)
+        self._loaded: tuple[Fitted, Ladder] | None = None
+        self._seen: dict[tuple[str, ...], Asked] = {}
+
+    def examples(self, events: EventReader, until: datetime, background: Mapping[str, bytes] | None = None) -> Examples:
+        """Texts the assistant was sent before `until`, with the intents people named."""
+        return read_intents(events.read([SERVED, FEEDBACK], tenant_id=self._tenant_id, until=until))
+
+    def train(self, examples: Examples, budget: Budget, seed: int) -> Fitted:
+        """Fit every rung from nothing but these examples; the seed draws the folds that temperatures come from."""
+        return self._fit(examples, budget, seed, self._recipes)
+
+    def score(self, fitted: Fitted, examples: Examples) -> Scores:
+        """1 where the likeliest intent is the right one, else 0; where none is known, 0."""
+        said = self._said(fitted, examples)
+        right = [reply == meant.intent for reply, meant in zip(said, examples.truths, strict=True)]
+        return np.array(right, dtype=np.float64)
+
+    def show(self, fitted: Fitted, examples: Examples) -> Sequence[Shown]:
+        """Text, intent and right intent; no intent where the ladder defers."""
+        said = list[str | None](self._said(fitted, examples))
+        if fitted.kind == KIND:
+            ladder = self.ladder(fitted)
+            sure = self.read(fitted, examples.inputs).answered(len(ladder.steps))
+            said = [reply if is_sure else None for reply, is_sure in zip(said, sure.tolist(), strict=True)]
+        rows = zip(examples.inputs, said, examples.truths, strict=True)
+        return [Shown(text, reply or None, meant.intent) for text, reply, meant in rows]
+
+    def outcome(self, events: EventReader, arm: str) -> Outcomes:
+        """Nothing yet: canaries come later."""
+        return Outcomes((), np.zeros(0))
+
+    def baselines(self) -> Mapping[str, Trivial]:
+        """Say the most frequent intent to everything; say what the nearest example meant."""
+        return {"majority": self._majority, "nearest": self._nearest}
+
+    def read(self, fitted: Fitted, texts: Sequence[str]) -> Readings:
+        """What these texts want, and how surely.
+
+        Raises:
+            SetupNeeded: it learned from embeddings of another kind than are made here.
+        """
+        ladder, asked = self.ladder(fitted), self.asked(texts)
+        if ladder.steps and texts and ladder.width != asked.vectors.shape[1]:
+            raise SetupNeeded(
+                f"{INTENT} learned from embeddings of width {ladder.width}; here they have {asked.vectors.shape[1]}",
+                hint="put the embedding model back that it learned with, or train again",
+            )
+        return ladder.read(asked)
+
+    def ladder(self, fitted: Fitted) -> Ladder:
+        """The ladder in an artifact."""
+        if self._loaded is None or self._loaded[0] is not fitted:
+            loads = {recipe.name: recipe.load for recipe in self._recipes}
+            self._loaded = (fitted, Ladder.load(fitted.files, loads))
+        return self._loaded[1]
+
+    def asked(self, texts: Sequence[str]) -> Asked:
+        """Texts with their embeddings. The two latest lists are remembered: a gate asks all contestants the same."""
+        key = tuple(texts)
+        if key not in self._seen:
+            vectors: Float32 = np.zeros((len(key), 0), dtype=np.float32)
+            if self._embed is not None and key:
+                vectors = np.asarray(self._embed(key), dtype=np.float32)
+            self._seen = dict([*self._seen.items(), (key, Asked(key, vectors))][-2:])
+        return self._seen[key]
+
+    def _fit(self, examples: Examples, budget: Budget, seed: int, recipes: Sequence[Recipe]) -> Fitted:
+        most = min(budget.examples, int(budget.seconds * EXAMPLES_A_SECOND))
+        taught = agreed(examples)
+        latest = taught.take(np.arange(max(0, len(taught) - most), len(taught)))
+        ladder = fit(self.asked(latest.inputs), [meant.intent for meant in latest.truths], seed, recipes=recipes)
+        facts = {"lessons": len(latest), "intents": len(ladder.intents), "rungs": [step.name for step in ladder.steps]}
+        return Fitted(KIND, ladder.files(), facts)
+
+    def _majority(self, examples: Examples, budget: Budget, seed: int) -> Fitted:
+        named = Counter(meant.intent for meant in agreed(examples).truths)
+        most = min(named, key=lambda intent: (-named[intent], intent)) if named else ""
+        return Fitted(CONSTANT, {"constant.json": json.dumps(most, ensure_ascii=False).encode()})
+
+    def _nearest(self, examples: Examples, budget: Budget, seed: int) -> Fitted:
+        return self._fit(examples, budget, seed, BOTTOM[:1])
+
+    def _said(self, fitted: Fitted, examples: Examples) -> list[str]:
+        """The likeliest intent of each text; empty where none is known."""
+        if fitted.kind == CONSTANT:
+            return [json.loads(fitted.files["constant.json"])] * len(examples)
+        ladder, read = self.ladder(fitted), self.read(fitted, examples.inputs)
+        return [ladder.intents[at] if at >= 0 else "" for at in read.intent.tolist()]
