@@ -17,7 +17,7 @@ FEW: Final = 8
 """Whoever has no more tokens to read than this always reads them all."""
 LEAST_TOKENS: Final = 16
 """Prompt tokens a step reads however slow the machine is."""
-ALONE_TOKENS: Final = 256
+ALONE_TOKENS: Final = 512
 """Prompt tokens a step reads at most when nobody is in the middle of an answer: newcomers wait for them."""
 ALONE_S: Final = 0.3
 """How long such a step may take."""
@@ -167,11 +167,11 @@ class Costs:
 
         >>> costs = Costs(target_s=0.06)
         >>> costs.budget(0), costs.budget(1)
-        (256, 64)
+        (512, 64)
         >>> costs.note(1, 0, 0.01)
         >>> costs.note(1, 64, 0.07)
         >>> costs.budget(0), costs.budget(1)
-        (256, 48)
+        (512, 48)
         """
         if not self._token_s:
             return FIRST_TOKENS if rows else ALONE_TOKENS

@@ -59,7 +59,7 @@ _LIFTED: Final = frozenset({Q4_1, Q5_1, Q4_K, Q5_K})
 """Those with minimums; their weights are unsigned."""
 _DEEP: Final = frozenset({Q8_0, Q5_0, Q5_1, Q5_K})
 """Those whose weights times sixteen do not fit a byte: high and low activations take an instruction each."""
-TOGETHER: Final = ((5, 8), (9, 16))
+TOGETHER: Final = ((9, 16),)
 """For at least so many tokens there is a product of up to so many; fewer do not pay for unpacking the weights."""
 _STEP_BYTES: Final = 1024 + 128
 """One unpacked group: 16 rows of 64 bytes, then 16 scales and 16 minimums as floats."""

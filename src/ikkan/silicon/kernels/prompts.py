@@ -38,7 +38,7 @@ from ikkan.silicon.kernels.steps import bytes_of
 from ikkan.silicon.kernels.unpacked import step_of
 
 PANEL_ROWS: Final = 2 * TILE_ROWS
-MOST_PANELS: Final = 8
+MOST_PANELS: Final = 16
 """Panels that one thread takes together, so that a stretch of the activations is read once for all of them."""
 FORMATS_READ: Final = frozenset({one.code for one in FORMATS.values() if one.quantized} | {BF16})
 """Codes of the formats whose prompts may be read so; F16 and F32 promise that nothing is rounded."""
@@ -73,6 +73,12 @@ def row_bytes(cols: int) -> int:
     (1216, 192)
     """
     return (cols + 31) // 32 * 64 + (64 if (cols + 31) // 32 % 2 == 0 else 0)
+
+
+@inlined
+def panels_together(tokens: int, cols: int) -> int:
+    """How many panels to take at once: where all activations stay in the second-level cache, each on its own."""
+    return 1 if tokens * cols <= 1 << 19 else MOST_PANELS
 
 
 def _pair(builder: ir.IRBuilder, first: ir.Value, second: ir.Value) -> ir.Value:

@@ -22,7 +22,7 @@ from ikkan.silicon.kernels.adapters import LowRankPair, PackedAdapter
 from ikkan.silicon.kernels.cache import rope_tables
 from ikkan.silicon.kernels.compiled import addressed, compiled, inlined
 from ikkan.silicon.kernels.formats import F16, GROUP, TILE_ROWS, record_bytes
-from ikkan.silicon.kernels.memory import aligned
+from ikkan.silicon.kernels.memory import aligned, lasting
 from ikkan.silicon.kernels.multiply import get_path, shapes
 from ikkan.silicon.kernels.narrow import PAGE
 from ikkan.silicon.kernels.packed import Float32, PackedMatrix
@@ -37,7 +37,7 @@ _HIDDEN, _LIKELIEST = 1, 2
 
 CHUNK: Final = 128
 """Tokens read together at most, so that their activations stay in the second-level cache."""
-PROMPT_CHUNK: Final = 256
+PROMPT_CHUNK: Final = 512
 """The same for tokens of prompts that are read in bfloat16 (`prompts`): unpacking weights pays with many."""
 
 _ADDRESS, _ROWS, _COLS, _ENTRY = 8, 16, 24, 32
@@ -45,10 +45,8 @@ _ADDRESS, _ROWS, _COLS, _ENTRY = 8, 16, 24, 32
 _OUT, _GATE, _UP, _DOWN = 3 * _ENTRY, 4 * _ENTRY, 5 * _ENTRY, 6 * _ENTRY
 """Where a block's matrices stand in the table, behind q, k and v."""
 _STEPS_OF_A_BLOCK, _STEPS_AROUND = 13, 3
-_MOST_TILES: Final = 32
-"""Tiles taken at once at most, so that nobody waits long for the last of them."""
 _FEW_TOKENS: Final = 2
-"""Up to so many tokens a matrix is multiplied faster than it is read: each turn of taking units costs a wait."""
+"""Up to so many tokens a matrix is multiplied faster than it is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,13 +330,13 @@ class Stack:
         if self._room < tokens:
             self._room = n = next(size for size in (MOST_TOKENS, CHUNK, PROMPT_CHUNK) if size >= tokens)
             fewer = min(n, CHUNK)  # in bfloat16 no floats are kept, but for the rows that are wanted
-            self._x = aligned(n * s.hidden, np.float32)
-            self._qkv = aligned(n * self._width, np.float32)
-            self._mixed = aligned(n * joined, np.float32, zero=True)
-            self._floats = aligned(fewer * widest, np.float32, zero=True)
-            self._wide_floats = aligned(fewer * widest, np.float32, zero=True)
-            self._records = aligned(n * record)
-            self._wide_records = aligned(n * record)
+            self._x = lasting(4 * n * s.hidden).view(np.float32)
+            self._qkv = lasting(4 * n * self._width).view(np.float32)
+            self._mixed = lasting(4 * n * joined).view(np.float32)
+            self._floats = lasting(4 * fewer * widest).view(np.float32)
+            self._wide_floats = lasting(4 * fewer * widest).view(np.float32)
+            self._records = lasting(n * record)
+            self._wide_records = lasting(n * record)
         arrays = (
             self._table, self._ends, self._counters, self._norms, self._bias, self._cos, self._sin, self._x, self._qkv,
             self._mixed, self._floats, self._wide_floats, self._records, self._wide_records, self._scratch, self._runs,
@@ -490,14 +488,13 @@ def _multiply_step(
     x = floats if code >= F16 else records
     stride = float_bytes if code >= F16 else record_stride
     units = _tiles(matrix)
-    chunk = min(_share(units, threads, 2 if n <= _FEW_TOKENS else 8), _MOST_TILES)
     done = 0
-    unit = team.own(step, thread, threads, units, chunk)
-    while unit < units:
-        last = team.until(unit, threads, units, chunk)
+    taken = team.own(step, thread, threads, units, 2, units)
+    while taken >= 0:
+        unit, last = team.first_of(taken), team.last_of(taken)
         steps.matmul(unit, last, tiles, code, data, rows, cols, n, x, stride, out, out_bytes, bias, accumulate)
         done += last - unit
-        unit = team.own(step, thread, threads, units, chunk)
+        taken = team.own(step, thread, threads, units, 2, units)
     if done > 0:
         team.finish(step, done)
 
@@ -511,12 +508,11 @@ def _best_step(
     code, data = lanes.word(matrix), lanes.word(matrix + _ADDRESS)
     rows, cols = lanes.word(matrix + _ROWS), lanes.word(matrix + _COLS)
     units = _tiles(matrix)
-    chunk = min(_share(units, threads, 2 if n <= _FEW_TOKENS else 8), _MOST_TILES)
-    unit = team.own(step, thread, threads, units, chunk)
-    while unit < units:
-        last = team.until(unit, threads, units, chunk)
+    taken = team.own(step, thread, threads, units, 2, units)
+    while taken >= 0:
+        unit, last = team.first_of(taken), team.last_of(taken)
         steps.best(unit, last, tiles, code, data, rows, cols, n, x, x_stride, bests)
-        unit = team.own(step, thread, threads, units, chunk)
+        taken = team.own(step, thread, threads, units, 2, units)
 
 
 @inlined
@@ -549,16 +545,16 @@ def _prompt_step(
     code, data = lanes.word(matrix), lanes.word(matrix + _ADDRESS)
     rows, cols = lanes.word(matrix + _ROWS), lanes.word(matrix + _COLS)
     units = _units(matrix, 1)
-    chunk = min(_share(units, threads, 2), prompts.MOST_PANELS)
+    most = prompts.panels_together(n, cols)
     done = 0
-    unit = team.own(step, thread, threads, units, chunk)
-    while unit < units:
-        last = team.until(unit, threads, units, chunk)
+    taken = team.own(step, thread, threads, units, 1, most)
+    while taken >= 0:
+        unit, last = team.first_of(taken), team.last_of(taken)
         prompts.multiply(
             unit, last, unpackers, code, data, rows, cols, n, x, x_stride, out, out_bytes, bias, accumulate, room
         )
         done += last - unit
-        unit = team.own(step, thread, threads, units, chunk)
+        taken = team.own(step, thread, threads, units, 1, most)
     if done > 0:
         team.finish(step, done)
 
@@ -750,14 +746,14 @@ def _work(shared: int, thread: int) -> None:
         target = wide_floats if form == 1 else wide_records
         stride = fb if form == 1 else rb
         units = inter // TILE_ROWS if rough != 0 else (inter + GROUP - 1) // GROUP
-        chunk = min(_share(units, threads, 2 if n <= _FEW_TOKENS else 8), _MOST_TILES // 2)
+        most = units
         if rough != 0:
             amx.configure(plain)
-            chunk = min(_share(units, threads, 4), prompts.MOST_PANELS)
+            most = prompts.panels_together(n, hidden)
         done = 0
-        unit = team.own(step, thread, threads, units, chunk)
-        while unit < units:
-            last = team.until(unit, threads, units, chunk)
+        taken = team.own(step, thread, threads, units, 2, most)
+        while taken >= 0:
+            unit, last = team.first_of(taken), team.last_of(taken)
             if rough != 0:
                 prompts.gate_up(
                     unit, last, unpackers, word(gate), word(gate + _ADDRESS), word(up), word(up + _ADDRESS), hidden, n,
@@ -769,7 +765,7 @@ def _work(shared: int, thread: int) -> None:
                     n, records, floats, rb, fb, target, stride, form, batch,
                 )  # fmt: skip
             done += last - unit
-            unit = team.own(step, thread, threads, units, chunk)
+            taken = team.own(step, thread, threads, units, 2, most)
         if done > 0:
             team.finish(step, done)
         _look_ahead(down, thread, threads, n, 1)

@@ -103,11 +103,13 @@ def _range(units: int, threads: int) -> int:
 
 
 @compiled
-def own(step: int, thread: int, threads: int, units: int, chunk: int) -> int:
-    """Like `take`, for neighbouring units that are read one after the other: up to `until`, none left at `units`.
+def own(step: int, thread: int, threads: int, units: int, parts: int, most: int) -> int:
+    """Like `take`, for neighbouring units that are read one after the other; -1 if none is left.
 
     Each thread walks through a range of its own, forwards, and helps in the others' ranges when it is through. So it
-    knows where it will begin, and memory sees one long walk instead of many short ones. `step` is `step_words` wide.
+    knows where it will begin, and memory sees one long walk instead of many short ones. It takes one of so many `parts`
+    of what is left of a range, `most` units at most: seldom at first, and the last ones are small. `first_of` and
+    `last_of` say which units it got. `step` is `step_words` wide.
     """
     lanes.apart()
     size = _range(units, threads)
@@ -116,18 +118,25 @@ def own(step: int, thread: int, threads: int, units: int, chunk: int) -> int:
         begin = whose * size
         left = min(size, units - begin)
         counter = step + 64 + 64 * whose
-        if left > 0 and atomic_read(counter) < left:
-            got: int = atomic_add(counter, chunk)
+        gone = atomic_read(counter)
+        if gone < left:
+            some = min((left - gone + parts - 1) // parts, most)
+            got: int = atomic_add(counter, some)
             if got < left:
-                return begin + got
-    return units
+                return begin + got + (min(some, left - got) << 32)
+    return -1
 
 
 @inlined
-def until(unit: int, threads: int, units: int, chunk: int) -> int:
-    """The end of the units that `own` gave with `unit`: of the chunk, or of the range it lies in."""
-    size = _range(units, threads)
-    return min(unit + chunk, (unit // size + 1) * size, units)
+def first_of(taken: int) -> int:
+    """The first of the units that `own` gave."""
+    return taken & 0xFFFFFFFF
+
+
+@inlined
+def last_of(taken: int) -> int:
+    """Behind the last of them."""
+    return (taken & 0xFFFFFFFF) + (taken >> 32)
 
 
 @inlined

@@ -263,9 +263,14 @@ def _tile(
     return types.void(path, code, tokens, *[types.int64] * 5), generate
 
 
-TOGETHER: Final = {"amx": (1, 2), "avx512vnni": (1, 2, 8), "avx2": (1, 2), "plain": (1,)}
-"""Tokens that share one walk over the weights. More would not fit the registers."""
-_FLOATS_TOGETHER: Final = (1, 4)
+TOGETHER: Final = {
+    "avx512vnni": ((1, 1), (2, 2), (3, 4)),
+    "avx2": ((1, 1), (2, 2)),
+    "plain": ((1, 1),),
+}
+"""For at least so many tokens there is a walk over the weights that up to so many share. More would not fit the
+registers; where fewer come than it takes, the last rows are whatever lies there."""
+_FLOATS_TOGETHER: Final = ((1, 1), (4, 4))
 MOST_TOKENS: Final = 16
 """The most tokens that any tile takes."""
 
@@ -300,10 +305,10 @@ def table(path: str, codes: Iterable[int]) -> int:
     words = _tables[path]
     for code in codes:
         if words[code, 0] == 0:
-            number = PLAIN if code >= F16 else AVX512VNNI if path == "amx" else PATHS.index(path)
-            walks = TOGETHER["avx512vnni" if path == "amx" and code not in amx.FORMATS_MULTIPLIED else path]
-            together = _FLOATS_TOGETHER if code >= F16 else walks
-            found = [(_addressed_tile(number, code, most).address, most, most) for most in together]
+            vector = "avx512vnni" if path == "amx" else path
+            number = PLAIN if code >= F16 else PATHS.index(vector)
+            together = _FLOATS_TOGETHER if code >= F16 else TOGETHER[vector]
+            found = [(_addressed_tile(number, code, most).address, least, most) for least, most in together]
             if path == "amx" and code in amx.FORMATS_MULTIPLIED:
                 found += [(_addressed_tile(AMX, code, most).address, least, most) for least, most in amx.TOGETHER]
             for place, variant in reversed(list(enumerate(found))):  # the first last: it says that the entry is there
@@ -316,7 +321,7 @@ def tile(tiles: int, code: int, tokens: int, weights: int, steps: int, x: int, s
     """16 rows times the first few of `tokens` rows of activations; says how many it took.
 
     `tiles` is a `table`; `steps` is groups (quantised) or padded inputs (floats); `out` has room for `amx.RESULT_BYTES`
-    and gets 64 bytes a token. With matrix registers 16 rows of `x` may be read, whatever they hold.
+    and gets 64 bytes a token. Up to 16 rows of `x` may be read, whatever they hold.
     """
     entry = tiles + code * 8 * TABLE_WORDS
     variant = entry + 32 * (_VARIANTS - 1)
