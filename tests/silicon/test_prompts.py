@@ -151,9 +151,9 @@ def text(length: int, seed: int) -> list[int]:
 
 def test_a_prompt_has_the_same_bits_however_it_is_cut(one: Stack) -> None:
     ids = text(PROMPT_CHUNK + 50, 1)
-    (whole,) = read(one, one.new_cache(1, 400), [(0, 0, ids, len(ids))])
+    (whole,) = read(one, one.new_cache(1, len(ids)), [(0, 0, ids, len(ids))])
     assert np.isfinite(whole).all()
-    cuts, cache, found = [0, 1, 33, 34, 70, 200, len(ids)], one.new_cache(1, 400), []
+    cuts, cache, found = [0, 1, 33, 34, 70, 200, len(ids)], one.new_cache(1, len(ids)), []
     for first, last in pairwise(cuts):
         found += read(one, cache, [(0, first, ids[first:last], len(ids))])
     assert np.array_equal(np.concatenate(found), whole)
