@@ -171,7 +171,7 @@ class Costs:
         >>> costs.note(1, 0, 0.01)
         >>> costs.note(1, 64, 0.07)
         >>> costs.budget(0), costs.budget(1)
-        (512, 48)
+        (304, 48)
         """
         if not self._token_s:
             return FIRST_TOKENS if rows else ALONE_TOKENS
