@@ -94,7 +94,8 @@ class Engine:
         pages: pages of the KV cache; None for so many that all slots can be full.
         guess: whether to guess what answers copy from their texts (see `guessing.py`); never changes an answer.
         adapters: those that requests may name.
-        step_target_s: how long running answers should wait for a step while prompts are read.
+        step_target_s: how long running answers should wait for a step while prompts are read; None for what suits the
+            decoder.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class Engine:
         pages: int | None = None,
         guess: bool = True,
         adapters: Adapters | None = None,
-        step_target_s: float = 0.06,
+        step_target_s: float | None = None,
     ) -> None:
         assert max_batch >= 1 and max_waiting >= 0, "an engine answers somebody"
         self.tokenizer = tokenizer
@@ -128,7 +129,11 @@ class Engine:
         # The compute thread's own:
         self._cache = decoder.new_cache(max_batch, self.context_tokens, pages)
         self._pages = Pages(self._cache.tables, self._cache.page_tokens, self._cache.pages)
-        self._costs = Costs(step_target_s)
+        apart = decoder.reads_prompts_apart
+        target_s = (
+            (scheduler.TARGET_APART_S if apart else scheduler.TARGET_S) if step_target_s is None else step_target_s
+        )
+        self._costs = Costs(target_s, scheduler.LEAST_TOKENS_APART if apart else scheduler.LEAST_TOKENS)
         self._seated: list[Answer] = []  # in the order in which they came to the engine
         self._preemptions = 0
         # Everything below is shared between threads and guarded by `_news`.
@@ -593,7 +598,7 @@ class Engine:
     def _forget(self) -> None:
         """Forget what warming up left behind."""
         self._pages.forget_all()
-        self._costs = Costs(self._costs.target_s)
+        self._costs = Costs(self._costs.target_s, self._costs.least)
 
     def _say_goodbye(self) -> None:
         with self._news:

@@ -17,6 +17,11 @@ FEW: Final = 8
 """Whoever has no more tokens to read than this always reads them all."""
 LEAST_TOKENS: Final = 16
 """Prompt tokens a step reads however slow the machine is."""
+LEAST_TOKENS_APART: Final = 64
+"""The same where prompts are read apart: a step then walks over the weights once more, however few tokens it reads."""
+TARGET_S: Final = 0.06
+TARGET_APART_S: Final = 0.15
+"""How long running answers wait for a step with prompts in it; likewise."""
 ALONE_TOKENS: Final = 512
 """Prompt tokens a step reads at most when nobody is in the middle of an answer: newcomers wait for them."""
 ALONE_S: Final = 0.3
@@ -104,6 +109,7 @@ class Costs:
 
     Args:
         target_s: how long a running answer should wait for a step at most.
+        least: prompt tokens a step reads however long that takes.
     """
 
     _SIZES: Final = (*range(1, 25), 28, 32, 40, 48, 64, 96, 128)
@@ -114,8 +120,8 @@ class Costs:
     _MARGIN: Final = 1.05
     _FRESH: Final = 8
 
-    def __init__(self, target_s: float = 0.06) -> None:
-        self.target_s = target_s
+    def __init__(self, target_s: float = TARGET_S, least: int = LEAST_TOKENS) -> None:
+        self.target_s, self.least = target_s, least
         self._seconds: list[float] = [0.0] * len(self._SIZES)  # 0 where nothing was measured
         self._token_s = 0.0
         # What `of` answers. Made anew when a size was measured for the first time, and every few calls.
@@ -177,7 +183,7 @@ class Costs:
             return FIRST_TOKENS if rows else ALONE_TOKENS
         room_s = self.target_s - self.of(rows) if rows else ALONE_S
         tokens = int(room_s / self._token_s) // LEAST_TOKENS * LEAST_TOKENS
-        return max(LEAST_TOKENS, min(tokens, ALONE_TOKENS))
+        return max(self.least, min(tokens, ALONE_TOKENS))
 
     def worth_guessing(self, rows: int, tokens: float, reading: int, chances: Sequence[float]) -> int:
         """How many guessed tokens to add to a call so that tokens come fastest.

@@ -123,7 +123,8 @@ def own(step: int, thread: int, threads: int, units: int, parts: int, most: int)
             some = min((left - gone + parts - 1) // parts, most)
             got: int = atomic_add(counter, some)
             if got < left:
-                return begin + got + (min(some, left - got) << 32)
+                taken: int = begin + got + (min(some, left - got) << 32)
+                return taken
     return -1
 
 
