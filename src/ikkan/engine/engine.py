@@ -128,7 +128,8 @@ class Engine:
         self._lease = lease
         # The compute thread's own:
         self._cache = decoder.new_cache(max_batch, self.context_tokens, pages)
-        self._pages = Pages(self._cache.tables, self._cache.page_tokens, self._cache.pages)
+        cache = self._cache
+        self._pages = Pages(cache.tables, cache.page_tokens, cache.pages, cache.copy_page)
         apart = decoder.reads_prompts_apart
         target_s = (
             (scheduler.TARGET_APART_S if apart else scheduler.TARGET_S) if step_target_s is None else step_target_s

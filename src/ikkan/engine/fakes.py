@@ -63,6 +63,9 @@ class FakeCache:
     def bytes(self) -> int:
         return int(self.tokens.nbytes)
 
+    def copy_page(self, source: int, target: int) -> None:
+        self.tokens[target] = self.tokens[source]
+
     def text(self, slot: int, length: int) -> NDArray[np.int64]:
         """What lies at a slot's first positions."""
         pages = self.tables[slot, : -(-length // self.page_tokens)]

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice
 
 from ikkan.models.values import Int32
+
+_LOOKED_AT = 16
+"""Pages with one beginning that are compared with a text, the newest."""
 
 
 class Chain:
@@ -34,16 +39,36 @@ class Chain:
         self._prompt_tokens = prompt_tokens
         self._names: list[bytes] = []
 
+    def before(self, tokens: Sequence[int], number: int) -> bytes:
+        """What stands for everything before the text's page of this number."""
+        return self.name(tokens, number - 1) if number else self._root
+
+    def asked(self, number: int) -> int:
+        """How many tokens of a page are part of the prompt, where that makes a difference; else all."""
+        size = self._page_tokens
+        return size if self._prompt_tokens is None else min(max(self._prompt_tokens - number * size, 0), size)
+
     def name(self, tokens: Sequence[int], number: int) -> bytes:
         """The name of the text's page of this number. All of its tokens are known."""
         names, size = self._names, self._page_tokens
         while len(names) <= number:
             place = len(names) * size
             part = array("i", tokens[place : place + size])
-            if self._prompt_tokens is not None and self._prompt_tokens < place + size:
-                part.append(max(self._prompt_tokens - place, 0))  # a page of a prompt alone has the name it always had
+            if (asked := self.asked(len(names))) < size:
+                part.append(asked)  # a page of a prompt alone has the name it always had
             names.append(blake2b(part.tobytes(), key=names[-1] if names else self._root, digest_size=16).digest())
         return names[number]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What lies in a page that has a name."""
+
+    name: bytes
+    before: bytes
+    tokens: tuple[int, ...]
+    asked: int
+    """Tokens of it that were read as part of a prompt."""
 
 
 class Seat:
@@ -66,13 +91,14 @@ class Pages:
 
     A full page never changes again, so any number of answers may read it, running ones too. One that nobody reads
     is kept until its room is needed; of those the one that was left longest ago goes first. While somebody fills a
-    page, whoever wants the same leaves it to them (`may_fill`). The last token of a text is never taken from here: it
-    is read again, for its scores.
+    page, whoever wants the same leaves it to them (`may_fill`). Where texts part within a page, what they share of it
+    is copied. The last token of a text is never taken from here: it is read again, for its scores.
 
     Args:
         tables: the cache's; written here only.
         page_tokens: the cache's.
         count: pages of the cache; enough for one text as long as the context.
+        copy: makes one page hold what another holds; without it only whole pages are shared.
 
     >>> import numpy as np
     >>> pages = Pages(np.zeros((2, 4), dtype=np.int32), page_tokens=2, count=6)
@@ -86,7 +112,9 @@ class Pages:
     (4, True)
     """
 
-    def __init__(self, tables: Int32, page_tokens: int, count: int) -> None:
+    def __init__(
+        self, tables: Int32, page_tokens: int, count: int, copy: Callable[[int, int], None] | None = None
+    ) -> None:
         assert count >= tables.shape[1], "one whole text must fit"
         self.page_tokens = page_tokens
         self.count = count
@@ -95,8 +123,10 @@ class Pages:
         self._slots = list(range(len(tables)))[::-1]
         self._free = list(range(count))[::-1]
         self._readers = [0] * count
-        self._names: list[bytes | None] = [None] * count
+        self._copy = copy
+        self._lying: list[_Known | None] = [None] * count
         self._known: dict[bytes, int] = {}
+        self._following: dict[bytes, dict[int, None]] = {}  # pages by what stands before them, the newest last
         self._idle: OrderedDict[int, None] = OrderedDict()  # known and without readers, left longest ago first
         self._fillers: dict[bytes, Seat] = {}
 
@@ -158,7 +188,7 @@ class Pages:
             self._append(seat, page)
             seat.kept += 1
             read += size
-        return read
+        return read + self._copied(seat, tokens, read)
 
     def may_fill(self, seat: Seat, tokens: Sequence[int], read: int) -> bool:
         """Whether to go on reading here; if not, somebody else is filling the next page, and `catch_up` will find it.
@@ -197,7 +227,7 @@ class Pages:
             name = seat.chain.name(tokens, seat.kept)
             page = seat.pages[seat.kept]
             if name not in self._known:
-                self._known[name], self._names[page] = page, name
+                self._remember(seat, tokens, page, name)
             if seat.filling == name:
                 self._stop_filling(seat)
             seat.kept += 1
@@ -235,16 +265,53 @@ class Pages:
     def _put_down(self, page: int) -> None:
         self._readers[page] -= 1
         if self._readers[page] == 0:
-            if self._names[page] is None:
+            if self._lying[page] is None:
                 self._free.append(page)
             else:
                 self._idle[page] = None
 
+    def _copied(self, seat: Seat, tokens: Sequence[int], read: int) -> int:
+        """Have the next page hold what another has of the same text, as far as they agree; how many tokens that are."""
+        size, number = self.page_tokens, read // self.page_tokens
+        most = min(len(tokens) - 1 - read, size - 1)
+        if self._copy is None or read % size or most < size // 4 or len(seat.pages) > number:
+            return 0
+        following = self._following.get(seat.chain.before(tokens, number), {})
+        source, agree = -1, 0
+        for page in islice(reversed(following), _LOOKED_AT):
+            lying = self._lying[page]
+            assert lying is not None
+            some = min(most, lying.asked, seat.chain.asked(number))
+            count = 0
+            while count < some and lying.tokens[count] == tokens[read + count]:
+                count += 1
+            if count > agree:
+                source, agree = page, count
+        if agree < max(size // 4, 1):
+            return 0
+        self._pick_up(source)  # or its room might be the one that is taken
+        room = self.grow(seat, read + 1)
+        if room:
+            self._copy(source, seat.pages[number])
+        self._put_down(source)
+        return agree if room else 0
+
+    def _remember(self, seat: Seat, tokens: Sequence[int], page: int, name: bytes) -> None:
+        number, size = seat.kept, self.page_tokens
+        part = tuple(tokens[number * size : (number + 1) * size])
+        lying = _Known(name, seat.chain.before(tokens, number), part, seat.chain.asked(number))
+        self._known[name], self._lying[page] = page, lying
+        self._following.setdefault(lying.before, {})[page] = None
+
     def _forget(self, page: int) -> None:
-        name = self._names[page]
-        if name is not None:
-            del self._known[name]
-            self._names[page] = None
+        lying = self._lying[page]
+        if lying is not None:
+            del self._known[lying.name]
+            following = self._following[lying.before]
+            del following[page]
+            if not following:
+                del self._following[lying.before]
+            self._lying[page] = None
 
     def _stop_filling(self, seat: Seat) -> None:
         if seat.filling is not None:

@@ -113,6 +113,10 @@ class KVCache(Protocol):
         """
         ...
 
+    def copy_page(self, source: int, target: int) -> None:
+        """Have one page hold what another holds."""
+        ...
+
 
 class Decoder(Protocol):
     """A network that continues text. Results do not depend on who shares a call, nor on which pages hold a text."""

@@ -119,6 +119,12 @@ class Cache:
         self.layer_bytes, self.table_bytes = self.keys.nbytes // layers, self.tables.strides[0]
         self.addresses = tuple(int(array.ctypes.data) for array in (self.keys, self.values, self.tables))
 
+    def copy_page(self, source: int, target: int) -> None:
+        """Have one page hold what another holds, in every layer."""
+        for held in (self.keys, self.values):
+            by_page = held.reshape(self.shape[0], self.pages, -1)
+            by_page[:, target] = by_page[:, source]
+
     @property
     def bytes(self) -> int:
         """What the cache takes when every page is full."""
