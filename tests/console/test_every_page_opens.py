@@ -61,7 +61,7 @@ def test_templates_say_only_what_has_words_and_every_word_is_said() -> None:
     said = "\n".join(text for path, text in texts.items() if path.name != "words.py")
     asked = set(re.findall(r"""\bt\(["']([\w.]+)["'][,)]""", said))
     assert asked <= set(WORDS), "templates ask for words nobody wrote"
-    outcomes = ("promoted", "refused", "rolled_back", "installed")
+    outcomes = ("promoted", "refused", "rolled_back", "installed", "trying", "awaiting", "kept", "drifted")
     stations = ("events", "dataset", "candidate", "gate", "champion")
     built = {f"wheel.{name}" for name in (*outcomes, *stations)} | {"wheel.drill_promoted", "wheel.drill_refused"}
     built |= {"machine.limit_memory", "machine.limit_arithmetic"}
