@@ -57,9 +57,9 @@ def bytes_of_room(tokens: int) -> int:
     """What one thread needs to multiply so many tokens: a stretch of a panel, a block, and sums of `MOST_PANELS`.
 
     >>> bytes_of_room(32)
-    61440
+    88064
     """
-    return _MOST_GROUPS * _GROUP_BYTES + _BLOCK_BYTES + MOST_PANELS * (tokens + 31) // 32 * _BLOCK_BYTES
+    return _MOST_GROUPS * _GROUP_BYTES + _BLOCK_BYTES + MOST_PANELS * ((tokens + 31) // 32) * _BLOCK_BYTES
 
 
 room_bytes: Final = inlined(bytes_of_room)
