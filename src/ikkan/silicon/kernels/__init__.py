@@ -1,7 +1,8 @@
 """Kernels: the arithmetic of language models, in Python that compiles to this processor's own instructions.
 
 Lives here: packed weights and their multiplication, attention over pages, adapters, norms and activations; and, for
-whoever writes a whole forward pass as one parallel region, the steps it is made of (`steps`, `attend`, `team`).
+whoever writes a whole forward pass as one parallel region, the steps it is made of (`steps`, `attend`, `team`). Prompts
+have steps of their own where there are matrix registers (`prompts`), caches of eight bits theirs (`narrow`).
 May not enter: names of tensors, families of models, files.
 Begin at `formats.py` (how weights lie in memory), then `tiles.py` (the inner loop), then `steps.py`.
 
