@@ -31,6 +31,10 @@ from ikkan.ground.errors import RateLimited
 
 ROOT = Path(__file__).resolve().parent.parent
 MOST_GROWTH = 0.05
+LEAVING = 0.2
+"""The share of the requests whose caller leaves."""
+KV_BYTES = 20_000_000
+"""Of a real decoder: some twenty-five pages of the smallest model, so that callers compete for them."""
 SAMPLINGS = (
     Sampling(temperature=0),
     Sampling(temperature=0.8, top_p=0.9, seed=1),
@@ -56,6 +60,7 @@ class Soak:
         self.asked = 0
         self.ended: Counter[str] = Counter()
         self._open: dict[int, Ticket] = {}
+        self._patience: dict[int, int] = {}  # pieces still to come before somebody leaves
         vocabulary = range(97, 97 + min(tokens, 26)) if tokens < 1_000 else range(1_000, tokens)
         self._beginnings = [self._random.choices(vocabulary, k=self._random.choice([0, 40, 80])) for _ in range(6)]
         self._vocabulary = vocabulary
@@ -64,8 +69,11 @@ class Soak:
         """One request; where too many wait it is made again later."""
         number = self.asked
         request = self._request()
+        patience = self._random.choice([0, self._random.randint(1, 12)]) if self._random.random() < LEAVING else None
 
         def hear(_: int, piece: Piece) -> None:
+            if number in self._patience:
+                self._patience[number] -= 1
             if piece.is_last:
                 self._close(number, "failed" if piece.failure else str(piece.finish))
 
@@ -75,12 +83,14 @@ class Soak:
             except RateLimited:
                 self.ended["refused"] += 1
                 return
+            if patience is not None:
+                self._patience[number] = patience
         self.asked += 1
 
     def cancel_some(self) -> None:
-        """Somebody leaves, perhaps."""
+        """Whoever wanted to leave after so many pieces leaves; without patience, out of the line."""
         with self._lock:
-            leaving = [number for number in self._open if self._random.random() < 0.02]
+            leaving = [number for number in self._open if self._patience.get(number, 1) <= 0]
             tickets = [self._open[number] for number in leaving]
         for number, ticket in zip(leaving, tickets, strict=True):
             ticket.cancel()
@@ -93,6 +103,7 @@ class Soak:
 
     def _close(self, number: int, how: str) -> None:
         with self._lock:
+            self._patience.pop(number, None)
             if self._open.pop(number, None) is not None:
                 self.ended[how] += 1
 
@@ -178,7 +189,7 @@ def main() -> None:
         engine = Engine(decoder, fake_tokenizer(), fake_template(), context_tokens=160, pages=60, max_waiting=20)
         tokens = 256
     else:
-        engine = load_engine(asked.model, threads=asked.threads, context_tokens=256, kv_bytes=1, max_waiting=20)
+        engine = load_engine(asked.model, threads=asked.threads, context_tokens=256, kv_bytes=KV_BYTES, max_waiting=20)
         tokens = engine.vocab
     engine.start()
     engine.warm_up()

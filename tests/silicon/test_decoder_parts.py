@@ -163,6 +163,33 @@ def test_attention_of_a_row_has_the_same_bits_whoever_shares_its_batch(
     np.testing.assert_array_equal(np.concatenate(alone), together)
 
 
+@pytest.mark.parametrize("rising", [0.0, 0.02, -0.02], ids=["level", "rising", "falling"])
+@pytest.mark.parametrize("eight_dims", [8, 16])
+def test_attention_over_several_stretches_is_one_softmax(rising: float, eight_dims: int) -> None:
+    context, head_dim = 2_200, 8 * eight_dims
+    cache, keys, values = filled(3, 1, 2, context, head_dim, 1.0)
+    q = normal(4, 24, 4, head_dim)
+    # Every later key is a little more, or less, like all queries, so that the largest score moves from page to page.
+    every = np.arange(context, dtype=np.int32)
+    q[..., 0], keys[..., 0] = 4.0, rising * every
+    each = (keys[0].transpose(1, 0, 2), values[0].transpose(1, 0, 2))
+    kernels.store_keys_values(*each, cache, np.zeros_like(every), every)
+    positions = np.array([0, 5, *range(1_015, 1_035), 2_047, 2_199], dtype=np.int32)
+    slots = np.zeros_like(positions)
+    found = []
+    for path in kernels.available_paths():
+        kernels.set_path(path)
+        found.append(kernels.attention(q, cache, slots, positions, head_dim**-0.5))
+        alone = [kernels.attention(q[row : row + 1], cache, slots[:1], positions[row : row + 1], head_dim**-0.5)
+                 for row in range(len(q))]  # fmt: skip
+        found.append(np.concatenate(alone))
+    kernels.set_path(None)
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
+    expected = reference.attention(q, keys, values, slots, positions, head_dim**-0.5)
+    np.testing.assert_allclose(found[0], expected, rtol=0, atol=2**-8 * np.abs(values).max())
+
+
 @pytest.mark.parametrize("position", [0, 1, 15, 16, 31])
 def test_attention_does_not_look_behind_its_position(position: int) -> None:
     cache, keys, values = filled(7, 1, 2, 32, 64, 1.0)

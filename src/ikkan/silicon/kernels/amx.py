@@ -204,6 +204,13 @@ def zero_values(builder: Any) -> None:
         _zero(builder, tile)
 
 
+@_op(_ADDRESS)
+def load_values(builder: Any, source: Any) -> None:
+    """Go on with four tiles that `store_values` put there."""
+    for tile in range(4):
+        _load(builder, tile, builder.add(source, ir.Constant(I64, 1024 * tile)), ir.Constant(I64, 64))
+
+
 @_op(_ADDRESS, _ADDRESS, _ADDRESS)
 def add_values_64(builder: Any, shares: Any, stride: Any, values: Any) -> None:
     """16 queries' shares of 32 positions times 64 numbers of those positions' values."""

@@ -4,9 +4,15 @@ Keys and values are bfloat16 in pages of 32 positions; a page holds one layer's 
 stand side by side (keys: pairs of dimensions; values: pairs of positions), as the matrix registers want them. A table
 says which page holds which stretch of a slot's positions, so slots can share a beginning.
 
-Every query has one order of sums that depends on nothing but itself: scores in runs of 32 dimensions (the even ones,
-the odd ones, then both), the largest, exponentials by lane, values in runs of 32 positions. That is what the matrix
-instructions do, and the vector path does it likewise, so both give the same bits.
+Positions are walked over in stretches of 1,024, whose scores stay in the second-level cache; what was summed up before
+is scaled when a larger score turns up (an online softmax). So a thread's room does not grow with the context.
+
+Every query has one order of sums that depends on nothing but itself: stretches begin at position 0; in one, scores in
+runs of 32 dimensions (the even ones, the odd ones, then both), the largest so far, exponentials by lane, values in runs
+of 32 positions. That is what the matrix instructions do, and the vector path does it likewise, so both give the same
+bits.
+
+Source of the idea: Milakov and Gimelshein, "Online normalizer calculation for softmax", arXiv 1805.02867.
 """
 
 from __future__ import annotations
@@ -31,6 +37,11 @@ _PAGES_AHEAD: Final = 2
 """How many pages before it is read a page is asked for."""
 _AT_ONCE: Final = 4
 """Queries that the vector path takes together."""
+_STRETCH: Final = 32
+"""Pages whose scores, and then shares, are in hand at once."""
+_SCORE_BYTES: Final = 4 * PAGE * _STRETCH + 64
+"""From one query's scores to the next one's: an odd number of cache lines."""
+_SHARE_BYTES: Final = 2 * PAGE * _STRETCH + 64
 
 
 def dims_of_head(head_dim: int) -> int:
@@ -55,13 +66,13 @@ def bytes_of_head(head_dim: int, eight: int) -> int:
 def bytes_of_scratch(context: int, head_dim: int, eight: int) -> int:
     """What one thread needs for `attend`: queries, scores, shares and results of sixteen; pages that were widened.
 
-    >>> bytes_of_scratch(32, 64, 0), bytes_of_scratch(32, 64, 1)
-    (13376, 21632)
+    >>> bytes_of_scratch(32, 64, 0), bytes_of_scratch(4096, 64, 0), bytes_of_scratch(32, 64, 1)
+    (108672, 108672, 116928)
     """
-    padded = (context + PAGE - 1) // PAGE * PAGE
-    size = 16 * (4 * ((head_dim + 31) // 32 * 32) + 4 * padded + 64 + 2 * padded + 64) + 4096 + 64
+    dims, pages = (head_dim + 31) // 32 * 32, (context + PAGE - 1) // PAGE
+    size = 16 * (4 * dims + _SCORE_BYTES + _SHARE_BYTES + 4 * ((dims + 63) // 64 * 64)) + 128
     if eight != 0:
-        size += padded // PAGE * (4 * PAGE * ((head_dim + 31) // 32 * 32)) + (padded // PAGE + 15) // 16 * 64
+        size += pages * 4 * PAGE * dims + (pages + 15) // 16 * 64
     return size
 
 
@@ -254,9 +265,9 @@ def _run_1(values: int, shares: int) -> Lanes:
 
 @compiled
 def _values_1(values: int, page_bytes: int, table: int, pages: int, shares: int, to: int) -> None:
-    """One query's shares times 16 numbers of all positions."""
+    """Add one query's shares times 16 numbers of a stretch's positions."""
     lanes.apart()
-    a = lanes.splat(_ZERO)
+    a = lanes.load(to)
     for number in range(pages):
         page = values + lanes.read_int(table + 4 * number) * page_bytes
         a = lanes.add(a, _run_1(page, shares + 4 * PAGE * number))
@@ -265,9 +276,9 @@ def _values_1(values: int, page_bytes: int, table: int, pages: int, shares: int,
 
 @compiled
 def _values_4(values: int, page_bytes: int, table: int, pages: int, shares: int, row_bytes: int, to: int) -> None:
-    """Four queries' shares times 16 numbers of all positions; results 1,024 bytes apart in tiles of 16 rows."""
+    """Add four queries' shares times 16 numbers of a stretch's positions; results are rows of tiles."""
     lanes.apart()
-    a0 = a1 = a2 = a3 = lanes.splat(_ZERO)
+    a0, a1, a2, a3 = lanes.load(to), lanes.load(to + 64), lanes.load(to + 128), lanes.load(to + 192)
     for number in range(pages):
         page = values + lanes.read_int(table + 4 * number) * page_bytes
         at = shares + 4 * PAGE * number
@@ -298,21 +309,29 @@ def _values_4(values: int, page_bytes: int, table: int, pages: int, shares: int,
 
 
 @compiled
-def _softmax(scores: int, blocks: int, seen: int, scale: np.float32, shares: int) -> np.float32:
-    """Scores of positions 0..seen-1 into exponentials that bfloat16 holds, zero behind them; returns their sum.
+def _softmax(scores: int, blocks: int, seen: int, turned: np.float32, shares: int, top: int, sums: int) -> np.float32:
+    """A stretch's scores, of which the first `seen` count, into exponentials that bfloat16 holds, zero behind them.
 
-    If `shares` is not 0 they are written there as bfloat16, else in place.
+    The largest score so far is kept at `top`, the sum of exponentials at `sums`. Returns what everything summed up
+    before has to be multiplied with: 1 unless a larger score turned up.
+
+    Args:
+        turned: what a score is multiplied with to be a power of two.
+        shares: where to write them as bfloat16; 0: in place.
     """
     lanes.apart()
     masked, nothing = lanes.splat(_MASKED), lanes.splat(_ZERO)
     whole = seen // 16
-    top = lanes.first(lanes.load(scores + 64 * min(whole, blocks - 1)), masked, seen - 16 * min(whole, blocks - 1))
+    largest = lanes.splat_at(top)
+    if whole < blocks:
+        largest = lanes.maximum(largest, lanes.first(lanes.load(scores + 64 * whole), masked, seen - 16 * whole))
     for block in range(whole):
-        top = lanes.maximum(top, lanes.load(scores + 64 * block))
-    turned = np.float32(scale * _LOG2E)
+        largest = lanes.maximum(largest, lanes.load(scores + 64 * block))
+    before, now = lanes.read(top), lanes.highest(largest)
+    lanes.write(top, now)
     factor = lanes.splat(turned)
-    lift = lanes.splat(np.float32(_ZERO - lanes.highest(top) * turned))
-    sums = nothing
+    lift = lanes.splat(np.float32(_ZERO - now * turned))
+    added = nothing
     for block in range(whole):
         e = lanes.exp2(lanes.fma(lanes.load(scores + 64 * block), factor, lift))
         if shares != 0:
@@ -320,7 +339,7 @@ def _softmax(scores: int, blocks: int, seen: int, scale: np.float32, shares: int
         else:
             e = lanes.as_bfloat16(e)
             lanes.store(scores + 64 * block, e)
-        sums = lanes.add(sums, e)
+        added = lanes.add(added, e)
     for block in range(whole, blocks):
         e = lanes.exp2(lanes.fma(lanes.load(scores + 64 * block), factor, lift))
         e = lanes.as_bfloat16(lanes.first(e, nothing, seen - 16 * block))
@@ -328,8 +347,12 @@ def _softmax(scores: int, blocks: int, seen: int, scale: np.float32, shares: int
             lanes.store_bfloat16(shares + 32 * block, e)
         else:
             lanes.store(scores + 64 * block, e)
-        sums = lanes.add(sums, e)
-    result: np.float32 = lanes.total(sums)
+        added = lanes.add(added, e)
+    shrink = _ONE
+    if before > _MASKED and now > before:
+        shrink = lanes.highest(lanes.exp2(lanes.splat(np.float32((before - now) * turned))))
+    lanes.write(sums, np.float32(lanes.read(sums) * shrink + lanes.total(added)))
+    result: np.float32 = shrink
     return result
 
 
@@ -370,6 +393,91 @@ def _widened(
 
 
 @compiled
+def _score(
+    keys: int,
+    page_bytes: int,
+    table: int,
+    pages: int,
+    soon: int,
+    dims: int,
+    took: int,
+    matrix: int,
+    queries: int,
+    scores: int,
+) -> None:
+    """Up to sixteen queries times a stretch's keys; `soon` is how many pages from here on will be read but once."""
+    lanes.apart()
+    size = 2 * PAGE * dims
+    if matrix != 0:
+        for number in range(pages):
+            _look_ahead(keys, page_bytes, table, number + _PAGES_AHEAD, soon, size)
+            page = keys + lanes.read_int(table + 4 * number) * page_bytes
+            amx.zero_scores()
+            for run in range(dims // 32):
+                amx.add_scores(queries + 1024 * run, page + 1024 * run, 32 * dims)
+            amx.store_scores(scores + 4 * PAGE * number, _SCORE_BYTES)
+        return
+    for number in range(pages):
+        page = keys + lanes.read_int(table + 4 * number) * page_bytes
+        for half in range(2):
+            block = page + half * 32 * dims
+            one = 0
+            while one < took:
+                to = scores + one * _SCORE_BYTES + 4 * PAGE * number + 64 * half
+                if took - one >= _AT_ONCE:
+                    _scores_4(block, dims, queries + one * 4 * dims, 4 * dims, to, _SCORE_BYTES)
+                    one += _AT_ONCE
+                else:
+                    _scores_1(block, dims, queries + one * 4 * dims, to)
+                    one += 1
+
+
+@compiled
+def _weigh(
+    values: int,
+    page_bytes: int,
+    table: int,
+    pages: int,
+    soon: int,
+    dims: int,
+    took: int,
+    matrix: int,
+    scores: int,
+    shares: int,
+    results: int,
+) -> None:
+    """Add sixteen queries' shares of a stretch times its values. The matrix path reads `shares`, the other `scores`."""
+    lanes.apart()
+    size = 2 * PAGE * dims
+    for i in range(0, dims, 64):
+        tiles = min(4, (dims - i) // 16)
+        there = results + 64 * i
+        if matrix != 0:
+            amx.load_values(there)
+            for number in range(pages):
+                _look_ahead(values, page_bytes, table, number + _PAGES_AHEAD, soon if i == 0 else 0, size)
+                page = values + lanes.read_int(table + 4 * number) * page_bytes + 64 * i
+                if tiles == 4:
+                    amx.add_values_64(shares + 2 * PAGE * number, _SHARE_BYTES, page)
+                else:
+                    amx.add_values_32(shares + 2 * PAGE * number, _SHARE_BYTES, page)
+            amx.store_values(there)
+        else:
+            for piece in range(tiles):
+                from_ = values + 64 * i + 1024 * piece
+                one = 0
+                while one < took:
+                    to = there + 1024 * piece + 64 * one
+                    here = scores + one * _SCORE_BYTES
+                    if took - one >= _AT_ONCE:
+                        _values_4(from_, page_bytes, table, pages, here, _SCORE_BYTES, to)
+                        one += _AT_ONCE
+                    else:
+                        _values_1(from_, page_bytes, table, pages, here, to)
+                        one += 1
+
+
+@compiled
 def _attend_block(
     row: int,
     tokens: int,
@@ -385,7 +493,6 @@ def _attend_block(
     positions: int,
     scale: np.float32,
     scratch: int,
-    context: int,
     matrix: int,
     out: int,
     out_stride: int,
@@ -398,18 +505,17 @@ def _attend_block(
     """Queries of neighbouring tokens and heads that share one key head, sixteen at a time; results to `out`."""
     width = 4 * head_dim
     dims = padded_dim(head_dim)
-    padded = (context + PAGE - 1) // PAGE * PAGE
-    row_bytes, share_bytes = 4 * padded + 64, 2 * padded + 64
     queries_at = scratch
     scores = queries_at + 16 * 4 * dims
-    shares = scores + 16 * row_bytes
-    results = shares + 16 * share_bytes
-    sums = results + 4096
+    shares = scores + 16 * _SCORE_BYTES
+    results = shares + 16 * _SHARE_BYTES
+    tops = results + (dims + 63) // 64 * 4096
+    sums = tops + 64
     queries = tokens * (last_head - first_head)
+    turned = np.float32(scale * _LOG2E)
     if eight != 0:
-        wide = sums + 64
         pages = lanes.read_int(positions + 4 * (row + tokens - 1)) // PAGE + 1
-        keys, values, page_bytes, table = _widened(keys, values, page_bytes, table, pages, head_dim, wide)
+        keys, values, page_bytes, table = _widened(keys, values, page_bytes, table, pages, head_dim, sums + 64)
     done = 0
     while done < queries:
         took = min(queries - done, 16)
@@ -420,73 +526,37 @@ def _attend_block(
             longest = max(longest, lanes.read_int(positions + 4 * (row + token)) + 1)
             there = q + (row + token) * stride + (first_head + unit // tokens) * width
             _load_query(there, head_dim, matrix, queries_at + one * (64 if matrix != 0 else 4 * dims))
+        lanes.store(tops, lanes.splat(_MASKED))
+        lanes.store(sums, lanes.splat(_ZERO))
+        for line in range(results, tops, 64):
+            lanes.store(line, lanes.splat(_ZERO))
         pages = (longest + PAGE - 1) // PAGE
         # Queries of one token alone read a page once; more tokens find it in the cache.
         soon = pages if tokens == 1 and eight == 0 else 0
-        size = 2 * PAGE * dims
-        for number in range(_PAGES_AHEAD):
-            _look_ahead(keys, page_bytes, table, number, soon, size)
-        if matrix != 0:
-            for number in range(pages):
-                _look_ahead(keys, page_bytes, table, number + _PAGES_AHEAD, soon, size)
-                page = keys + lanes.read_int(table + 4 * number) * page_bytes
-                amx.zero_scores()
-                for run in range(dims // 32):
-                    amx.add_scores(queries_at + 1024 * run, page + 1024 * run, 32 * dims)
-                amx.store_scores(scores + 4 * PAGE * number, row_bytes)
-        else:
-            for number in range(pages):
-                page = keys + lanes.read_int(table + 4 * number) * page_bytes
-                for half in range(2):
-                    block = page + half * 32 * dims
-                    one = 0
-                    while one < took:
-                        to = scores + one * row_bytes + 4 * PAGE * number + 64 * half
-                        if took - one >= _AT_ONCE:
-                            _scores_4(block, dims, queries_at + one * 4 * dims, 4 * dims, to, row_bytes)
-                            one += _AT_ONCE
-                        else:
-                            _scores_1(block, dims, queries_at + one * 4 * dims, to)
-                            one += 1
-        for number in range(_PAGES_AHEAD):
-            _look_ahead(values, page_bytes, table, number, soon, size)
-        for one in range(took):
-            seen = lanes.read_int(positions + 4 * (row + (done + one) % tokens)) + 1
-            here = shares + one * share_bytes if matrix != 0 else 0
-            lanes.write(sums + 4 * one, _softmax(scores + one * row_bytes, 2 * pages, seen, scale, here))
-        for i in range(0, dims, 64):
-            tiles = min(4, (dims - i) // 16)
-            if matrix != 0:
-                amx.zero_values()
-                for number in range(pages):
-                    _look_ahead(values, page_bytes, table, number + _PAGES_AHEAD, soon if i == 0 else 0, size)
-                    page = values + lanes.read_int(table + 4 * number) * page_bytes + 64 * i
-                    if tiles == 4:
-                        amx.add_values_64(shares + 2 * PAGE * number, share_bytes, page)
-                    else:
-                        amx.add_values_32(shares + 2 * PAGE * number, share_bytes, page)
-                amx.store_values(results)
-            else:
-                for piece in range(tiles):
-                    from_ = values + 64 * i + 1024 * piece
-                    one = 0
-                    while one < took:
-                        to = results + 1024 * piece + 64 * one
-                        here = scores + one * row_bytes
-                        if took - one >= _AT_ONCE:
-                            _values_4(from_, page_bytes, table, pages, here, row_bytes, to)
-                            one += _AT_ONCE
-                        else:
-                            _values_1(from_, page_bytes, table, pages, here, to)
-                            one += 1
+        for start in range(0, pages, _STRETCH):
+            count = min(pages - start, _STRETCH)
+            here = table + 4 * start
+            _score(keys, page_bytes, here, count, soon - start, dims, took, matrix, queries_at, scores)
+            for number in range(min(_PAGES_AHEAD, count)):
+                _look_ahead(values, page_bytes, here, number, soon - start, 2 * PAGE * dims)
             for one in range(took):
-                unit = done + one
-                inverse = lanes.splat(np.float32(_ONE / lanes.read(sums + 4 * one)))
-                there = out + (row + unit % tokens) * out_stride + (first_head + unit // tokens) * width + 4 * i
-                for piece in range(tiles):
-                    left = head_dim - i - 16 * piece
-                    v = lanes.mul(lanes.load(results + 1024 * piece + 64 * one), inverse)
-                    lanes.store_first(there + 64 * piece, v, left)
+                seen = lanes.read_int(positions + 4 * (row + (done + one) % tokens)) + 1 - PAGE * start
+                seen = max(0, min(seen, PAGE * count))
+                share = shares + one * _SHARE_BYTES if matrix != 0 else 0
+                at = 4 * one
+                shrink = _softmax(scores + one * _SCORE_BYTES, 2 * count, seen, turned, share, tops + at, sums + at)
+                if shrink < _ONE:
+                    by = lanes.splat(shrink)
+                    for line in range(results + 64 * one, tops, 1024):
+                        lanes.store(line, lanes.mul(lanes.load(line), by))
+            _weigh(values, page_bytes, here, count, soon - start, dims, took, matrix, scores, shares, results)
+        for one in range(took):
+            unit = done + one
+            inverse = lanes.splat(np.float32(_ONE / lanes.read(sums + 4 * one)))
+            there = out + (row + unit % tokens) * out_stride + (first_head + unit // tokens) * width
+            for i in range(0, head_dim, 16):
+                v = lanes.mul(lanes.load(results + 64 * i + 64 * one), inverse)
+                lanes.store_first(there + 4 * i, v, head_dim - i)
         if target != 0:
             for unit in range(done, done + took):
                 column = (first_head + unit // tokens) * head_dim
@@ -515,7 +585,6 @@ def attend(
     values: int,
     tables: int,
     table_stride: int,
-    context: int,
     slots: int,
     positions: int,
     scale: np.float32,
@@ -530,7 +599,7 @@ def attend(
 ) -> None:
     """A unit is one head of one run of rows (`find_runs`): attend to positions 0..its own of the slot.
 
-    float32 (n, heads * head_dim) goes to `out`; `scratch` is this thread's own `scratch_bytes(context, head_dim)`.
+    float32 (n, heads * head_dim) goes to `out`; `scratch` is this thread's own `scratch_bytes`.
     Units taken together share the walk over keys and values where they can. If `target` is not 0, what the next matrix
     multiplies with is written there as well, in form 0 or 2 (`steps`), which spares a step; it needs whole groups in a
     head. `shapes` is `amx.configuration` or 0.
@@ -562,7 +631,6 @@ def attend(
             positions,
             scale,
             scratch,
-            context,
             shapes,
             out,
             out_stride,

@@ -114,7 +114,7 @@ def _attend(block: int, thread: int) -> None:
     while unit < units:
         last = min(unit + chunk, units)
         attend.attend(
-            unit, last, runs, q, stride, heads, kv_heads, head_dim, keys, values, tables, table_stride, context, slots,
+            unit, last, runs, q, stride, heads, kv_heads, head_dim, keys, values, tables, table_stride, slots,
             positions, scale, scratch, shapes, out, stride, 0, 0, 0, 0,
         )  # fmt: skip
         unit = team.take(step, chunk)

@@ -711,7 +711,7 @@ def _work(shared: int, thread: int) -> None:
             last = min(unit + chunk, units)
             attend.attend(
                 unit, last, run_starts, qkv, width, heads, kv_heads, dim, layer_keys, layer_values, tables,
-                table_stride, context, slots, positions, scale, scratch, shapes, mixed, mb, target, jb,
+                table_stride, slots, positions, scale, scratch, shapes, mixed, mb, target, jb,
                 2 if rough != 0 else 0, eight,
             )  # fmt: skip
             team.finish(step, last - unit)
