@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -15,17 +14,16 @@ import numpy as np
 import sqlalchemy as sa
 
 from ikkan import __version__
-from ikkan.flywheel import store, trials
+from ikkan.flywheel import figures, store, trials
 from ikkan.flywheel.canary import REVERSIBLE, Policy
 from ikkan.flywheel.contract import Budget, Examples, Fitted, Learnable, aware, parents
 from ikkan.flywheel.drift import Limits
-from ikkan.flywheel.gate import Champion, Contest, Terms, Turn, confirm, judge, turn
+from ikkan.flywheel.gate import Champion, Terms, Turn, confirm, judge, turn
 from ikkan.flywheel.rollout import Rollout
 from ikkan.flywheel.split import Split
-from ikkan.flywheel.statistics import Interval
 from ikkan.flywheel.values import Decision, Explanation, Outcome, OwnCorrection, Replay, Status
 from ikkan.flywheel.watch import WEEK_S, Watch
-from ikkan.flywheel.words import RISKS, WAITS, reasons
+from ikkan.flywheel.words import WAITS, reasons
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import Clock
 from ikkan.ground.db import Database
@@ -40,8 +38,6 @@ DECIDED = "flywheel.Decided"
 DRIFT_FOUND = "flywheel.DriftFound"
 """Asks for an evaluation: what is served is no longer like what was judged."""
 DATASET = "flywheel-dataset"
-_OWN_SHOWN = 50
-_FEW_PEOPLE = 20
 
 Progress = Callable[[float, str], None]
 
@@ -403,11 +399,13 @@ class Flywheel:
         refit = manifest["refit"]
         if came.promoted and refit is not None:
             came = confirm(learnable, judges, came, self._load(ArtifactId(refit)), terms)
-        recorded = {"code": decision.code, **{key: decision.numbers.get(key) for key in _COMPARED}}
-        again = {"code": came.code, **{key: _numbers(came).get(key) for key in _COMPARED}}
+        recorded = {"code": decision.code, **{key: decision.numbers.get(key) for key in figures.COMPARED}}
+        again = {"code": came.code, **{key: figures.numbers(came).get(key) for key in figures.COMPARED}}
         recorded |= {"gain": decision.gain, "lower": decision.lower, "upper": decision.upper}
-        again |= _bounds(came.gain)
-        differences = {key: (recorded[key], again[key]) for key in recorded if not _same(recorded[key], again[key])}
+        again |= figures.bounds(came.gain)
+        differences = {
+            key: (recorded[key], again[key]) for key in recorded if not figures.same(recorded[key], again[key])
+        }
         return Replay(decision, not differences and not missing, differences, missing)
 
     # ---- what the use cases are made of ------------------------------------------------------------------------------
@@ -505,16 +503,16 @@ class Flywheel:
         dataset = None
         if came.split is not None and came.candidate is not None:
             dataset = self._keep_dataset(learnable, examples, came, refit, until, seed, drill, attempt)
-        numbers = _numbers(came)
+        numbers = figures.numbers(came)
         if not drill:
-            numbers["own_corrections"] = _own(learnable, champion, examples, came)
-        bounds = _bounds(came.gain)
+            numbers["own_corrections"] = figures.own_corrections(learnable, champion, examples, came)
+        bounds = figures.bounds(came.gain)
         decision = replace(
             self._decision(
                 name,
                 self._outcome(came, drill),
                 came.code,
-                _details(came),
+                figures.details(came),
                 until=until,
                 champion=champion_id,
                 candidate=refit if came.promoted else judged,
@@ -639,89 +637,3 @@ class _NoEvents:
 
     def read(self, names: Sequence[str], **_: Any) -> Any:
         return iter(())
-
-
-_COMPARED = ("champion_score", "candidate_score", "refit_score", "slices", "baselines")
-
-
-def _details(came: Turn) -> dict[str, Any]:
-    details = dict(came.details)
-    if came.gain is not None:
-        details |= {
-            "n": came.gain.n,
-            "people": came.gain.units,
-            "gain": came.gain.estimate,
-            "lower": came.gain.lower,
-            "upper": came.gain.upper,
-            "level": 100 * (1 - float(details.get("alpha", 0.05))),
-            "candidate_score": came.candidate_score,
-            "refit": came.refit_score,
-        }
-    return details
-
-
-def _numbers(came: Turn) -> dict[str, Any]:
-    """Everything about a turn that is kept as JSON beside the decision."""
-    if came.gain is None or came.split is None:
-        return {key: value for key, value in came.details.items() if isinstance(value, int | float | str)}
-    risks = ["selected_by_feedback"]
-    if came.refit is not None:
-        risks.append("refit_unjudged")
-    if int(came.details.get("attempt", 1)) > 1:
-        risks.append("many_attempts")
-    if came.gain.units < _FEW_PEOPLE:
-        risks.append("few_people")
-    return {
-        "people": came.gain.units,
-        "level": 1 - float(came.details["alpha"]),
-        "attempt": int(came.details["attempt"]),
-        "champion_score": came.champion_score,
-        "candidate_score": came.candidate_score,
-        "refit_score": came.refit_score,
-        "per_example": {"n": came.gain.n, **_bounds(came.per_example)},
-        "slices": {contest.name: _contest(contest) for contest in came.slices},
-        "baselines": {contest.name: _contest(contest) for contest in came.baselines},
-        "teaching": int(came.split.teach.sum()),
-        "judging": int(came.split.judge.sum()),
-        "too_similar": came.split.too_similar,
-        "in_between": came.split.in_between,
-        "cutoff": came.split.cutoff.isoformat(),
-        "risks": [
-            {lang: text.format(**came.details) for lang, text in RISKS[risk].items()} | {"code": risk} for risk in risks
-        ],
-    }
-
-
-def _contest(contest: Contest) -> dict[str, Any]:
-    gain = contest.gain
-    return {"score": contest.score, "n": gain.n, "people": gain.units, **_bounds(gain)}
-
-
-def _bounds(gain: Interval | None) -> dict[str, float | None]:
-    if gain is None:
-        return {"gain": None, "lower": None, "upper": None}
-    return {"gain": gain.estimate, "lower": gain.lower, "upper": gain.upper}
-
-
-def _own(learnable: Learnable, champion: Champion, examples: Examples, came: Turn) -> list[dict[str, Any]]:
-    """This house's own corrections that the champion had not seen: how it does on them, and how its successor does."""
-    fresh = np.array(
-        [champion.known_until is None or at >= champion.known_until for at in examples.known_at], dtype=np.bool_
-    )
-    mine = examples.take(np.flatnonzero(examples.own & examples.teaches & fresh)[-_OWN_SHOWN:])
-    if not len(mine):
-        return []
-    before = learnable.score(champion.fitted, mine)
-    after = learnable.score(came.refit, mine) if came.promoted and came.refit else before
-    return [
-        {"example_id": id, "before": float(then), "after": float(now)}
-        for id, then, now in zip(mine.ids, before, after, strict=True)
-    ]
-
-
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
-    return bool(one == other)
