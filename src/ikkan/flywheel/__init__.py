@@ -16,6 +16,7 @@ from ikkan.flywheel.contract import (
     Budget,
     Examples,
     Fitted,
+    Given,
     Guard,
     Learnable,
     Metric,
@@ -26,8 +27,9 @@ from ikkan.flywheel.contract import (
 from ikkan.flywheel.drift import Limits, Served, Watched
 from ikkan.flywheel.gate import Terms
 from ikkan.flywheel.nulls import null_challengers
+from ikkan.flywheel.schedule import Schedule
 from ikkan.flywheel.service import DECIDED, DRIFT_FOUND, Flywheel
-from ikkan.flywheel.values import Decision, Explanation, OwnCorrection, Replay, Status
+from ikkan.flywheel.values import Decision, Explanation, OwnCorrection, Replay, Standing, Status
 
 __all__ = [
     "DECIDED",
@@ -44,6 +46,7 @@ __all__ = [
     "Explanation",
     "Fitted",
     "Flywheel",
+    "Given",
     "Guard",
     "Learnable",
     "Limits",
@@ -53,8 +56,10 @@ __all__ = [
     "Policy",
     "Recipe",
     "Replay",
+    "Schedule",
     "Served",
     "Shown",
+    "Standing",
     "Status",
     "Terms",
     "Trial",

@@ -227,6 +227,21 @@ SHADOW = "shadow:"
 """Before an artifact's id: the arm whose answers nobody saw."""
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Who answers one person: what an app asks before each answer, and writes down beside it."""
+
+    artifact_id: ArtifactId
+    chance: float = 1.0
+    """That of being given this one; both arms of a trial have one, which the statistics need (the propensity)."""
+    beside: ArtifactId | None = None
+    """Who answers the same question unseen, in the shadow; recorded, never shown."""
+
+
+Gives: TypeAlias = Callable[[str, str], Given | None]
+"""A learnable's name and a unit (a person) → who answers; None where nothing was installed."""
+
+
 class Learnable(Protocol):
     """Something an app wants to get better at."""
 

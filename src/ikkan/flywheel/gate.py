@@ -187,7 +187,7 @@ def judge(
             higher_is_better=metric.direction == "higher",
         )
 
-    scores = {"champion": learnable.score(champion, judges), "candidate": learnable.score(candidate, judges)}
+    scores = {"champion": learnable.score(champion, judges), "candidate": _sound(learnable.score(candidate, judges))}
     baselines = []
     for name, recipe in sorted(learnable.baselines().items()):
         scores[name] = learnable.score(recipe(lessons, budget, seed), judges)
@@ -249,7 +249,7 @@ def verdict(
 
 def confirm(learnable: Learnable, judges: Examples, judged: Turn, refit: Fitted, terms: Terms) -> Turn:
     """Step 4: the refit may serve unless it is worse than the candidate that proved itself."""
-    scores = {**judged.scores, "refit": learnable.score(refit, judges)}
+    scores = {**judged.scores, "refit": _sound(learnable.score(refit, judges))}
     refit_score = _mean(scores["refit"], judges)
     assert judged.candidate_score is not None, "a candidate was judged"
     sign = 1.0 if learnable.metric.direction == "higher" else -1.0
@@ -257,6 +257,13 @@ def confirm(learnable: Learnable, judges: Examples, judged: Turn, refit: Fitted,
     fine = sign * (refit_score - judged.candidate_score) >= -terms.slack * span
     code = judged.code if fine else "refit_worse"
     return replace(judged, promoted=fine, code=code, refit_score=refit_score, refit=refit, scores=scores)
+
+
+def _sound(scores: Scores) -> Scores:
+    """The scores, if training came to anything: one that ran away answers with numbers that are none."""
+    if not np.isfinite(scores).all():
+        raise FloatingPointError("a score is not a finite number")
+    return scores
 
 
 def _mean(scores: Scores, examples: Examples) -> float:

@@ -16,11 +16,11 @@ import sqlalchemy as sa
 
 from ikkan.flywheel import store, trials
 from ikkan.flywheel.canary import Policy, State, Trial, Verdict, weigh
-from ikkan.flywheel.contract import Learnable
+from ikkan.flywheel.contract import Given, Learnable
 from ikkan.flywheel.outcomes import newcomers
 from ikkan.flywheel.statistics import Interval
 from ikkan.flywheel.trials import Person
-from ikkan.flywheel.values import Decision, Outcome, Replay
+from ikkan.flywheel.values import Decision, Outcome, Replay, Standing
 from ikkan.flywheel.words import reasons
 from ikkan.ground.clock import Clock
 from ikkan.ground.db import Database
@@ -42,6 +42,7 @@ _OUTCOMES: Mapping[str, Outcome] = {
 }
 _ENDS: Mapping[State, Outcome] = {"refused": "refused", "rolled_back": "rolled_back"}
 _SIGNED = ("signed", "signed_after_gate", "signature_refused")
+_LOOKS = 500
 _NOT_WEIGHED = ("champion_moved", "withdrawn", "rolled_back")
 
 
@@ -105,18 +106,44 @@ class Rollout:
         with self._database.read() as connection:
             return trials.open_trial(connection, name)
 
-    def serves(self, name: str, unit: str) -> ArtifactId | None:
-        """Whose answer this person is given: always the same one while a trial's share only grows.
+    def given(self, name: str, unit: str) -> Given | None:
+        """Who answers this person: always the same one while a trial's share only grows.
 
         None where nothing was installed. One read of two rows.
         """
         with self._database.read() as connection:
             champion = self._registry.alias(name, "champion", connection=connection)
             trial = trials.open_trial(connection, name)
+        if champion is None:
+            return None
         # A champion that moved meanwhile has ended the trial; the next look says so.
         if trial is None or champion != _serving(trial):
-            return champion
-        return trial.serves(unit)
+            return Given(champion)
+        if trial.state == "shadow":
+            return Given(champion, beside=trial.candidate)
+        given = trial.serves(unit)
+        return Given(given, trial.share if given == trial.candidate else 1 - trial.share)
+
+    def standing(self, trial: Trial) -> Standing:
+        """What is known of a trial now, from what was counted: reads no events and decides nothing."""
+        with self._database.read() as connection:
+            counted = trials.people(connection, trial.id, trial.phase)
+        verdict = weigh(trial, trials.evidence(counted))
+        return Standing(
+            phase=trial.phase,
+            people=len(counted),
+            people_with_candidate=sum(person.treated for person in counted),
+            gain=verdict.gain,
+            guards=verdict.guards,
+        )
+
+    def looks(self, name: str) -> tuple[Trial | None, list[Decision]]:
+        """The latest trial, over or not, with the decisions about it, oldest first."""
+        with self._database.read() as connection:
+            trial = trials.latest(connection, name)
+            history = store.history(connection, name, _LOOKS) if trial is not None else []
+        about = [each for each in history if trial and trial.id in (each.id, each.numbers.get("trial"))]
+        return trial, about[::-1]
 
     def begin(self, connection: sa.Connection, screen: Decision, policy: Policy) -> Trial:
         """Start the trial of what passed the screen, in the shadow, in the screen's own transaction.

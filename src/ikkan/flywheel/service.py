@@ -6,7 +6,7 @@ import json
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -14,9 +14,9 @@ import numpy as np
 import sqlalchemy as sa
 
 from ikkan import __version__
-from ikkan.flywheel import figures, store, trials
-from ikkan.flywheel.canary import REVERSIBLE, Policy
-from ikkan.flywheel.contract import Budget, Examples, Fitted, Learnable, aware, parents
+from ikkan.flywheel import figures, forced, schedule, stops, store, trials
+from ikkan.flywheel.canary import REVERSIBLE, Policy, Trial
+from ikkan.flywheel.contract import Budget, Examples, Fitted, Given, Learnable, aware, parents
 from ikkan.flywheel.drift import Limits
 from ikkan.flywheel.gate import Champion, Terms, Turn, confirm, judge, turn
 from ikkan.flywheel.rollout import Rollout
@@ -27,7 +27,7 @@ from ikkan.flywheel.words import WAITS, reasons
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import Clock
 from ikkan.ground.db import Database
-from ikkan.ground.errors import Conflict, NotFound, UnknownLearnable
+from ikkan.ground.errors import BadInput, Conflict, NotFound, UnknownArtifact, UnknownLearnable
 from ikkan.ground.events import SERVICE, EventReader, NewEvent
 from ikkan.ground.ids import ArtifactId, DecisionId, EventId, TenantId, new_id
 
@@ -38,6 +38,7 @@ DECIDED = "flywheel.Decided"
 DRIFT_FOUND = "flywheel.DriftFound"
 """Asks for an evaluation: what is served is no longer like what was judged."""
 DATASET = "flywheel-dataset"
+_HISTORY = 200
 
 Progress = Callable[[float, str], None]
 
@@ -62,6 +63,16 @@ class EventBook(Protocol):
     """What the wheel needs of `ground.eventlog.EventLog`."""
 
     def append(self, connection: sa.Connection, *events: NewEvent) -> list[EventId]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What came of training and judging, on its way to being recorded."""
+
+    examples: Examples
+    champion: Champion
+    came: Turn
+    digest: str
 
 
 class Flywheel:
@@ -165,9 +176,13 @@ class Flywheel:
                 judges against the model that learned from nothing. Nothing is promoted whatever it says.
             progress: told how far it is, 0 to 1, and with what.
 
+        Whatever fails in reading, training or keeping ends the turn in a decision that says so (`stops.py`), and the
+        champion keeps serving.
+
         Raises:
             UnknownLearnable: no app declares it.
             LeakFound: the same question would have stood on both sides; nothing was recorded.
+            SetupNeeded: what training needs is not installed; nothing was recorded.
         """
         tell = progress or (lambda fraction, message: None)
         learnable = self._learnable(name)
@@ -181,35 +196,68 @@ class Flywheel:
             if looked is not None and (not holdback or looked.decision == "rolled_back"):
                 return looked
         until = aware(until or self._clock.now())
-        examples = learnable.examples(self._events, until)
-        tell(0.2, "training and judging")
-        if shuffle:
-            examples = examples.shuffled(seed)
-            champion = Champion(learnable.train(examples.take([]), self._budget, seed))
-            attempt, digest, known_already = 1, examples.digest(), False
-        else:
-            with self._database.read() as connection:
-                known_until = store.known_until(connection, name, champion_id)
-                before = store.judgements(connection, name, champion_id)
-            champion = Champion(self._load(champion_id), known_until)
-            attempt, digest = len(before) + 1, examples.digest()
-            known_already = digest in before
-        screen = not shuffle and learnable.outcome(_NoEvents(), champion_id).kept
-        if known_already:
-            came = Turn(False, "already_judged")
-        else:
-            came = turn(
-                learnable,
-                examples,
-                champion,
-                seed=seed,
-                terms=self._terms,
-                attempt=attempt,
-                budget=self._budget,
-                screen=screen,
-            )
-        tell(0.8, "recording")
-        return self._record(learnable, champion_id, champion, examples, came, until, seed, shuffle, digest)
+        stage: stops.Stage = "reading"
+        try:
+            examples = learnable.examples(self._events, until)
+            stage = "judging"
+            tell(0.2, "training and judging")
+            judged = self._judged(learnable, examples, champion_id, seed, shuffle)
+            tell(0.8, "recording")
+            stage = "recording"
+            return self._record(learnable, champion_id, judged, until, seed, shuffle)
+        except stops.LET_THROUGH:
+            raise
+        except stops.CAUGHT as error:
+            code, details = stops.why(error, stage)
+            if stage == "recording" and code != "disk_full":
+                raise
+            log.exception("a turn of the wheel broke off", extra={"learnable": name, "code": code})
+            drill = False if shuffle else None
+            decision = self._decision(name, "refused", code, details, until=until, champion=champion_id, drill=drill)
+            decision = replace(decision, seed=seed, numbers=details)
+            with self._database.transaction() as connection:
+                self._note(connection, decision)
+            return decision
+
+    def promote(self, name: str, artifact: str, reason: str, *, who: str) -> Decision:
+        """Let a person's word decide instead of the gate's: this artifact serves from the next request on.
+
+        A trial on people ends with it. The decision says who and why, and `rollback` takes it back.
+
+        Args:
+            artifact: the id of one that some decision speaks of, or a beginning of it.
+            who: a pseudonym or the id of a key, never a name.
+
+        Raises:
+            BadInput: no reason, or an artifact of another kind.
+            UnknownArtifact: nobody knows it, or it was deleted.
+            Conflict: it serves already.
+        """
+        self._learnable(name)
+        because = forced.checked_reason(reason)
+        with self._database.read() as connection:
+            history = store.history(connection, name, 10_000)
+        artifact_id = forced.resolve(artifact, forced.known(history))
+        champion = self.ensure_champion(name)
+        if artifact_id == champion:
+            raise Conflict(f"{artifact_id} serves already", hint="ikkan flywheel status LEARNABLE")
+        kinds = [self._artifacts.get(each).kind for each in (champion, artifact_id)]
+        if kinds[0] != kinds[1]:
+            raise BadInput(f"{artifact_id} is a {kinds[1]}, no {kinds[0]}", hint="choose one that was judged for this")
+        trial = self._rollout.open(name)
+        if trial is not None and trial.state != "promoted":
+            self._rollout.withdraw(trial, because)
+        details = {"who": who, "because": because}
+        until = forced.learned_until(artifact_id, history)
+        decision = self._decision(
+            name, "promoted", "forced", details, until=until, champion=champion, candidate=artifact_id
+        )
+        decision = replace(decision, numbers={"forced": True, "forced_by": who, "forced_because": because})
+        with self._database.transaction() as connection:
+            if self._registry.alias(name, "champion", connection=connection) != champion:
+                raise Conflict(f"the champion of {name} moved meanwhile", hint="look again", learnable=name)
+            self._promote(connection, decision, artifact_id)
+        return decision
 
     def rollback(self, name: str, reason: str = "") -> Decision:
         """Put the previous champion back in one transaction; it answers the next request.
@@ -260,7 +308,17 @@ class Flywheel:
 
     def serves(self, name: str, unit: str) -> ArtifactId | None:
         """Whose answer this person is given: the champion's, or in a trial always the same one of two."""
-        return self._rollout.serves(name, unit)
+        given = self.given(name, unit)
+        return given.artifact_id if given is not None else None
+
+    def given(self, name: str, unit: str) -> Given | None:
+        """The same with the chance of it, and who answers beside it in the shadow: what an app asks, and records."""
+        return self._rollout.given(name, unit)
+
+    def looks(self, name: str) -> tuple[Trial | None, list[Decision]]:
+        """The latest trial on people, over or not, with every decision about it, oldest first."""
+        self._learnable(name)
+        return self._rollout.looks(name)
 
     def forget(self, unit: str) -> int:
         """Take an erased person out of the evidence of every trial; says of how many rows. Decisions stay as they were.
@@ -290,9 +348,16 @@ class Flywheel:
         champion = self._registry.alias(name, "champion")
         with self._database.read() as connection:
             known_until = store.known_until(connection, name, champion) if champion else None
-            last = next(iter(store.history(connection, name, 1)), None)
+            history = store.history(connection, name, _HISTORY)
+            next_look = schedule.next_look(connection, name)
         examples = learnable.examples(self._events, self._clock.now())
-        said = [at for at, teaches in zip(examples.known_at, examples.teaches, strict=True) if teaches]
+        said = [
+            (at, own)
+            for at, teaches, own in zip(examples.known_at, examples.teaches, examples.own, strict=True)
+            if teaches
+        ]
+        turned = next((each.decided_at for each in history if each.is_turn), None)
+        trial = self._rollout.open(name)
         return Status(
             learnable=name,
             champion=champion,
@@ -300,9 +365,16 @@ class Flywheel:
             known_until=known_until,
             answers=len(examples),
             corrections=len(said),
-            fresh=sum(known_until is None or at >= known_until for at in said),
-            last=last,
-            trial=self._rollout.open(name),
+            fresh=sum(known_until is None or at >= known_until for at, _ in said),
+            last=next(iter(history), None),
+            trial=trial,
+            standing=self._rollout.standing(trial) if trial is not None else None,
+            own_fresh=sum(bool(own) and (turned is None or at >= turned) for at, own in said),
+            drift=next((each for each in history if each.code == "drifted" and each.champion == champion), None),
+            wants_turn=self._watch.asks_for_turn(name),
+            next_look=next_look,
+            policy=self._policy.name,
+            yen_per_success=self._cost(champion),
         )
 
     def history(self, name: str, limit: int = 50) -> list[Decision]:
@@ -419,6 +491,47 @@ class Flywheel:
     def _load(self, artifact_id: ArtifactId) -> Fitted:
         return Fitted.read(self._artifacts.get(artifact_id))
 
+    def _judged(
+        self, learnable: Learnable, examples: Examples, champion_id: ArtifactId, seed: int, shuffle: bool
+    ) -> _Judged:
+        """Train a candidate and judge it, unless this very evidence was judged before."""
+        name = learnable.name
+        if shuffle:
+            examples = examples.shuffled(seed)
+            champion = Champion(learnable.train(examples.take([]), self._budget, seed))
+            attempt, digest, known_already = 1, examples.digest(), False
+        else:
+            with self._database.read() as connection:
+                known_until = store.known_until(connection, name, champion_id)
+                before = store.judgements(connection, name, champion_id)
+            champion = Champion(self._load(champion_id), known_until)
+            attempt, digest = len(before) + 1, examples.digest()
+            known_already = digest in before
+        screen = not shuffle and learnable.outcome(_NoEvents(), champion_id).kept
+        if known_already:
+            return _Judged(examples, champion, Turn(False, "already_judged"), digest)
+        came = turn(
+            learnable,
+            examples,
+            champion,
+            seed=seed,
+            terms=self._terms,
+            attempt=attempt,
+            budget=self._budget,
+            screen=screen,
+        )
+        return _Judged(examples, champion, came, digest)
+
+    def _cost(self, champion: ArtifactId | None) -> float | None:
+        """What its maker says a right answer of the champion costs."""
+        if champion is None:
+            return None
+        try:
+            told = self._artifacts.get(champion).manifest.facts.get("yen_per_success")
+        except UnknownArtifact:
+            return None
+        return float(told) if isinstance(told, int | float) else None
+
     def _keep(self, learnable: Learnable, fitted: Fitted, dataset: ArtifactId | None, seed: int) -> ArtifactId:
         artifact = self._artifacts.put(
             fitted.files,
@@ -488,15 +601,14 @@ class Flywheel:
         self,
         learnable: Learnable,
         champion_id: ArtifactId,
-        champion: Champion,
-        examples: Examples,
-        came: Turn,
+        judged_now: _Judged,
         until: datetime,
         seed: int,
         drill: bool,
-        digest: str,
     ) -> Decision:
         name = learnable.name
+        champion, examples = judged_now.champion, judged_now.examples
+        came, digest = judged_now.came, judged_now.digest
         attempt = int(came.details.get("attempt", 1))
         judged = self._keep(learnable, came.candidate, None, seed) if came.candidate else None
         refit = self._keep(learnable, came.refit, None, seed) if came.refit else None

@@ -108,6 +108,13 @@ def trial(connection: sa.Connection, trial_id: str) -> Trial | None:
     return _trial(row) if row is not None else None
 
 
+def latest(connection: sa.Connection, learnable: str) -> Trial | None:
+    """The latest trial, over or not."""
+    statement = sa.select(trials_table).where(trials_table.c.learnable == learnable)
+    row = connection.execute(statement.order_by(trials_table.c.round.desc()).limit(1)).mappings().first()
+    return _trial(row) if row is not None else None
+
+
 def rounds(connection: sa.Connection, learnable: str) -> int:
     """How many trials there have been."""
     counted = sa.select(sa.func.max(trials_table.c.round)).where(trials_table.c.learnable == learnable)

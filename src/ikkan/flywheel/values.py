@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from ikkan.flywheel.canary import Trial
+from ikkan.flywheel.canary import REVERSIBLE, Trial
+from ikkan.flywheel.statistics import Interval
+from ikkan.flywheel.stops import STOPS
 from ikkan.ground.ids import ArtifactId, DecisionId
 
 Outcome = Literal["promoted", "refused", "installed", "rolled_back", "trying", "awaiting", "kept", "drifted"]
@@ -48,6 +50,13 @@ class Decision:
     upper: float | None
     numbers: Mapping[str, Any]
     """Everything else: slices, baselines, scores, split, terms, risks, own corrections."""
+
+    @property
+    def is_turn(self) -> bool:
+        """Whether it is the end of a turn of the wheel: not a look at a trial, a drill, a person's own deed,
+        or a turn that broke off."""
+        ends = self.decision in ("promoted", "refused", "trying", "awaiting")
+        return ends and not self.drill and "trial" not in self.numbers and self.code not in ("forced", *STOPS)
 
     @property
     def reason(self) -> str:
@@ -116,6 +125,35 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What a trial knows so far of the phase it is in."""
+
+    phase: str
+    """`shadow`, `canary` or `holdback`."""
+    people: int
+    people_with_candidate: int
+    gain: Interval | None
+    """Of the outcome, as a share of its range; None in the shadow, where only guardrails count."""
+    guards: Mapping[str, Interval]
+
+    def as_json(self) -> dict[str, Any]:
+        """The standing as the command line prints it, beside the trial's own fields."""
+        gain = self.gain
+        return {
+            "phase": self.phase,
+            "people": self.people,
+            "people_with_candidate": self.people_with_candidate,
+            "gain": gain.estimate if gain else None,
+            "lower": gain.lower if gain else None,
+            "upper": gain.upper if gain else None,
+            "guards": {
+                name: {"n": each.n, "gain": each.estimate, "lower": each.lower, "upper": each.upper}
+                for name, each in self.guards.items()
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """Where a learnable stands."""
 
@@ -133,6 +171,20 @@ class Status:
     last: Decision | None
     trial: Trial | None = None
     """Who is being tried on people, or was lately and still has a holdback."""
+    standing: Standing | None = None
+    """What that trial knows so far."""
+    own_fresh: int = 0
+    """Corrections of this house's own people since the wheel was last turned: what a schedule counts."""
+    drift: Decision | None = None
+    """The drift last found of this champion."""
+    wants_turn: bool = False
+    """Whether that drift still waits for a turn."""
+    next_look: datetime | None = None
+    """When the worker looks again; None: it has no schedule."""
+    policy: str = REVERSIBLE.name
+    """How this house promotes: by itself, or with a signature."""
+    yen_per_success: float | None = None
+    """What a right answer of the champion costs, where its maker measured it."""
 
     @property
     def can_roll_back(self) -> bool:
@@ -151,5 +203,11 @@ class Status:
             "corrections": self.corrections,
             "fresh": self.fresh,
             "last": self.last.as_json() if self.last else None,
-            "trial": self.trial.as_json() if self.trial else None,
+            "trial": self.trial.as_json() | (self.standing.as_json() if self.standing else {}) if self.trial else None,
+            "own_fresh": self.own_fresh,
+            "drift": self.drift.as_json() if self.drift else None,
+            "wants_turn": self.wants_turn,
+            "next_look": self.next_look.isoformat() if self.next_look else None,
+            "policy": self.policy,
+            "yen_per_success": self.yen_per_success,
         }

@@ -13,6 +13,7 @@ from ikkan.flywheel import store
 from ikkan.flywheel.contract import Learnable
 from ikkan.flywheel.drift import Finding, Limits, Watched, compare
 from ikkan.flywheel.outcomes import Between
+from ikkan.flywheel.stops import STOPS
 from ikkan.flywheel.values import Decision, Replay
 from ikkan.flywheel.words import MEASURES, reasons
 from ikkan.ground.clock import Clock
@@ -85,7 +86,7 @@ class Watch:
         for decision in history:
             if decision.code == "drifted":
                 return True
-            if decision.decision in _TURNS and not decision.drill:
+            if decision.decision in _TURNS and not decision.drill and decision.code not in STOPS:
                 return False
         return False
 

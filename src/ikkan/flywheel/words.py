@@ -176,6 +176,35 @@ _REASONS: dict[str, dict[str, str]] = {
         "en": "what is served has changed: {found_en}; an evaluation is asked for, nothing is switched",
         "ja": "提供時の状況が変わりました。{found_ja}。評価を依頼します。何も切り替えません",
     },
+    "disk_full": {
+        "en": "stopped: the disk is full, so nothing new can be kept; the champion keeps serving. Make room, then turn"
+        " the wheel again",
+        "ja": "停止しました。ディスクに空きがなく、新しいものを保存できません。現行モデルが続けて答えます。"
+        "空きを作ってから、もう一度回してください",
+    },
+    "out_of_memory": {
+        "en": "stopped: training needs more memory than there is; the champion keeps serving",
+        "ja": "停止しました。学習に必要なメモリが足りません。現行モデルが続けて答えます",
+    },
+    "diverged": {
+        "en": "stopped: training ran away, its numbers are not finite; the champion keeps serving",
+        "ja": "停止しました。学習が発散し、数値が有限でなくなりました。現行モデルが続けて答えます",
+    },
+    "unreadable_examples": {
+        "en": "stopped: what was recorded could not be read as examples ({error}); nothing was trained and the champion"
+        " keeps serving. The log says which",
+        "ja": "停止しました。記録を例として読めませんでした（{error}）。何も学習していません。"
+        "現行モデルが続けて答えます。詳しくはログを見てください",
+    },
+    "trainer_failed": {
+        "en": "stopped: training or scoring failed ({error}); the champion keeps serving. The log has the details",
+        "ja": "停止しました。学習または採点に失敗しました（{error}）。現行モデルが続けて答えます。"
+        "詳しくはログを見てください",
+    },
+    "forced": {
+        "en": "promoted by {who} without the gate's word, because: {because}",
+        "ja": "関門の判断によらず {who} が昇格させました。理由: {because}",
+    },
     "champion_moved": {
         "en": "the champion changed while this was being judged; run again",
         "ja": "判定の途中で現行モデルが替わりました。もう一度実行してください",
@@ -210,6 +239,13 @@ BASELINES: dict[str, dict[str, str]] = {
     "by_heart": {"en": "only what was asked word for word", "ja": "一字一句同じ質問だけ答える"},
 }
 """Names of the usual trivial methods; one that is not here goes by its own name."""
+
+GUARDS: dict[str, dict[str, str]] = {
+    "complaints": {"en": "answers that were turned down", "ja": "間違いとされた回答"},
+    "wait_s": {"en": "waiting for an answer", "ja": "回答までの待ち時間"},
+    "lookup_s": {"en": "time to look an answer up", "ja": "答えを探す時間"},
+}
+"""Names of the usual guardrails; one that is not here goes by its own name."""
 
 MEASURES: dict[str, dict[str, str]] = {
     "psi": {
@@ -258,6 +294,8 @@ def reasons(code: str, details: Mapping[str, Any], *, drill: bool | None = None)
     said = {}
     for lang, template in _REASONS[code].items():
         name = str(details.get("baseline", ""))
+        guard = str(details.get("guard", ""))
         words = {**details, f"baseline_{lang}": BASELINES.get(name, {}).get(lang, name)}
+        words["guard"] = GUARDS.get(guard, {}).get(lang, guard)
         said[lang] = ("" if drill is None else _DRILL[lang][drill]) + template.format(**words)
     return said

@@ -93,6 +93,12 @@ class Settings:
     """Language of the command line."""
     kernel_path: str
     """The instructions that kernels use: `auto`, or one that `ikkan silicon` names."""
+    flywheel_policy: Literal["reversible", "regulated"]
+    """Whether the wheel switches by itself and back (`reversible`), or waits for a person's signature (`regulated`)."""
+    flywheel_canary: bool
+    """Whether a candidate is tried on a growing share of people before it serves everyone."""
+    flywheel_every_s: float
+    """How often the worker looks whether something is to be learned, in seconds; 0: never."""
     power_watts: float
     """What the machine draws under load, for what we may use of it."""
     power_yen_kwh: float
@@ -244,6 +250,19 @@ def load_settings(
         language=language,
         terminal_language=decide("terminal_language", _one_of("ja", "en"), spoken, spoken_reason),
         kernel_path=decide("kernel_path", _word, "auto", "default: the best this processor has"),
+        flywheel_policy=decide(
+            "flywheel_policy",
+            _one_of("reversible", "regulated"),
+            "reversible",
+            "default: a better model serves at once, and one click takes it back; regulated waits for a signature",
+        ),
+        flywheel_canary=decide(
+            "flywheel_canary",
+            _boolean,
+            False,
+            "default: proof on later questions is enough; a trial on people needs hundreds of them to decide",
+        ),
+        flywheel_every_s=decide("flywheel_every_s", _pause, 3600.0, "default: once an hour; 0 turns it off"),
         power_watts=decide(
             "power_watts", _real(0, 1e6), 12.0 * machine.cores, f"12 watts a core under load; {machine.cores_reason}"
         ),
@@ -355,6 +374,13 @@ def _real(low: float, high: float) -> Callable[[object], float]:
         return value
 
     return read
+
+
+def _pause(raw: object) -> float:
+    value = _real(0, 31 * 86_400)(raw)
+    if 0 < value < 1:
+        raise ValueError("0 for never, or at least 1 second")
+    return value
 
 
 def _word(raw: object) -> str:
