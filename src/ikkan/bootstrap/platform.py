@@ -12,6 +12,7 @@ import logging
 import os
 import pkgutil
 import secrets
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +34,9 @@ from ikkan.cloud.directory import ANY_MODEL
 from ikkan.cloud.door import is_at_this_machine
 from ikkan.cloud.values import ADMIN, LOCAL_TENANT, USER
 from ikkan.console.desk import Desk, Measurements
+from ikkan.console.wheel import turn_key
 from ikkan.console.words import WORDS
-from ikkan.flywheel.service import Flywheel
+from ikkan.flywheel import POLICIES, Flywheel, Schedule
 from ikkan.ground import log as ground_log
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import Clock, SystemClock
@@ -122,6 +124,8 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Platform:
         cloud=joined,
         frame=frame,
         embed=home_embedder(store),
+        # The wheel is made below, of what the apps want to learn; nobody is served before it is.
+        gives=lambda name, unit: flywheel.given(name, unit),
     )
     apps = tuple(module.app(parts) for module in _app_modules())
     for app in apps:
@@ -132,7 +136,8 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Platform:
             joined.router.register(app.name, upstream, models=[app.name])
 
     learnables = [learnable for app in apps for learnable in app.learns]
-    flywheel = Flywheel(database, events.reader(), registry, artifacts, learnables, clock, log=events)
+    policy = POLICIES[settings.flywheel_policy]
+    flywheel = Flywheel(database, events.reader(), registry, artifacts, learnables, clock, log=events, policy=policy)
 
     platform = Platform(
         settings=settings,
@@ -225,9 +230,26 @@ def serve(settings: Settings) -> None:
 
 
 def work(settings: Settings) -> None:
-    """The worker's process: durable jobs until SIGTERM."""
+    """The worker's process: durable jobs, and a look at each learnable every so often, until SIGTERM."""
     ground_log.configure(settings.log_level)
-    build(settings).jobs.run_worker()
+    platform = build(settings)
+    rounds = schedule(platform)
+    stop = threading.Event()
+    threading.Thread(target=rounds.run, args=(stop,), name="wheel-rounds", daemon=True).start()
+    try:
+        platform.jobs.run_worker()
+    finally:
+        stop.set()
+
+
+def schedule(platform: Platform) -> Schedule:
+    """The worker's rounds over all learnables, by the home's settings."""
+
+    def start(name: str) -> object:
+        # The same key as the console's button: one turn of a learnable at a time.
+        return platform.jobs.start_once("flywheel.run", turn_key(name), learnable=name)
+
+    return Schedule(platform.database, platform.flywheel, platform.clock, platform.settings.flywheel_every_s, start)
 
 
 def forget_again(platform: Platform) -> int:

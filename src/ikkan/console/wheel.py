@@ -52,7 +52,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
     async def start(request: Request, *, shuffle: bool) -> Response:
         await desk.frame.require_post(request, admin=True)
         name = learnable_of(desk, (await form_of(request)).get("learnable", ""))
-        key = f"{name}:{'shuffled' if shuffle else 'true'}"
+        key = turn_key(name, shuffle=shuffle)
         job_id = await asyncio.to_thread(desk.jobs.start_once, RUN, key, learnable=name, shuffle=shuffle)
         return job_fragment(desk, request, await job_view(desk, job_id, _POLL))
 
@@ -73,6 +73,11 @@ def routes(desk: Desk) -> list[BaseRoute]:
         Route("/wheel/rollback", roll_back, methods=["POST"]),
         Route("/wheel/jobs/{job_id}", job),
     ]
+
+
+def turn_key(name: str, *, shuffle: bool = False) -> str:
+    """What keeps a second turn of the same kind out of the queue while one is in it."""
+    return f"{name}:{'shuffled' if shuffle else 'true'}"
 
 
 def learnable_of(desk: Desk, wanted: str) -> str:

@@ -268,7 +268,8 @@ class Learnable(Protocol):
     def outcome(self, events: EventReader, arm: str) -> Outcomes:
         """How people fared whom `arm` answered: the id of an artifact, after `SHADOW` if nobody saw its answers.
 
-        `events` has only what was recorded in the time that counts. Default: this app keeps no live outcomes.
+        `events` has only what was recorded in the time that counts, and ends at its `until` where it has one: a case
+        that may still become something then is not closed. Default: this app keeps no live outcomes.
         """
         return NO_OUTCOMES
 

@@ -21,6 +21,11 @@ class Between:
     def __init__(self, events: EventReader, since: datetime, until: datetime) -> None:
         self._events, self._since, self._until = events, since, until
 
+    @property
+    def until(self) -> datetime:
+        """What is not over by then is no closed case."""
+        return self._until
+
     def read(
         self,
         names: Sequence[str],

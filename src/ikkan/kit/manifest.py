@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 
 from ikkan.cloud.assembly import Cloud
 from ikkan.cloud.upstreams import Upstream
-from ikkan.flywheel.contract import Learnable
+from ikkan.flywheel.contract import Gives, Learnable
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import Clock
 from ikkan.ground.db import Database
@@ -39,6 +39,8 @@ class Parts:
     frame: Frame
     embed: Callable[[Sequence[str]], NDArray[np.float32]] | None = None
     """Texts to vectors of unit length by this home's embedding model, in this process; None where there is none."""
+    gives: Gives | None = None
+    """Which artifact answers a person, the arms of a trial included; None: always the registry's champion."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,7 +150,7 @@ def test_a_rollback_is_felt_with_the_next_question(house: House) -> None:
 async def test_knowledge_is_streamed_with_its_facts_and_costs_no_tokens(house: House) -> None:
     house.flywheel.ensure_champion(LEARNABLE)
     pipeline = FakePipeline()
-    upstream = AssistantUpstream(house.knowledge, pipeline, house.database)  # type: ignore[arg-type]
+    upstream = AssistantUpstream(house.knowledge, pipeline, house.database, house.events, house.clock)  # type: ignore[arg-type]
     chunks = [
         c
         async for c in upstream.chat(ChatRequest("assistant", [{"role": "user", "content": "company account reissue"}]))
@@ -165,27 +165,29 @@ async def test_knowledge_is_streamed_with_its_facts_and_costs_no_tokens(house: H
 async def test_what_knowledge_does_not_answer_the_model_does(house: House) -> None:
     house.flywheel.ensure_champion(LEARNABLE)
     pipeline = FakePipeline()
-    upstream = AssistantUpstream(house.knowledge, pipeline, house.database)  # type: ignore[arg-type]
+    upstream = AssistantUpstream(house.knowledge, pipeline, house.database, house.events, house.clock)  # type: ignore[arg-type]
     request = ChatRequest("assistant", [{"role": "user", "content": WEATHER}], body={"temperature": 0})
     chunks = [chunk async for chunk in upstream.chat(request)]
     assert "".join(chunk.text for chunk in chunks) == "sunny"
     ((_, asked),) = pipeline.asked
-    paid = {"source": "model", DELEGATED_TO: asked.request_id}
+    paid = {**chunks[0].facts, "source": "model", DELEGATED_TO: asked.request_id}
     assert chunks[0].facts == paid
+    # Whoever deferred is written down beside the answer that somebody else gave.
+    assert (paid["artifact"], paid["chance"]) == (house.flywheel.ensure_champion(LEARNABLE), 1.0)
     assert chunks[-1].facts == {**paid, "model": "smol", "spent_micros": 10_000}
     assert asked.model == "default" and asked.request_id != request.request_id and asked.body == {"temperature": 0}
 
 
 async def test_without_a_model_it_says_so_in_the_persons_language(house: House) -> None:
     house.flywheel.ensure_champion(LEARNABLE)
-    upstream = AssistantUpstream(house.knowledge, FakePipeline(missing=True), house.database)  # type: ignore[arg-type]
+    upstream = AssistantUpstream(house.knowledge, FakePipeline(missing=True), house.database, house.events, house.clock)  # type: ignore[arg-type]
     chunks = [c async for c in upstream.chat(ChatRequest("assistant", [{"role": "user", "content": WEATHER}]))]
     assert "わかりません" in "".join(chunk.text for chunk in chunks) and chunks[-1].facts["source"] == "none"
 
 
 async def test_completions_and_embeddings_are_the_models(house: House) -> None:
     pipeline = FakePipeline()
-    upstream = AssistantUpstream(house.knowledge, pipeline, house.database)  # type: ignore[arg-type]
+    upstream = AssistantUpstream(house.knowledge, pipeline, house.database, house.events, house.clock)  # type: ignore[arg-type]
     texts = [chunk.text async for chunk in upstream.complete(CompletionRequest("assistant", "Once"))]
     made = await upstream.embed(EmbedRequest("assistant", ["a"]))
     assert (texts, made.vectors, list(await upstream.models())) == ([" and so on"], [[1.0]], ["assistant"])

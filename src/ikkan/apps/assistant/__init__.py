@@ -12,24 +12,37 @@ from __future__ import annotations
 from ikkan.apps.assistant import pages, routes, store
 from ikkan.apps.assistant.learn import AnswerLearnable, IntentLearnable
 from ikkan.apps.assistant.service import AssistantUpstream, KnowledgeService
+from ikkan.apps.assistant.values import UNSEEN
 from ikkan.cloud.values import LOCAL_TENANT
-from ikkan.kit import App, Parts
+from ikkan.kit import App, EventKind, Parts
 
 __all__ = ["app"]
 
 
+_UNSEEN = {
+    "request_id": "chatcmpl-1",
+    "artifact": "sha256:0123",
+    "knowledge_id": "it-01-en",
+    "confidence": 0.91,
+    "lookup_ms": 2.5,
+}
+
+
 def app(parts: Parts) -> App:
     """What the house needs to know of this app."""
-    knowledge = KnowledgeService(parts.database, parts.registry, parts.artifacts, tenant_id=LOCAL_TENANT)
+    knowledge = KnowledgeService(
+        parts.database, parts.registry, parts.artifacts, tenant_id=LOCAL_TENANT, gives=parts.gives
+    )
     return App(
         name="assistant",
         title={"ja": "アシスタント", "en": "Assistant"},
         erases=store.forget,
         api=routes.api(parts, knowledge),
         pages=pages.pages(parts, knowledge),
-        upstreams=(AssistantUpstream(knowledge, parts.cloud.pipeline, parts.database),),
+        upstreams=(AssistantUpstream(knowledge, parts.cloud.pipeline, parts.database, parts.events, parts.clock),),
+        emits=(EventKind(UNSEEN, 1, (_UNSEEN,)),),
         learns=(
-            AnswerLearnable(knowledge.known, tenant_id=LOCAL_TENANT),
+            AnswerLearnable(knowledge.known, tenant_id=LOCAL_TENANT, tried_on_people=parts.settings.flywheel_canary),
             IntentLearnable(tenant_id=LOCAL_TENANT, embed=parts.embed),
         ),
         templates="ikkan.apps.assistant",

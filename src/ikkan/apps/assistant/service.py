@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
 import threading
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -19,10 +22,13 @@ from ikkan.apps.assistant.values import (
     LEARNABLE,
     MODEL,
     SERVED,
+    UNSEEN,
     Candidate,
+    Consulted,
     Embed,
     Knowledge,
     KnowledgeAnswer,
+    unit_of,
 )
 from ikkan.cloud.pipeline import DELEGATED_TO, Pipeline
 from ikkan.cloud.upstreams import Health
@@ -37,13 +43,14 @@ from ikkan.cloud.values import (
     new_request_id,
     text_chunk,
 )
-from ikkan.flywheel import Fitted
+from ikkan.flywheel import Fitted, Given
+from ikkan.flywheel.contract import Gives
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import Clock
 from ikkan.ground.db import Database
-from ikkan.ground.errors import UnknownModel
+from ikkan.ground.errors import ErasedSubject, UnknownModel
 from ikkan.ground.eventlog import EventLog
-from ikkan.ground.events import SERVICE, NewEvent
+from ikkan.ground.events import IMPROVE, SERVICE, NewEvent
 from ikkan.ground.ids import ArtifactId, RequestId, SubjectId, TenantId
 from ikkan.models.registry import Registry
 
@@ -56,13 +63,18 @@ CORRECTED = {"ja": "社内の訂正", "en": "A colleague's correction"}
 """The title and source of an answer that somebody typed as a correction."""
 _PIECE = re.compile(r"\s*\S{1,12}|\s+")
 _BATCH = 40
+_ARMS = 2
+_log = logging.getLogger(__name__)
 
 
 class KnowledgeService:
-    """The company's knowledge, and the current champion that finds answers in it.
+    """The company's knowledge, and the model that finds answers in it: the champion, or in a trial one of two.
 
-    A promotion or rollback takes effect with the next question: each asks the registry who the champion is, and a new
-    one is loaded once. Changed entries are answered in their new words, removed ones not at all, without training.
+    A promotion or rollback takes effect with the next question: each asks who answers, and a new model is loaded once.
+    Changed entries are answered in their new words, removed ones not at all, without training.
+
+    Args:
+        gives: who answers a person; None: always the registry's champion.
     """
 
     def __init__(
@@ -73,39 +85,47 @@ class KnowledgeService:
         *,
         tenant_id: TenantId = LOCAL_TENANT,
         embed: Embed | None = None,
+        gives: Gives | None = None,
     ) -> None:
         self._database = database
         self._registry = registry
         self._artifacts = artifacts
         self._tenant_id = tenant_id
         self._embed = embed
+        self._gives = gives or self._champion
         self._lock = threading.Lock()
-        self._loaded: tuple[ArtifactId, Answerer] | None = None
+        self._loaded: dict[ArtifactId, Answerer] = {}
 
     def ask(self, question: str, lang: str | None = None) -> KnowledgeAnswer | None:
         """The best known answer, or None for "I don't know". Blocking; a few milliseconds."""
-        found = self._reply(question, lang, most=1)
-        if found is None or found[1].best is None:
+        consulted = self.consult(question, lang=lang)
+        return consulted.answer if consulted is not None else None
+
+    def consult(self, question: str, unit: str = "", *, lang: str | None = None) -> Consulted | None:
+        """The same for one person, who in a trial is always given the same model; None where there is none."""
+        given = self._gives(LEARNABLE, unit)
+        if given is None or not question.strip():
             return None
-        artifact_id, reply = found
-        assert reply.best is not None, "just checked"
-        entry = self._as_it_is_now(reply.best.entry)
-        if entry is None:
+        answer, lookup_ms = self._answer(given.artifact_id, question, lang)
+        return Consulted(given, answer, lookup_ms)
+
+    def beside(self, consulted: Consulted, question: str) -> dict[str, Any] | None:
+        """What the candidate in the shadow says to the same question, as its event tells it; None: there is none."""
+        if consulted.given.beside is None:
             return None
-        said = CORRECTED["ja" if entry.lang in ("ja", "zh") else "en"]
-        return KnowledgeAnswer(
-            knowledge_id=entry.id,
-            title=entry.question or said,
-            text=entry.answer,
-            source=entry.source or said,
-            confidence=reply.best.probability,
-            artifact_id=artifact_id,
-        )
+        answer, lookup_ms = self._answer(consulted.given.beside, question, None)
+        return {
+            "artifact": consulted.given.beside,
+            "knowledge_id": answer.knowledge_id if answer is not None else None,
+            "confidence": round(answer.confidence, 4) if answer is not None else None,
+            "lookup_ms": round(lookup_ms, 3),
+        }
 
     def candidates(self, question: str, lang: str | None = None, most: int = 5) -> list[Candidate]:
         """Answers that might be meant, the likeliest first, for a person to choose the right one."""
-        found = self._reply(question, lang, most=most)
-        ranked = found[1].ranked if found else ()
+        given = self._gives(LEARNABLE, "")
+        found = self._reply(given.artifact_id, question, lang, most=most) if given and question.strip() else None
+        ranked = found.ranked if found else ()
         entries = [(self._as_it_is_now(each.entry), each.probability) for each in ranked]
         return [
             Candidate(entry.id, entry.question or CORRECTED["ja" if entry.lang == "ja" else "en"], entry.answer,
@@ -124,26 +144,50 @@ class KnowledgeService:
         with self._database.read() as connection:
             return store.count(connection, self._tenant_id)
 
-    def _reply(self, question: str, lang: str | None, most: int) -> tuple[ArtifactId, Reply] | None:
-        champion = self._champion()
-        if champion is None or not question.strip():
-            return None
-        artifact_id, answerer = champion
+    def _answer(self, artifact_id: ArtifactId, question: str, lang: str | None) -> tuple[KnowledgeAnswer | None, float]:
+        """This model's best answer and the milliseconds it took to look it up."""
+        answerer = self._model(artifact_id)  # loading is not the question's fault
+        began = time.perf_counter()
+        best = self._said(answerer, question, lang, most=1).best
+        lookup_ms = (time.perf_counter() - began) * 1e3
+        entry = self._as_it_is_now(best.entry) if best is not None else None
+        if best is None or entry is None:
+            return None, lookup_ms
+        said = CORRECTED["ja" if entry.lang in ("ja", "zh") else "en"]
+        answer = KnowledgeAnswer(
+            knowledge_id=entry.id,
+            title=entry.question or said,
+            text=entry.answer,
+            source=entry.source or said,
+            confidence=best.probability,
+            artifact_id=artifact_id,
+        )
+        return answer, lookup_ms
+
+    def _reply(self, artifact_id: ArtifactId, question: str, lang: str | None, most: int) -> Reply:
+        return self._said(self._model(artifact_id), question, lang, most)
+
+    def _said(self, answerer: Answerer, question: str, lang: str | None, most: int) -> Reply:
         vector = None
         if self._embed is not None and answerer.vectors.shape[1]:
             vector = self._embed([question])[0]
-        return artifact_id, answerer.reply(question, lang, vector=vector, most=most)
+        return answerer.reply(question, lang, vector=vector, most=most)
 
-    def _champion(self) -> tuple[ArtifactId, Answerer] | None:
-        artifact_id = self._registry.alias(LEARNABLE, "champion")
+    def _champion(self, name: str, unit: str) -> Given | None:
+        champion = self._registry.alias(name, "champion")
+        return Given(champion) if champion is not None else None
+
+    def _model(self, artifact_id: ArtifactId) -> Answerer:
+        """The model of this id, loaded once; the two asked last stay in memory: a trial has two arms."""
         loaded = self._loaded
-        if artifact_id is None or (loaded is not None and loaded[0] == artifact_id):
-            return loaded if artifact_id is not None else None
-        with self._lock:
-            if self._loaded is None or self._loaded[0] != artifact_id:
-                fitted = Fitted.read(self._artifacts.get(artifact_id))
-                self._loaded = (artifact_id, Answerer.load(fitted.files))
-            return self._loaded
+        if artifact_id not in loaded:
+            with self._lock:
+                loaded = self._loaded
+                if artifact_id not in loaded:
+                    answerer = Answerer.load(Fitted.read(self._artifacts.get(artifact_id)).files)
+                    kept = list(loaded.items())[-(_ARMS - 1) :]
+                    self._loaded = loaded = {**dict(kept), artifact_id: answerer}
+        return loaded[artifact_id]
 
     def _as_it_is_now(self, entry: Knowledge) -> Knowledge | None:
         if not entry.question:
@@ -158,15 +202,28 @@ class AssistantUpstream:
     Implements `ikkan.cloud.upstreams.Upstream`. Which of the two it was travels in the chunks' facts.
     """
 
-    def __init__(self, knowledge: KnowledgeService, pipeline: Pipeline, database: Database) -> None:
+    def __init__(
+        self, knowledge: KnowledgeService, pipeline: Pipeline, database: Database, events: EventLog, clock: Clock
+    ) -> None:
         self._knowledge = knowledge
         self._pipeline = pipeline
         self._database = database
+        self._events = events
+        self._clock = clock
+        self._beside: set[asyncio.Task[None]] = set()
 
     async def chat(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
         """The known answer in pieces, or the model's."""
         question = request.question
-        answer = await self._database.run(self._knowledge.ask, question)
+        unit = unit_of(request.principal.subject_id, self._clock.now())
+        consulted = await self._database.run(self._knowledge.consult, question, unit)
+        asked = consulted.facts if consulted is not None else {}
+        if consulted is not None and consulted.given.beside is not None:
+            # Beside the person's own answer, not before it: nobody waits for the shadow.
+            task = asyncio.create_task(self._database.run(self._record_unseen, request, consulted))
+            self._beside.add(task)
+            task.add_done_callback(self._beside.discard)
+        answer = consulted.answer if consulted is not None else None
         if answer is not None:
             facts = {
                 "source": "knowledge",
@@ -174,18 +231,19 @@ class AssistantUpstream:
                 "title": answer.title,
                 "document": answer.source,
                 "confidence": round(answer.confidence, 4),
-                "artifact": answer.artifact_id,
+                **asked,
             }
             for chunk in _told(answer.text, facts):
                 yield chunk
             return
-        asked = replace(request, model="default", request_id=new_request_id(), include_usage=False)
+        inner = replace(request, model="default", request_id=new_request_id(), include_usage=False)
         try:
-            async with aclosing(self._pipeline.chat(request.principal, asked)) as chunks:
+            async with aclosing(self._pipeline.chat(request.principal, inner)) as chunks:
                 async for chunk in chunks:
-                    yield _from_model(chunk, asked.request_id)
+                    yield _from_model(chunk, inner.request_id, asked)
         except UnknownModel:
-            for chunk in _told(UNKNOWN["en" if language_of(question) == "en" else "ja"], {"source": "none"}):
+            unknown = UNKNOWN["en" if language_of(question) == "en" else "ja"]
+            for chunk in _told(unknown, {"source": "none", **asked}):
                 yield chunk
 
     async def complete(self, request: CompletionRequest) -> AsyncIterator[ChatChunk]:
@@ -193,7 +251,7 @@ class AssistantUpstream:
         asked = replace(request, model="default", request_id=new_request_id("completions"))
         async with aclosing(self._pipeline.complete(request.principal, asked)) as chunks:
             async for chunk in chunks:
-                yield _from_model(chunk, asked.request_id)
+                yield _from_model(chunk, asked.request_id, {})
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
         """The default embedder's vectors."""
@@ -208,6 +266,25 @@ class AssistantUpstream:
         """Knowledge is always there; whether a model is, the router knows."""
         return Health(True)
 
+    async def settle(self) -> None:
+        """Wait until what the shadow said is recorded."""
+        await asyncio.gather(*self._beside)
+
+    def _record_unseen(self, request: ChatRequest, consulted: Consulted) -> None:
+        """A trial is there for the people it serves: what goes wrong in its shadow reaches the log and nobody else."""
+        try:
+            told = self._knowledge.beside(consulted, request.question)
+            assert told is not None, "somebody is in the shadow"
+            principal = request.principal
+            payload = {"request_id": request.request_id, **told}
+            event = NewEvent(UNSEEN, 1, principal.tenant_id, principal.subject_id, self._clock.now(), IMPROVE, payload)
+            with self._database.transaction() as connection:
+                self._events.append(connection, event)
+        except ErasedSubject:
+            _log.info("what a shadow said to an erased person is not recorded")
+        except Exception:
+            _log.exception("the shadow could not answer", extra={"artifact": consulted.given.beside})
+
 
 def _told(text: str, facts: dict[str, Any]) -> Iterator[ChatChunk]:
     """A text that is there at once, in pieces that a page can show as they come. No tokens were spent on it."""
@@ -218,9 +295,9 @@ def _told(text: str, facts: dict[str, Any]) -> Iterator[ChatChunk]:
     yield text_chunk("", finish_reason="stop", usage=Usage(), facts=facts, first=first)
 
 
-def _from_model(chunk: ChatChunk, inner: RequestId) -> ChatChunk:
-    """A piece of the model's answer, with what ties it to the request that pays for it."""
-    facts: dict[str, Any] = {"source": "model", DELEGATED_TO: inner}
+def _from_model(chunk: ChatChunk, inner: RequestId, asked: Mapping[str, Any]) -> ChatChunk:
+    """A piece of the model's answer, with what ties it to the request that pays for it, and who deferred to it."""
+    facts: dict[str, Any] = {"source": "model", DELEGATED_TO: inner, **asked}
     if chunk.facts:
         facts |= {"model": chunk.facts.get("upstream_model"), "spent_micros": chunk.facts.get("cost_micros")}
     data = {key: value for key, value in chunk.data.items() if key != "ikkan"}

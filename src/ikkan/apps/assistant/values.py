@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import datetime
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ikkan.flywheel.contract import Given
 
 LEARNABLE = "assistant.answer"
 """The name under which the flywheel, the registry and the command line know this app's loop."""
@@ -19,6 +22,10 @@ MODEL = "assistant"
 SERVED = "InferenceServed"
 FEEDBACK = "FeedbackGiven"
 """Events of the cloud, read by name."""
+
+UNSEEN = "assistant.AnsweredUnseen"
+"""What a candidate in the shadow would have said: payload `{request_id, artifact, knowledge_id, confidence,
+lookup_ms}`. Recorded, never shown."""
 
 FROM_SAMPLE = "sample"
 """`facts["origin"]` of an `InferenceServed` that the bundled sample brought with it."""
@@ -51,6 +58,25 @@ class KnowledgeAnswer:
     """Estimated probability that it is the right answer, 0 to 1."""
     artifact_id: str
     """The champion that answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consulted:
+    """What the company's knowledge says to one person's question, and by which model."""
+
+    given: Given
+    answer: KnowledgeAnswer | None
+    """None for "I don't know"."""
+    lookup_ms: float
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is recorded beside the answer, whoever gives it in the end."""
+        return {
+            "artifact": self.given.artifact_id,
+            "chance": round(self.given.chance, 6),
+            "lookup_ms": round(self.lookup_ms, 3),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +119,11 @@ class Embed(Protocol):
     """Texts to vectors of unit length, float32 (n, width). Handed in by `bootstrap`; everything works without."""
 
     def __call__(self, texts: Sequence[str], /) -> NDArray[np.float32]: ...
+
+
+def unit_of(subject_id: str | None, at: datetime) -> str:
+    """Who a question belongs to, in trials and in examples alike.
+
+    Nobody's questions of one day are taken as one person's: they may well be.
+    """
+    return subject_id or f"someone on {at:%Y-%m-%d}"

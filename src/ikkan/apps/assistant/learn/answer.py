@@ -12,10 +12,12 @@ import numpy as np
 
 from ikkan.apps.assistant.learn.examples import BACKGROUND, Asked, decode_knowledge, encode_knowledge, read_examples
 from ikkan.apps.assistant.learn.fit import fit
-from ikkan.apps.assistant.rules.answerer import DEFERRED, Answerer
+from ikkan.apps.assistant.learn.outcome import cases, outcomes, worth
+from ikkan.apps.assistant.rules.answerer import Answerer
 from ikkan.apps.assistant.rules.text import same_text
-from ikkan.apps.assistant.values import FEEDBACK, LEARNABLE, NO_ANSWER, SERVED, Embed, Knowledge, Truth
-from ikkan.flywheel.contract import NO_OUTCOMES, Budget, Examples, Fitted, Metric, Outcomes, Recipe, Scores, Shown
+from ikkan.apps.assistant.values import FEEDBACK, LEARNABLE, NO_ANSWER, SERVED, Embed, Knowledge
+from ikkan.flywheel.contract import Budget, Examples, Fitted, Metric, Outcomes, Recipe, Scores, Shown
+from ikkan.flywheel.drift import Served
 from ikkan.ground.events import EventReader
 from ikkan.ground.ids import TenantId
 
@@ -31,6 +33,7 @@ class AnswerLearnable:
         knowledge: what the company knows now; read once per run and kept with the dataset.
         tenant_id: whose events to learn from; None: everyone's.
         embed: texts to unit vectors, or None. Given, it must be the same function whenever artifacts are used.
+        tried_on_people: whether people judge a candidate before it serves everyone; else the gate alone does.
     """
 
     name = LEARNABLE
@@ -48,7 +51,9 @@ class AnswerLearnable:
         *,
         tenant_id: TenantId | None = None,
         embed: Embed | None = None,
+        tried_on_people: bool = False,
     ) -> None:
+        self._tried_on_people = tried_on_people
         self._knowledge = knowledge
         self._tenant_id = tenant_id
         self._embed = embed
@@ -86,8 +91,20 @@ class AnswerLearnable:
         return shown
 
     def outcome(self, events: EventReader, arm: str) -> Outcomes:
-        """Nothing yet: canaries come later."""
-        return NO_OUTCOMES
+        """How people fared with the answers of this model, by what they said within an hour (`outcome.py`)."""
+        return outcomes(cases(events, self._knowledge(), arm, self._tenant_id), declared=self._tried_on_people)
+
+    def served(self, events: EventReader, arm: str) -> Served:
+        """How sure this model was, how often it answered at all, and how people fared."""
+        found = cases(events, self._knowledge(), arm, self._tenant_id)
+        return Served(
+            series={
+                "confidence": np.array([case.confidence for case in found], dtype=np.float64),
+                "answered": np.array([float(case.said is not None) for case in found]),
+            },
+            unit_ids=tuple(case.unit for case in found),
+            scores=np.array([case.value for case in found], dtype=np.float64),
+        )
 
     def baselines(self) -> Mapping[str, Recipe]:
         """Say the most frequent answer to everything; say nothing to everything; know by heart what was asked."""
@@ -134,21 +151,6 @@ class AnswerLearnable:
         if self._loaded is None or self._loaded[0] is not fitted:
             self._loaded = (fitted, Answerer.load(fitted.files))
         return self._loaded[1]
-
-
-def worth(said: str | None, truth: Truth) -> float:
-    """The number one reply gets. `said` is a knowledge id, or None for "I don't know".
-
-    Where people only said what is wrong, another answer may be right or wrong; nobody said, so it earns nothing.
-
-    >>> [worth(said, Truth(right="a")) for said in ("a", None, "b")]
-    [1.0, 0.25, 0.0]
-    >>> [worth(said, Truth(wrong="a")) for said in ("a", None, "b")], worth(None, Truth(right=NO_ANSWER))
-    ([0.0, 0.25, 0.0], 1.0)
-    """
-    if said is None:
-        return 1.0 if truth.right == NO_ANSWER else DEFERRED
-    return 1.0 if said == truth.right else 0.0
 
 
 def _table(known: Mapping[str, Any], otherwise: Mapping[str, str]) -> Fitted:

@@ -21,11 +21,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ikkan.apps.assistant.rules.text import language_of, meaning, same_text
-from ikkan.apps.assistant.values import FEEDBACK, FROM_SAMPLE, MODEL, NO_ANSWER, SERVED, Knowledge, Truth
+from ikkan.apps.assistant.values import FEEDBACK, FROM_SAMPLE, MODEL, NO_ANSWER, SERVED, Knowledge, Truth, unit_of
 from ikkan.flywheel.contract import Examples
 from ikkan.ground.events import Event
 
@@ -107,14 +108,14 @@ def read_examples(events: Iterable[Event], entries: Sequence[Knowledge]) -> Exam
         if not question:
             continue
         said = reactions.get(request_id, [])
-        read = _truth(event, said, matcher, known)
+        read = read_truth(event, said, matcher, known)
         if read is not None:
             truth, corrected = read
             rows.append((event, said, truth, Asked(question, _language(question, languages), corrected)))
     rows.sort(key=lambda row: (row[0].occurred_at, row[0].id))
     return Examples(
         ids=tuple(str(event.payload["request_id"]) for event, *_ in rows),
-        unit_ids=tuple(_unit(event) for event, *_ in rows),
+        unit_ids=tuple(unit_of(event.subject_id, event.occurred_at) for event, *_ in rows),
         occurred_at=tuple(event.occurred_at for event, *_ in rows),
         known_at=tuple(max([event.occurred_at, *(each.occurred_at for each in said)]) for event, said, *_ in rows),
         slices=tuple(asked.lang for *_, asked in rows),
@@ -122,16 +123,18 @@ def read_examples(events: Iterable[Event], entries: Sequence[Knowledge]) -> Exam
         inputs=tuple(asked for *_, asked in rows),
         truths=tuple(truth for _, _, truth, _ in rows),
         teaches=np.array([_teaches(truth) for _, _, truth, _ in rows], dtype=np.bool_),
-        own=np.array([_facts(event).get("origin") != FROM_SAMPLE for event, *_ in rows], dtype=np.bool_),
+        own=np.array([facts_of(event).get("origin") != FROM_SAMPLE for event, *_ in rows], dtype=np.bool_),
         evidence=tuple((event.id, *(each.id for each in said)) for event, said, *_ in rows),
         background={BACKGROUND: encode_knowledge(entries)},
     )
 
 
-def _truth(event: Event, said: Sequence[Event], matcher: Matcher, known: set[str]) -> tuple[Truth, str | None] | None:
+def read_truth(
+    event: Event, said: Sequence[Event], matcher: Matcher, known: set[str]
+) -> tuple[Truth, str | None] | None:
     """What these reactions say, and the text of a new answer if one was typed. None when they say nothing."""
-    shown = _facts(event).get("knowledge_id")
-    from_model = _facts(event).get("source") in ("model", "none")
+    shown = facts_of(event).get("knowledge_id")
+    from_model = facts_of(event).get("source") in ("model", "none")
     if not said:
         if shown in known:
             return Truth(right=str(shown), silent=True), None
@@ -174,11 +177,7 @@ def _is_up(value: object) -> bool:
     return value in ("up", True) or (isinstance(value, int | float) and value > 0)
 
 
-def _facts(event: Event) -> Mapping[str, object]:
+def facts_of(event: Event) -> Mapping[str, Any]:
+    """What whoever answered said about the answer."""
     facts = event.payload.get("facts")
     return facts if isinstance(facts, Mapping) else {}
-
-
-def _unit(event: Event) -> str:
-    # Nobody's questions of one day are taken as one person's: they may well be.
-    return event.subject_id or f"someone on {event.occurred_at:%Y-%m-%d}"

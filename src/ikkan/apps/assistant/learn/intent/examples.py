@@ -23,7 +23,7 @@ import numpy as np
 
 from ikkan.apps.assistant.learn.examples import LABEL, MOST_LETTERS
 from ikkan.apps.assistant.rules.text import language_of, same_text
-from ikkan.apps.assistant.values import FEEDBACK, FROM_SAMPLE, MODEL, SERVED, Meant
+from ikkan.apps.assistant.values import FEEDBACK, FROM_SAMPLE, MODEL, SERVED, Meant, unit_of
 from ikkan.flywheel.contract import Examples
 from ikkan.ground.errors import BadFile, NotFound
 from ikkan.ground.events import Event
@@ -66,8 +66,7 @@ def read_intents(events: Iterable[Event]) -> Examples:
     rows.sort(key=lambda row: (row[0].occurred_at, row[0].id))
     return Examples(
         ids=tuple(str(event.payload["request_id"]) for event, *_ in rows),
-        # Nobody's texts of one day are taken as one person's: they may well be.
-        unit_ids=tuple(e.subject_id or f"someone on {e.occurred_at:%Y-%m-%d}" for e, *_ in rows),
+        unit_ids=tuple(unit_of(event.subject_id, event.occurred_at) for event, *_ in rows),
         occurred_at=tuple(event.occurred_at for event, *_ in rows),
         known_at=tuple(max(each.occurred_at for each in (event, *said)) for event, said, *_ in rows),
         slices=tuple(language_of(text) for _, _, text, _ in rows),
