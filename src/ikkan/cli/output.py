@@ -72,9 +72,14 @@ def complain(error: IkkanError, *, as_json: bool) -> None:
         print(f"  what now: {error.hint}", file=sys.stderr)
 
 
+def stderr_console() -> Console:
+    """Where progress is drawn, so that stdout stays clean."""
+    return Console(stderr=True)
+
+
 def download_bar() -> Progress:
     """A progress bar for bytes, on stderr so that stdout stays clean; silent where that is no terminal."""
-    console = Console(stderr=True)
+    console = stderr_console()
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -295,16 +295,29 @@ class Flywheel:
         """
         return self._rollout.look(self._learnable(name))
 
-    def sign(self, name: str, who: str, *, accepted: bool = True, note: str = "") -> Decision:
+    def sign(
+        self, name: str, who: str, *, accepted: bool = True, note: str = "", decision_id: DecisionId | None = None
+    ) -> Decision:
         """Promote the candidate that waits for a signature, or send it away.
 
         Args:
             who: a pseudonym or the id of a key, never a name.
+            decision_id: the decision that was read before signing; another candidate is not signed for by mistake.
 
         Raises:
-            Conflict: nobody waits for a signature.
+            Conflict: nobody waits for a signature, or somebody else than was meant.
         """
-        return self._rollout.sign(self._learnable(name), who, accepted=accepted, note=note)
+        learnable = self._learnable(name)
+        trial = self._rollout.open(name)
+        if decision_id is not None and trial is not None:
+            about = (decision_id, self.decision(decision_id).numbers.get("trial"))
+            if trial.id not in about:
+                raise Conflict(
+                    f"{decision_id} is not about the candidate that waits now",
+                    hint="ikkan flywheel status LEARNABLE",
+                    decision=decision_id,
+                )
+        return self._rollout.sign(learnable, who, accepted=accepted, note=note)
 
     def serves(self, name: str, unit: str) -> ArtifactId | None:
         """Whose answer this person is given: the champion's, or in a trial always the same one of two."""
