@@ -18,10 +18,12 @@ from ikkan.cloud.assembly import Cloud, assemble
 from ikkan.cloud.upstreams.fakes import FakeUpstream
 from ikkan.console.desk import Desk, Measurements
 from ikkan.console.words import WORDS
-from ikkan.flywheel.values import Decision, Explanation, OwnCorrection, Status
+from ikkan.flywheel import REVERSIBLE, Decision, Explanation, OwnCorrection, Replay, Standing, Status, Trial
+from ikkan.flywheel.forced import checked_reason
+from ikkan.flywheel.statistics import Interval
 from ikkan.ground.clock import FakeClock
 from ikkan.ground.db import Database
-from ikkan.ground.errors import Conflict, IkkanError, UnknownJob
+from ikkan.ground.errors import Conflict, IkkanError, NotFound, UnknownJob
 from ikkan.ground.eventlog import EventLog, Keys
 from ikkan.ground.ids import ArtifactId, DecisionId, JobId
 from ikkan.ground.jobs import JobStatus
@@ -83,10 +85,47 @@ class FakeWheel:
     own: tuple[OwnCorrection, ...] = ()
     rolled_back: list[str] = field(default_factory=list)
 
+    trial: Trial | None = None
+    standing: Standing | None = None
+    more: dict[str, Any] = field(default_factory=dict)
+    signed: list[tuple[str, str, bool, str, str]] = field(default_factory=list)
+    promoted: list[tuple[str, str, str, str]] = field(default_factory=list)
+    looked: list[str] = field(default_factory=list)
+    same: bool = True
+
     def status(self, name: str) -> Status:
         last = self.decisions[0] if self.decisions else None
         previous = CHAMPION if last and last.decision == "promoted" else None
-        return Status(name, CHAMPION, previous, None, 1_234, 345, 34, last)
+        about = {"trial": self.trial, "standing": self.standing, **self.more}
+        return Status(name, CHAMPION, previous, None, 1_234, 345, 34, last, **about)
+
+    def decision(self, decision_id: DecisionId) -> Decision:
+        found = next((each for each in self.decisions if each.id == decision_id), None)
+        if found is None:
+            raise NotFound(f"no decision {decision_id}", hint="look at the wheel")
+        return found
+
+    def looks(self, name: str) -> tuple[Trial | None, list[Decision]]:
+        about = [each for each in self.decisions if self.trial and self.trial.id == each.numbers.get("trial")]
+        return self.trial, about[::-1]
+
+    def look(self, name: str) -> None:
+        self.looked.append(name)
+
+    def sign(self, name: str, who: str, *, accepted: bool, note: str, decision_id: str) -> Decision:
+        self.signed.append((name, who, accepted, note, decision_id))
+        return decided("promoted")
+
+    def promote(self, name: str, artifact: str, reason: str, *, who: str) -> Decision:
+        self.promoted.append((name, artifact, checked_reason(reason), who))
+        return decided("promoted")
+
+    def replay(self, decision_id: DecisionId) -> Replay:
+        decision = self.decision(decision_id)
+        if decision.gain is None:
+            raise NotFound(f"decision {decision_id} judged nobody", hint="only a judgement can be replayed")
+        differences = {} if self.same else {"gain": (0.2, 0.1)}
+        return Replay(decision, self.same, differences, 0 if self.same else 3)
 
     def history(self, name: str, limit: int = 50) -> list[Decision]:
         return self.decisions[:limit]
@@ -240,6 +279,34 @@ PROFILE = DeviceProfile(
     kernel_path="avx2",
     measured_at=datetime(2026, 6, 1, tzinfo=UTC),
 )
+
+
+AT = datetime(2026, 5, 30, 3, tzinfo=UTC)
+
+
+def on_people(state: Any = "canary", share: float = 0.25) -> Trial:
+    """A trial in this state."""
+    ids = DecisionId("decision-trying-False"), DecisionId("look-3")
+    return Trial(ids[0], LEARNABLE, 2, CANDIDATE, CHAMPION, REVERSIBLE, "salt", state, share, AT, AT, None, AT, ids[1])
+
+
+def looked(number: int, people: int, gain: float, *, code: str = "collecting", outcome: str = "trying") -> Decision:
+    """A look at that trial."""
+    numbers = {"trial": "decision-trying-False", "phase": "canary", "people": people, "level": 0.995}
+    numbers["guards"] = {"complaints": {"n": people, "gain": 0.0, "lower": -0.2, "upper": 0.2}}
+    more = {"id": DecisionId(f"look-{number}"), "code": code, "n": people, "gain": gain, "numbers": numbers}
+    return decided(outcome, **more, lower=gain - 20 / people, upper=gain + 20 / people)
+
+
+@pytest.fixture
+def canary(house: House, wheel_history: list[Decision]) -> None:
+    """A trial on people, after three looks."""
+    wheel = house.wheel
+    wheel.trial = on_people()
+    zero = Interval(0.01, -0.2, 0.2, 120, 120)
+    wheel.standing = Standing("canary", 120, 30, Interval(0.08, -0.09, 0.25, 120, 120), {"complaints": zero})
+    looks = [looked(number, people, gain) for number, people, gain in ((3, 120, 0.08), (2, 80, 0.05), (1, 40, -0.1))]
+    wheel.decisions = [*looks, decided("trying"), *wheel_history]
 
 
 @pytest.fixture

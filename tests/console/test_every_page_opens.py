@@ -12,6 +12,7 @@ import pytest
 import ikkan.kit
 from ikkan import console
 from ikkan.console.words import WORDS
+from ikkan.flywheel import POLICIES
 from ikkan.ground.errors import IkkanError, UnknownModel
 from ikkan.ground.processes import ProcessPhase
 
@@ -62,8 +63,10 @@ def test_templates_say_only_what_has_words_and_every_word_is_said() -> None:
     asked = set(re.findall(r"""\bt\(["']([\w.]+)["'][,)]""", said))
     assert asked <= set(WORDS), "templates ask for words nobody wrote"
     outcomes = ("promoted", "refused", "rolled_back", "installed", "trying", "awaiting", "kept", "drifted")
-    stations = ("events", "dataset", "candidate", "gate", "champion")
+    stations = ("events", "dataset", "candidate", "gate", "people", "champion")
     built = {f"wheel.{name}" for name in (*outcomes, *stations)} | {"wheel.drill_promoted", "wheel.drill_refused"}
+    built |= {f"wheel.state_{state}" for state in ("shadow", "canary", "awaiting_signature", "promoted")}
+    built |= {f"wheel.policy_{policy}" for policy in POLICIES}
     built |= {"machine.limit_memory", "machine.limit_arithmetic"}
     built |= {f"machine.phase_{phase}" for phase in get_args(ProcessPhase)}
     built |= {f"error.{error.code}" for error in every_error(IkkanError)}

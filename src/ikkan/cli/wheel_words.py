@@ -148,6 +148,7 @@ def told_status(status: Status, now: datetime, enough: int, language: str) -> st
     """Where a learnable stands, for a person at a terminal."""
     say = say_in(language)
     known = say("known_until", when=minute(status.known_until)) if status.known_until else say("known_nothing")
+    known = known if status.champion else ""
     lines = [
         status.learnable,
         say("champion", champion=short(status.champion) if status.champion else say("nobody"), known=known),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ikkan.console.wheel.words import WHEEL
+
 WORDS: dict[str, dict[str, str]] = {
     # the frame
     "frame.skip": {"ja": "本文へ", "en": "Skip to content"},
@@ -253,86 +255,5 @@ WORDS: dict[str, dict[str, str]] = {
     "events.count": {"ja": "件", "en": "recorded"},
     "events.latest": {"ja": "最近の記録", "en": "Latest"},
     "events.none": {"ja": "まだ記録がありません。", "en": "Nothing recorded yet."},
-    # wheel
-    "wheel.title": {"ja": "ループ", "en": "The wheel"},
-    "wheel.lead": {
-        "ja": "日々の訂正からより良いモデルへ。測って良くなったときだけ切り替え、いつでも戻せます。",
-        "en": "From daily corrections to a better model: switched only when it measures better, and taken back at "
-        "any time.",
-    },
-    "wheel.events": {"ja": "日々の利用", "en": "Daily use"},
-    "wheel.events_answers": {"ja": "回答 {n} 件", "en": "{n} answers"},
-    "wheel.events_corrections": {"ja": "反応・訂正 {n} 件", "en": "{n} with a reaction"},
-    "wheel.events_fresh": {"ja": "うち未学習 {n} 件", "en": "{n} not learned yet"},
-    "wheel.dataset": {"ja": "データセット", "en": "Dataset"},
-    "wheel.dataset_teaching": {"ja": "学習 {n} 件", "en": "{n} to learn from"},
-    "wheel.dataset_judging": {"ja": "判定 {n} 件", "en": "{n} later to judge"},
-    "wheel.dataset_people": {"ja": "判定した人 {n} 人", "en": "by {n} people"},
-    "wheel.candidate": {"ja": "候補", "en": "Candidate"},
-    "wheel.scored": {"ja": "点数 {score}", "en": "scores {score}"},
-    "wheel.refit": {"ja": "候補(全データで学習し直し)", "en": "Candidate, refitted on everything"},
-    "wheel.gate": {"ja": "関門", "en": "Gate"},
-    "wheel.champion": {"ja": "現行", "en": "Champion"},
-    "wheel.base": {"ja": "何も学んでいないモデル", "en": "The model that learned from nothing"},
-    "wheel.champion_base": {"ja": "会社の知識だけから", "en": "company knowledge only"},
-    "wheel.champion_knows": {"ja": "{when} まで学習", "en": "learned to {when}"},
-    "wheel.back": {"ja": "次の質問に答え、また訂正される", "en": "answers the next questions, and is corrected again"},
-    "wheel.none_yet": {"ja": "まだなし", "en": "none yet"},
-    "wheel.run": {"ja": "ループを回す", "en": "Turn the wheel"},
-    "wheel.rollback": {"ja": "元に戻す", "en": "Roll back"},
-    "wheel.rollback_sure": {
-        "ja": "一つ前のモデルに戻します。次の質問から効きます。",
-        "en": "Go back to the previous model? It takes effect at the next question.",
-    },
-    "wheel.shuffle": {"ja": "でたらめな訂正で試す", "en": "Try it with shuffled corrections"},
-    "wheel.shuffle_why": {
-        "ja": "同じ訂正を質問の間で入れ替えて関門に通します。却下されるべきもので、何も切り替わりません。",
-        "en": "The same corrections, permuted between questions, go through the gate. It must refuse, and nothing "
-        "is switched.",
-    },
-    "wheel.promoted": {"ja": "昇格", "en": "promoted"},
-    "wheel.refused": {"ja": "却下", "en": "refused"},
-    "wheel.rolled_back": {"ja": "元に戻した", "en": "rolled back"},
-    "wheel.trying": {"ja": "人で試行中", "en": "tried on people"},
-    "wheel.awaiting": {"ja": "署名待ち", "en": "waits for a signature"},
-    "wheel.kept": {"ja": "昇格後の確認", "en": "still good"},
-    "wheel.drifted": {"ja": "変化を検知", "en": "drift found"},
-    "wheel.drill_promoted": {"ja": "試験: 通過(要調査)", "en": "drill: let through"},
-    "wheel.drill_refused": {"ja": "試験: 却下", "en": "drill: refused"},
-    "wheel.installed": {"ja": "最初のモデル", "en": "installed"},
-    "wheel.last": {"ja": "最後の判定", "en": "Last decision"},
-    "wheel.measured": {"ja": "測った結果", "en": "What was measured"},
-    "wheel.interval_why": {
-        "ja": "現行との差(1人あたり)と {level}% 信頼区間。線が 0 より右だけにあれば、良くなったと言えます。",
-        "en": "Gain over the champion per person, with its {level} % interval. Wholly right of 0 means: shown to "
-        "be better.",
-    },
-    "wheel.risks": {"ja": "読むときの注意", "en": "Keep in mind"},
-    "wheel.unreadable": {
-        "ja": "ほかに {n} 件は、消去または同意の取り消しのため表示できません。",
-        "en": "{n} more cannot be shown: erased, or consent was withdrawn.",
-    },
-    "wheel.gain": {"ja": "良くなった幅", "en": "Gain"},
-    "wheel.interval": {"ja": "信頼区間", "en": "Interval"},
-    "wheel.all": {"ja": "全体", "en": "all"},
-    "wheel.baselines": {"ja": "単純な方法との比較", "en": "Beside trivial methods"},
-    "wheel.score": {"ja": "点数", "en": "Score"},
-    "wheel.method": {"ja": "方法", "en": "Method"},
-    "wheel.own": {"ja": "あなたの訂正、前と後", "en": "Your own corrections, before and after"},
-    "wheel.own_why": {
-        "ja": "ほかの訂正と同じ重みで数えます。学習に使った質問なので、関門の判定には入りません。",
-        "en": "They count like any other. Having been learned from, they take no part in the gate's verdict.",
-    },
-    "wheel.question": {"ja": "質問", "en": "Question"},
-    "wheel.before": {"ja": "前", "en": "Before"},
-    "wheel.after": {"ja": "後", "en": "After"},
-    "wheel.history": {"ja": "これまでの判定", "en": "Every decision"},
-    "wheel.reason": {"ja": "理由", "en": "Why"},
-    "wheel.when": {"ja": "時刻", "en": "When"},
-    "wheel.decision": {"ja": "判定", "en": "Decision"},
-    "wheel.no_history": {
-        "ja": "まだ一度も回していません。上のボタンで回せます。",
-        "en": "It has not been turned yet. The button above turns it.",
-    },
-    "wheel.idk": {"ja": "(わかりません)", "en": "(I don't know)"},
+    **WHEEL,
 }
