@@ -142,6 +142,37 @@ def test_turning_the_wheel_shows_progress_and_then_what_was_measured(page: Page,
     shot(page, "wheel-turned", look)
 
 
+def test_a_decision_is_reached_and_computed_again_by_keyboard_alone(page: Page, look: tuple[str, str]) -> None:
+    page.goto("/wheel?learnable=assistant.answer")
+    page.locator(".decisions a").first.focus()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("/wheel/decisions/"))
+    expect(page.locator("#why")).to_be_visible()
+    page.locator("#replay").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("[role=status].good, [role=status].note, [role=alert].note")).to_be_visible(timeout=60_000)
+    shot(page, "decision", look)
+
+
+def test_the_wheel_fits_a_telephone_and_forcing_asks_why(page: Page, look: tuple[str, str]) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto("/wheel?learnable=assistant.answer")
+    expect(page.locator("svg.loop.phone")).to_be_visible()
+    expect(page.locator("svg.loop.desk")).to_be_hidden()
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    page.locator("#force summary").focus()
+    page.keyboard.press("Enter")
+    asked: list[str] = []
+    page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    page.locator("#promote").click()
+    assert asked == [], "without a reason the form does not go"
+    expect(page.locator("#reason:invalid")).to_be_visible()
+    page.locator("#reason").fill("to see")
+    page.locator("#promote").click()
+    assert len(asked) == 1
+    shot(page, "wheel-telephone", look)
+
+
 def test_a_stranger_without_a_key_is_sent_to_sign_in(running: Running, browser: Browser) -> None:
     key = running.ikkan("key", "create", "--name", "signs-in", "--scope", "admin", "--json")["key"]
     context = browser.new_context(base_url=running.url, extra_http_headers={"x-forwarded-for": "203.0.113.9"})

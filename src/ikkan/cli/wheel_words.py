@@ -59,8 +59,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "drift": ("  drift       {reason}", "  変化        {reason}"),
     "no_drift": ("  drift       none found", "  変化        見つかっていません"),
     "cost": (
-        "  cost        {yen:.3g} JPY for a right answer",
-        "  費用        正解1件あたり {yen:.3g} 円",
+        "  cost        {yen:.3g} JPY for an answer that went well, last week",
+        "  費用        うまくいった回答1件あたり {yen:.3g} 円（直近1週間）",
     ),
     "policy": ("  policy      {policy}", "  方針        {policy}"),
     "reversible": (

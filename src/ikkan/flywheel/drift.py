@@ -31,6 +31,19 @@ class Served:
     unit_ids: tuple[str, ...] = ()
     scores: Scores = field(default_factory=lambda: np.zeros(0))
     """How well it went, in the learnable's metric, with whose it was: only the cases whose truth is known."""
+    yen: Floats = field(default_factory=lambda: np.zeros(0))
+    """What each of these cases cost, where the app knows; else empty."""
+
+    def yen_per_success(self, metric: Metric) -> float | None:
+        """What a case that went as well as possible cost, those that did not included; None where it is not known.
+
+        >>> served = Served(unit_ids=("a", "b"), scores=np.array([1.0, 0.0]), yen=np.array([0.5, 1.5]))
+        >>> served.yen_per_success(Metric("share_right"))
+        2.0
+        """
+        best = metric.high if metric.direction == "higher" else metric.low
+        successes = int(np.isclose(self.scores, best).sum())
+        return float(self.yen.sum()) / successes if len(self.yen) and successes else None
 
 
 @runtime_checkable

@@ -131,7 +131,11 @@ class Schedule:
             self.forget()
             return
         while True:
-            self.tick()
+            # A database that is busy now is asked again: these rounds end with the process, not with an error.
+            try:
+                self.tick()
+            except Exception:
+                log.exception("a round of the wheel failed")
             if stop.wait(min(self._every_s, _LONGEST_WAIT_S)):
                 return
 

@@ -27,7 +27,7 @@ from ikkan.flywheel.words import WAITS, reasons
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import Clock
 from ikkan.ground.db import Database
-from ikkan.ground.errors import BadInput, Conflict, NotFound, UnknownArtifact, UnknownLearnable
+from ikkan.ground.errors import BadInput, Conflict, NotFound, UnknownLearnable
 from ikkan.ground.events import SERVICE, EventReader, NewEvent
 from ikkan.ground.ids import ArtifactId, DecisionId, EventId, TenantId, new_id
 
@@ -387,7 +387,7 @@ class Flywheel:
             wants_turn=self._watch.asks_for_turn(name),
             next_look=next_look,
             policy=self._policy.name,
-            yen_per_success=self._cost(champion),
+            yen_per_success=self._watch.yen_per_success(learnable, champion),
         )
 
     def history(self, name: str, limit: int = 50) -> list[Decision]:
@@ -534,16 +534,6 @@ class Flywheel:
             screen=screen,
         )
         return _Judged(examples, champion, came, digest)
-
-    def _cost(self, champion: ArtifactId | None) -> float | None:
-        """What its maker says a right answer of the champion costs."""
-        if champion is None:
-            return None
-        try:
-            told = self._artifacts.get(champion).manifest.facts.get("yen_per_success")
-        except UnknownArtifact:
-            return None
-        return float(told) if isinstance(told, int | float) else None
 
     def _keep(self, learnable: Learnable, fitted: Fitted, dataset: ArtifactId | None, seed: int) -> ArtifactId:
         artifact = self._artifacts.put(

@@ -184,7 +184,7 @@ class Status:
     policy: str = REVERSIBLE.name
     """How this house promotes: by itself, or with a signature."""
     yen_per_success: float | None = None
-    """What a right answer of the champion costs, where its maker measured it."""
+    """What an answer of the champion that went well cost in the last week, those that did not included."""
 
     @property
     def can_roll_back(self) -> bool:

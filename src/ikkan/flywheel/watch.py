@@ -79,6 +79,16 @@ class Watch:
             self._record(connection, decision)
         return decision
 
+    def yen_per_success(
+        self, learnable: Learnable, champion: ArtifactId | None, *, span_s: float = WEEK_S
+    ) -> float | None:
+        """What an answer that went well has cost lately; None where the app does not know."""
+        if champion is None or not isinstance(learnable, Watched):
+            return None
+        now = self._clock.now()
+        lately = Between(self._events, now - timedelta(seconds=span_s), now)
+        return learnable.served(lately, champion).yen_per_success(learnable.metric)
+
     def asks_for_turn(self, name: str) -> bool:
         """Whether drift was found since the wheel was last turned: what a schedule asks."""
         with self._database.read() as connection:

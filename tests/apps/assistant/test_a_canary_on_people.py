@@ -43,6 +43,7 @@ def served(desk: Desk, shown: str | None, *reactions: dict[str, Any], artifact: 
     answer_id = desk.ask("…", subject=subject, shown=shown)
     facts = {"source": "knowledge" if shown else "model", "knowledge_id": shown, "artifact": artifact}
     more = {"confidence": 0.9 if shown else None, "lookup_ms": 4.0}
+    more |= {} if shown else {"spent_micros": 30_000}
     payload = {"request_id": answer_id, "model": "assistant", "question": "How?", "facts": facts | more}
     desk._append("InferenceServed", subject, payload | {"latency_ms": 250.0})
     for reaction in reactions:
@@ -128,6 +129,7 @@ def test_what_was_served_can_be_watched_for_drift(desk: Desk, learnable: AnswerL
     served(desk, None)
     seen = learnable.served(later(desk), ONE)
     assert seen.scores.tolist() == [0.0, 1.0] and seen.series["answered"].tolist() == [1.0, 0.0]
+    assert seen.yen_per_success(learnable.metric) == pytest.approx(0.03), "both cases were paid for, one went well"
     assert np.allclose(seen.series["confidence"], [0.9, math.nan], equal_nan=True)
 
 

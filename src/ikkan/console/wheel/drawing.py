@@ -52,13 +52,16 @@ class Point:
     href: str = ""
 
 
-def intervals(rows: Sequence[Measured]) -> dict[str, Any]:
+def intervals(rows: Sequence[Measured], size: Size = "wide") -> dict[str, Any]:
     """Where to draw each gain and its interval, on one scale that always shows zero.
+
+    At a desk name, interval and figures stand side by side; on a telephone below one another.
 
     >>> drawn = intervals([Measured("all", 40, 0.2, 0.1, 0.3)])
     >>> drawn["zero_x"], [(bar["x1"], bar["x"], bar["x2"], bar["state"]) for bar in drawn["intervals"]]
     (200.9, [(273.6, 346.4, 419.1, 'above')])
     """
+    left, right, row_height = (LEFT, RIGHT, 30) if size == "wide" else (6.0, NARROW - 6.0, 66)
     known = [row for row in rows if row.gain is not None and row.lower is not None and row.upper is not None]
     low = min([0.0, *(row.lower for row in known if row.lower is not None)])
     high = max([0.0, *(row.upper for row in known if row.upper is not None)])
@@ -67,9 +70,12 @@ def intervals(rows: Sequence[Measured]) -> dict[str, Any]:
 
     def place(value: float | None) -> float:
         assert value is not None, "only what is known is drawn"
-        return round(LEFT + (value - low) / (high - low) * (RIGHT - LEFT), 1)
+        return round(left + (value - low) / (high - low) * (right - left), 1)
 
     return {
+        "size": size,
+        "width": WIDE if size == "wide" else NARROW,
+        "height": 34 + row_height * len(known),
         "zero_x": place(0.0),
         "intervals": [
             {
@@ -78,10 +84,14 @@ def intervals(rows: Sequence[Measured]) -> dict[str, Any]:
                 "x": place(row.gain),
                 "x1": place(row.lower),
                 "x2": place(row.upper),
+                "name_y": row_height * at + (26 if size == "wide" else 16),
+                "text_x": WIDE - 4 if size == "wide" else 0,
+                "text_y": row_height * at + (26 if size == "wide" else 33),
+                "y": row_height * at + (21 if size == "wide" else 48),
                 "state": side(row),
                 "text": f"{signed(row.gain)}  {span(row.lower, row.upper)}",
             }
-            for row in known
+            for at, row in enumerate(known)
         ],
     }
 

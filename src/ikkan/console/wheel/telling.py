@@ -125,7 +125,8 @@ def schedule(status: Status, now: datetime, say: Say, language: str) -> dict[str
 
 def trial(found: Trial | None, looks: Sequence[Decision], status: Status, say: Say, language: str) -> dict[str, Any]:
     """A trial on people: the difference as people come, and what must not get worse. Empty where there is none."""
-    if found is None or (found.ended_at is not None and not looks):
+    # What the gate proved alone only waits for a signature; nobody is counted.
+    if found is None or (found.state == "awaiting_signature" and not found.on_people):
         return {}
     points = [
         Point(
@@ -241,7 +242,7 @@ def judgement(decision: Decision, say: Say, language: str) -> dict[str, Any]:
     return {
         **verdict(decision, language),
         "level": f"{100 * numbers.get('level', 0.95):.4g}",
-        **intervals(rows),
+        "drawn": [intervals(rows, "wide"), intervals(rows, "narrow")],
         "scores": [{"name": name, "score": score(value)} for name, value in scored if "candidate_score" in numbers],
         "risks": [risk.get(language, risk.get("en", "")) for risk in numbers.get("risks", ())],
     }

@@ -148,7 +148,7 @@ WHEEL: dict[str, dict[str, str]] = {
         "ja": "人が署名するまで、誰にも答えません。",
         "en": "Nobody is served by it until a person signs.",
     },
-    "wheel.cost": {"ja": "正解1件の費用", "en": "Cost of a right answer"},
+    "wheel.cost": {"ja": "うまくいった回答1件の費用", "en": "Cost of an answer that went well"},
     "wheel.facts": {"ja": "この判定の記録", "en": "On record"},
     "wheel.fact_id": {"ja": "判定", "en": "decision"},
     "wheel.fact_champion": {"ja": "そのときの現行", "en": "champion then"},

@@ -95,7 +95,7 @@ class AnswerLearnable:
         return outcomes(cases(events, self._knowledge(), arm, self._tenant_id), declared=self._tried_on_people)
 
     def served(self, events: EventReader, arm: str) -> Served:
-        """How sure this model was, how often it answered at all, and how people fared."""
+        """How sure this model was, how often it answered at all, how people fared, and what it cost."""
         found = cases(events, self._knowledge(), arm, self._tenant_id)
         return Served(
             series={
@@ -104,6 +104,7 @@ class AnswerLearnable:
             },
             unit_ids=tuple(case.unit for case in found),
             scores=np.array([case.value for case in found], dtype=np.float64),
+            yen=np.array([case.yen for case in found], dtype=np.float64),
         )
 
     def baselines(self) -> Mapping[str, Recipe]:
@@ -148,9 +149,10 @@ class AnswerLearnable:
         return replies
 
     def _answerer(self, fitted: Fitted) -> Answerer:
-        if self._loaded is None or self._loaded[0] is not fitted:
-            self._loaded = (fitted, Answerer.load(fitted.files))
-        return self._loaded[1]
+        loaded = self._loaded  # a page and a turn may ask at the same time
+        if loaded is None or loaded[0] is not fitted:
+            loaded = self._loaded = (fitted, Answerer.load(fitted.files))
+        return loaded[1]
 
 
 def _table(known: Mapping[str, Any], otherwise: Mapping[str, str]) -> Fitted:

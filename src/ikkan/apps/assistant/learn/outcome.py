@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -51,6 +51,8 @@ class Case:
     wait_s: float
     """NaN for what nobody saw."""
     lookup_s: float
+    yen: float = 0.0
+    """What the language model took for it, where it had its turn."""
 
     @property
     def complained(self) -> float:
@@ -100,7 +102,8 @@ def cases(events: EventReader, entries: Sequence[Knowledge], arm: str, tenant_id
             found.append(_case(event, unseen[request_id].payload, truth, math.nan))
         elif facts_of(event).get("artifact") == arm:
             wait_s = float(event.payload.get("latency_ms") or 0.0) / 1e3
-            found.append(_case(event, facts_of(event), truth, min(wait_s, WAIT.high)))
+            spent = float(facts_of(event).get("spent_micros") or 0) / 1e6
+            found.append(replace(_case(event, facts_of(event), truth, min(wait_s, WAIT.high)), yen=spent))
     return found
 
 
