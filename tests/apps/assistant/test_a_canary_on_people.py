@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,10 +25,11 @@ from ikkan.ground.clock import FakeClock
 from ikkan.ground.db import upgrade
 from ikkan.ground.events import NewEvent
 from ikkan.ground.ids import SubjectId
-from ikkan.ground.settings import Settings
+from ikkan.ground.settings import Settings, load_settings
 
 from .conftest import KNOWLEDGE, START, TENANT, Desk, choice, edit, thumb
 
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 ONE, TWO = "sha256:one", "sha256:two"
 
 
@@ -136,19 +139,35 @@ def test_what_was_served_can_be_watched_for_drift(desk: Desk, learnable: AnswerL
 # ---- the whole house -------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def tried(settings: Settings, clock: FakeClock) -> Iterator[Platform]:
-    """A home whose candidate passed the screen and is in the shadow."""
-    with_people = replace(settings, flywheel_canary=True)
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the sample, at noon of 1 June 2026."""
+    home = tmp_path_factory.mktemp("sample") / "home"
+    settings = load_settings({"IKKAN_HOME": str(home)})
+    home.mkdir(parents=True)
     upgrade(settings.database_url)
-    platform = build(with_people, clock=clock)
+    platform = build(settings, clock=FakeClock(NOON))
     bootstrap.load_sample(platform)
-    clock.advance(60)
-    decision = platform.flywheel.run(LEARNABLE)
-    assert (decision.decision, decision.code) == ("trying", "fit_to_try")
-    yield platform
     platform.jobs.close()
     platform.database.close()
+    return home
+
+
+@pytest.fixture
+def opened(sample: Path, settings: Settings) -> Iterator[Callable[..., Platform]]:
+    """Opens a copy of that home with these settings."""
+    platforms = []
+    shutil.copytree(sample, settings.home, dirs_exist_ok=True)
+
+    def open_with(**changed: Any) -> Platform:
+        platform = build(replace(settings, **changed), clock=FakeClock(NOON + timedelta(minutes=1)))
+        platforms.append(platform)
+        return platform
+
+    yield open_with
+    for platform in platforms:
+        platform.jobs.close()
+        platform.database.close()
 
 
 def at_this_machine(platform: Platform) -> TestClient:
@@ -160,9 +179,13 @@ def events_of(platform: Platform, name: str) -> list[dict[str, Any]]:
     return [dict(event.payload) for event in platform.events.reader().read([name], since=since)]
 
 
-def test_a_trial_from_the_shadow_to_a_person_who_takes_it_back(tried: Platform, clock: FakeClock) -> None:
+def test_a_trial_from_the_shadow_to_a_person_who_takes_it_back(opened: Callable[..., Platform]) -> None:
     question = "How is a company account reissued?"
-    flywheel = tried.flywheel
+    tried = opened(flywheel_canary=True)
+    flywheel, clock = tried.flywheel, tried.clock
+    assert isinstance(clock, FakeClock)
+    decision = flywheel.run(LEARNABLE)
+    assert (decision.decision, decision.code) == ("trying", "fit_to_try")
 
     with at_this_machine(tried) as client:
 
@@ -211,12 +234,9 @@ def test_a_trial_from_the_shadow_to_a_person_who_takes_it_back(tried: Platform, 
 
 
 def test_by_default_the_gate_alone_decides_and_the_next_answer_is_the_new_models(
-    settings: Settings, clock: FakeClock
+    opened: Callable[..., Platform],
 ) -> None:
-    upgrade(settings.database_url)
-    platform = build(settings, clock=clock)
-    bootstrap.load_sample(platform)
-    clock.advance(60)
+    platform = opened()
     before = platform.flywheel.ensure_champion(LEARNABLE)
     decision = platform.flywheel.run(LEARNABLE)
     assert (decision.decision, platform.flywheel.status(LEARNABLE).policy) == ("promoted", "reversible")
@@ -230,19 +250,12 @@ def test_by_default_the_gate_alone_decides_and_the_next_answer_is_the_new_models
         assert artifact() == decision.candidate
         platform.flywheel.rollback(LEARNABLE)
         assert artifact() == before
-    platform.jobs.close()
-    platform.database.close()
 
 
-def test_a_regulated_home_waits_for_a_signature_after_the_gate(settings: Settings, clock: FakeClock) -> None:
-    upgrade(settings.database_url)
-    platform = build(replace(settings, flywheel_policy="regulated"), clock=clock)
-    bootstrap.load_sample(platform)
-    clock.advance(60)
+def test_a_regulated_home_waits_for_a_signature_after_the_gate(opened: Callable[..., Platform]) -> None:
+    platform = opened(flywheel_policy="regulated")
     decision = platform.flywheel.run(LEARNABLE)
     assert decision.decision == "awaiting"
     assert platform.flywheel.given(LEARNABLE, "ada") == Given(decision.champion)
     platform.flywheel.sign(LEARNABLE, "key:k1", note="read it")
     assert platform.flywheel.given(LEARNABLE, "ada") == Given(decision.candidate)
-    platform.jobs.close()
-    platform.database.close()

@@ -26,7 +26,7 @@ from ikkan.cloud.values import (
     Principal,
     text_chunk,
 )
-from ikkan.flywheel import Flywheel
+from ikkan.flywheel import Fitted, Flywheel, Given
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import FakeClock
 from ikkan.ground.db import Database
@@ -71,6 +71,7 @@ class House:
     clock: FakeClock
     events: EventLog
     registry: Registry
+    artifacts: ArtifactStore
     flywheel: Flywheel
     knowledge: KnowledgeService
 
@@ -86,7 +87,7 @@ def house(database: Database, clock: FakeClock, tmp_path: Path) -> House:
     knowledge = KnowledgeService(database, registry, artifacts)
     learnable = AnswerLearnable(knowledge.known, tenant_id=LOCAL_TENANT)
     flywheel = Flywheel(database, events.reader(), registry, artifacts, [learnable], clock, log=events)
-    made = House(database, clock, events, registry, flywheel, knowledge)
+    made = House(database, clock, events, registry, artifacts, flywheel, knowledge)
     made.know(*KNOWLEDGE)
     return made
 
@@ -145,6 +146,23 @@ def test_a_rollback_is_felt_with_the_next_question(house: House) -> None:
     assert house.knowledge.ask("umbrella stand") is not None
     house.flywheel.rollback(LEARNABLE)
     assert house.knowledge.ask("umbrella stand") is None
+
+
+def test_two_models_stay_in_memory_those_of_a_trial(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    models = [house.flywheel.ensure_champion(LEARNABLE)]
+    for number in (1, 2):
+        house.know(Knowledge(f"k9-{number}", "en", "ga", f"Where is door {number}?", f"There, {number}.", "Guide 9"))
+        models.append(house.flywheel.ensure_champion(LEARNABLE, refresh=True))
+    asked: list[str] = []
+    read = Fitted.read
+    monkeypatch.setattr(Fitted, "read", lambda artifact: (asked.append(artifact.id), read(artifact))[1])
+    arm = iter([0, 1, 0, 1, 2, 1, 2, 0])
+    knowledge = KnowledgeService(
+        house.database, house.registry, house.artifacts, gives=lambda name, unit: Given(models[next(arm)])
+    )
+    for _ in range(8):
+        knowledge.ask("company account reissue")
+    assert asked == [models[each] for each in (0, 1, 2, 0)]
 
 
 async def test_knowledge_is_streamed_with_its_facts_and_costs_no_tokens(house: House) -> None:

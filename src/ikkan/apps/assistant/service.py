@@ -178,7 +178,7 @@ class KnowledgeService:
         return Given(champion) if champion is not None else None
 
     def _model(self, artifact_id: ArtifactId) -> Answerer:
-        """The model of this id, loaded once; the two asked last stay in memory: a trial has two arms."""
+        """The model of this id, loaded once; the two loaded last stay in memory: a trial has two arms."""
         loaded = self._loaded
         if artifact_id not in loaded:
             with self._lock:

@@ -151,6 +151,7 @@ def trial(found: Trial | None, looks: Sequence[Decision], status: Status, say: S
         "state": say(f"wheel.state_{found.state}", share=percent(found.share)) if found.ended_at is None else "",
         "level": f"{100 * (1 - found.level):.4g}",
         "curves": curves(points, spread=False),
+        "empty": say("wheel.trial_shadow" if found.state == "shadow" else "wheel.trial_empty"),
         "guards": [
             {
                 "name": GUARDS.get(name, {}).get(language, name),

@@ -120,6 +120,10 @@ WHEEL: dict[str, dict[str, str]] = {
         "truth stays in the band with {level} % confidence; wholly above 0 promotes.",
     },
     "wheel.trial_empty": {"ja": "まだ誰も集計されていません。", "en": "Nobody has been counted yet."},
+    "wheel.trial_shadow": {
+        "ja": "候補は見えないところで同じ質問に答えています。ここで数えるのは、悪くなってはいけない指標だけです。",
+        "en": "It answers the same questions unseen. Only what must not get worse counts here.",
+    },
     "wheel.guard": {"ja": "悪くなってはいけない指標", "en": "What must not get worse"},
     "wheel.guard_gain": {"ja": "差(範囲に対する割合)", "en": "Difference, of its range"},
     "wheel.over_time": {"ja": "判定ごとの差", "en": "Gain, decision by decision"},

@@ -13,7 +13,7 @@ from ikkan.apps.assistant.learn.intent.examples import agreed, read_intents
 from ikkan.apps.assistant.learn.intent.fit import BOTTOM, Recipe, fit
 from ikkan.apps.assistant.rules.intent import Asked, Float32, Ladder, Readings
 from ikkan.apps.assistant.values import FEEDBACK, INTENT, SERVED, Embed
-from ikkan.flywheel.contract import Budget, Examples, Fitted, Metric, Outcomes, Scores, Shown
+from ikkan.flywheel.contract import NO_OUTCOMES, Budget, Examples, Fitted, Metric, Outcomes, Scores, Shown
 from ikkan.flywheel.contract import Recipe as Trivial
 from ikkan.ground.errors import SetupNeeded
 from ikkan.ground.events import EventReader
@@ -80,8 +80,8 @@ class IntentLearnable:
         return [Shown(text, reply or None, meant.intent) for text, reply, meant in rows]
 
     def outcome(self, events: EventReader, arm: str) -> Outcomes:
-        """Nothing yet: canaries come later."""
-        return Outcomes((), np.zeros(0))
+        """None: no page shows an intent that somebody could contradict, so silence would say nothing of it."""
+        return NO_OUTCOMES
 
     def baselines(self) -> Mapping[str, Trivial]:
         """Say the most frequent intent to everything; say what the nearest example meant."""
@@ -103,10 +103,11 @@ class IntentLearnable:
 
     def ladder(self, fitted: Fitted) -> Ladder:
         """The ladder in an artifact."""
-        if self._loaded is None or self._loaded[0] is not fitted:
+        loaded = self._loaded  # a page and a turn may ask at the same time
+        if loaded is None or loaded[0] is not fitted:
             loads = {recipe.name: recipe.load for recipe in self._recipes}
-            self._loaded = (fitted, Ladder.load(fitted.files, loads))
-        return self._loaded[1]
+            loaded = self._loaded = (fitted, Ladder.load(fitted.files, loads))
+        return loaded[1]
 
     def asked(self, texts: Sequence[str]) -> Asked:
         """Texts with their embeddings. The two latest lists are remembered: a gate asks all contestants the same."""
