@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy.exc import OperationalError
 
-from ikkan.flywheel import Decision, Given
+from ikkan.flywheel import Decision, Given, store
 from ikkan.flywheel.fakes import FakeLearnable
 from ikkan.flywheel.schedule import wish
-from ikkan.ground.errors import Conflict, MissingPackage, NotFinite
+from ikkan.ground.errors import Conflict, MissingPackage, NotFinite, WheelStopped
 
 from .conftest import NAME, Wheel
 
@@ -79,6 +80,17 @@ def test_a_full_disk_while_keeping_ends_the_turn_too(
         decision = wheel.flywheel.run(NAME)
     check_nothing_moved(wheel, before, decision, "disk_full")
     assert wheel.flywheel.run(NAME).decision == "promoted"
+
+
+def test_where_not_even_the_decision_fits_whoever_asked_is_told(
+    wheel: Wheel, before: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = OperationalError("INSERT", {}, OSError(errno.ENOSPC, "database or disk is full"))
+    monkeypatch.setattr(wheel.artifacts, "put", failing(OSError(errno.ENOSPC, "no space")))
+    monkeypatch.setattr(store, "add_decision", failing(full))
+    with pytest.raises(WheelStopped, match="the disk is full") as told:
+        wheel.flywheel.run(NAME)
+    assert told.value.facts["why"] == "disk_full" and wheel.flywheel.given(NAME, "ada") == Given(before)
 
 
 @pytest.mark.parametrize("happened", [0, 5])

@@ -211,3 +211,24 @@ def test_the_list_of_the_erased_lies_beside_the_home_and_never_in_it() -> None:
     assert load({"IKKAN_ERASURES": "/mnt/kept/erased"}).erasures == Path("/mnt/kept/erased")
     with pytest.raises(UnknownSetting, match="every backup"):
         load({"IKKAN_ERASURES": "/srv/ikkan/keys/erased"})
+
+
+def test_the_wheel_turns_by_itself_switches_by_itself_and_asks_nobody_unless_told() -> None:
+    settings = load()
+    assert (settings.flywheel_policy, settings.flywheel_canary, settings.flywheel_every_s) == (
+        "reversible",
+        False,
+        3600,
+    )
+    told = {"FLYWHEEL_POLICY": "regulated", "FLYWHEEL_CANARY": "on", "FLYWHEEL_EVERY_S": "0"}
+    settings = load({f"IKKAN_{name}": value for name, value in told.items()})
+    assert (settings.flywheel_policy, settings.flywheel_canary, settings.flywheel_every_s) == ("regulated", True, 0.0)
+    assert reason(settings, "flywheel_canary") == "IKKAN_FLYWHEEL_CANARY"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("POLICY", "bold"), ("CANARY", "perhaps"), ("EVERY_S", "0.5"), ("EVERY_S", "-1")]
+)
+def test_a_wheel_that_cannot_be_is_refused(name: str, value: str) -> None:
+    with pytest.raises(UnknownSetting):
+        load({f"IKKAN_FLYWHEEL_{name}": value})

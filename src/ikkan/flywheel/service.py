@@ -27,7 +27,7 @@ from ikkan.flywheel.words import WAITS, reasons
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import Clock
 from ikkan.ground.db import Database
-from ikkan.ground.errors import BadInput, Conflict, NotFound, UnknownLearnable
+from ikkan.ground.errors import BadInput, Conflict, DatabaseUnready, NotFound, UnknownLearnable, WheelStopped
 from ikkan.ground.events import SERVICE, EventReader, NewEvent
 from ikkan.ground.ids import ArtifactId, DecisionId, EventId, TenantId, new_id
 
@@ -183,6 +183,7 @@ class Flywheel:
             UnknownLearnable: no app declares it.
             LeakFound: the same question would have stood on both sides; nothing was recorded.
             SetupNeeded: what training needs is not installed; nothing was recorded.
+            WheelStopped: it broke off, and not even that could be recorded.
         """
         tell = progress or (lambda fraction, message: None)
         learnable = self._learnable(name)
@@ -215,8 +216,12 @@ class Flywheel:
             drill = False if shuffle else None
             decision = self._decision(name, "refused", code, details, until=until, champion=champion_id, drill=drill)
             decision = replace(decision, seed=seed, numbers=details)
-            with self._database.transaction() as connection:
-                self._note(connection, decision)
+            try:
+                with self._database.transaction() as connection:
+                    self._note(connection, decision)
+            except DatabaseUnready as failed:
+                # A disk that has no room for an artifact may have none for the decision either.
+                raise WheelStopped(decision.reason, hint="mend it, then turn the wheel again", why=code) from failed
             return decision
 
     def promote(self, name: str, artifact: str, reason: str, *, who: str) -> Decision:
