@@ -129,6 +129,7 @@ def test_the_curve_over_time_has_turns_only(house: Any, canary: None) -> None:
 
 def test_a_drill_is_good_when_it_is_refused(wheel_history: list[Any]) -> None:
     assert [shade(decision) for decision in wheel_history] == ["good", "good", "note"]
+    assert shade(decided("refused", drill=True, code="disk_full")) == "bad"
 
 
 def test_corrections_are_shown_before_and_after_but_not_what_was_let_pass(house: Any, wheel_history: list[Any]) -> None:
@@ -188,6 +189,7 @@ def test_a_trial_is_drawn_with_what_must_not_get_worse(house: Any, canary: None)
     text = house.visitor().get("/wheel", headers={"accept-language": "en"}).text
     assert "Trial 2 on people" in text and 'id="look"' in text and "answers that were turned down" in text
     assert text.count('class="band"') == 2 and text.count('href="/wheel/decisions/look-2"') >= 2
+    assert "End the trial" in text and "Roll back" not in text
     page, token = signed(house)
     assert page.post("/wheel/look", data={"csrf": token}).status_code == 303
     assert house.wheel.looked == ["assistant.answer"]

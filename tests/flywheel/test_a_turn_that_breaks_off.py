@@ -60,16 +60,26 @@ def check_nothing_moved(wheel: Wheel, champion: Any, decision: Decision, code: s
 
 @pytest.mark.parametrize("what", BROKEN)
 def test_whatever_fails_the_turn_ends_and_the_champion_serves(
-    wheel: Wheel, before: Any, what: str, monkeypatch: pytest.MonkeyPatch
+    wheel: Wheel, before: Any, what: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     method, broken, code = BROKEN[what]
     with monkeypatch.context() as patched:
         patched.setattr(wheel.learnable, method, broken)
         decision = wheel.flywheel.run(NAME)
     check_nothing_moved(wheel, before, decision, code)
+    (logged,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert logged.__dict__["code"] == code and "the words of a person" not in str(logged.__dict__)
     # What broke off is no attempt: the next turn is judged as if it had not been.
     again = wheel.flywheel.run(NAME)
     assert (again.decision, again.numbers["attempt"]) == ("promoted", 1)
+
+
+def test_a_drill_that_breaks_off_is_no_drill_that_was_refused(
+    wheel: Wheel, before: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wheel.learnable, "train", failing(MemoryError()))
+    decision = wheel.flywheel.run(NAME, shuffle=True)
+    assert decision.drill and decision.code == "out_of_memory" and decision.reason.startswith("stopped: ")
 
 
 def test_a_full_disk_while_keeping_ends_the_turn_too(

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from ikkan.flywheel.stops import STOPS
+from ikkan.flywheel.stops import STOPS, where
 from ikkan.flywheel.store import metadata
 from ikkan.flywheel.values import Status
 from ikkan.ground.clock import Clock
@@ -115,7 +115,7 @@ class Schedule:
                     looked.append(self._look(name))
                     self._note(name, failed=False)
             except Exception as error:
-                log.exception("a look at the wheel failed", extra={"learnable": name})
+                log.error("a look at the wheel failed", extra={"learnable": name, "where": where(error)})
                 looked.append(Looked(name, error=type(error).__name__))
                 self._note(name, failed=True)
         return looked
@@ -134,8 +134,8 @@ class Schedule:
             # A database that is busy now is asked again: these rounds end with the process, not with an error.
             try:
                 self.tick()
-            except Exception:
-                log.exception("a round of the wheel failed")
+            except Exception as error:
+                log.error("a round of the wheel failed", extra={"where": where(error)})
             if stop.wait(min(self._every_s, _LONGEST_WAIT_S)):
                 return
 

@@ -212,10 +212,11 @@ class Flywheel:
             code, details = stops.why(error, stage)
             if stage == "recording" and code != "disk_full":
                 raise
-            log.exception("a turn of the wheel broke off", extra={"learnable": name, "code": code})
-            drill = False if shuffle else None
-            decision = self._decision(name, "refused", code, details, until=until, champion=champion_id, drill=drill)
-            decision = replace(decision, seed=seed, numbers=details)
+            log.error(
+                "a turn of the wheel broke off", extra={"learnable": name, "code": code, "where": stops.where(error)}
+            )
+            decision = self._decision(name, "refused", code, details, until=until, champion=champion_id)
+            decision = replace(decision, seed=seed, numbers=details, drill=shuffle)
             try:
                 with self._database.transaction() as connection:
                     self._note(connection, decision)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import traceback
 from collections.abc import Iterator
 from typing import Any, Literal, TypeAlias
 
@@ -44,6 +45,15 @@ def why(error: BaseException, stage: Stage = "judging") -> tuple[str, dict[str, 
         return "diverged", {}
     kind = error.code if isinstance(error, IkkanError) else type(error).__name__
     return ("unreadable_examples" if stage == "reading" else "trainer_failed"), {"error": kind}
+
+
+def where(error: BaseException) -> str:
+    """What kind of error it was and the lines it came through, for the log: without its text, which may be a person's.
+
+    >>> where(KeyError("the words of a person"))
+    'KeyError'
+    """
+    return "".join([*traceback.format_tb(error.__traceback__), type(error).__name__])
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

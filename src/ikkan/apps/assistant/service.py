@@ -282,8 +282,10 @@ class AssistantUpstream:
                 self._events.append(connection, event)
         except ErasedSubject:
             _log.info("what a shadow said to an erased person is not recorded")
-        except Exception:
-            _log.exception("the shadow could not answer", extra={"artifact": consulted.given.beside})
+        except Exception as error:
+            # The kind of error alone: its text may be the question's.
+            kind = type(error).__name__
+            _log.error("the shadow could not answer", extra={"artifact": consulted.given.beside, "error": kind})
 
 
 def _told(text: str, facts: dict[str, Any]) -> Iterator[ChatChunk]:

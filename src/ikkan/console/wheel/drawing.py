@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ikkan.flywheel.stops import STOPS
 from ikkan.flywheel.values import Decision
 
 STEP = 170
@@ -171,7 +172,9 @@ def side(row: Measured) -> str:
 
 
 def shade(decision: Decision) -> str:
-    """How a decision looks: a drill is good when it is refused."""
+    """How a decision looks: a drill is good when it is refused, and a turn that broke off is not."""
+    if decision.code in STOPS:
+        return "bad"
     if decision.drill:
         return "good" if decision.decision == "refused" else "bad"
     return "good" if decision.decision in ("promoted", "kept") else "note"

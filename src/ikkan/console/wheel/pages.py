@@ -150,7 +150,11 @@ def look(desk: Desk, name: str, language: str, *, own: bool, turning: bool = Fal
     explained = desk.flywheel.explain(judged.id) if own and judged is not None else None
     last = next((each for each in history if found is not None and each.id == found.last), None)
     return {
-        "wheel": {"name": name, "can_roll_back": status.can_roll_back},
+        "wheel": {
+            "name": name,
+            "can_roll_back": status.can_roll_back,
+            "trying": status.trial is not None and status.trial.state != "promoted",
+        },
         "stations": telling.stations(status, judged, say, turning=turning),
         "schedule": telling.schedule(status, desk.clock.now(), say, language),
         "waiting": telling.waiting(status, last, say, language),

@@ -33,6 +33,11 @@ WHEEL: dict[str, dict[str, str]] = {
         "ja": "一つ前のモデルに戻します。次の質問から効きます。",
         "en": "Go back to the previous model? It takes effect at the next question.",
     },
+    "wheel.withdraw": {"ja": "試行をやめる", "en": "End the trial"},
+    "wheel.withdraw_sure": {
+        "ja": "試行をやめます。候補はもう誰にも答えず、現行モデルが続けます。",
+        "en": "End the trial? The candidate answers nobody any more; the champion goes on.",
+    },
     "wheel.shuffle": {"ja": "でたらめな訂正で試す", "en": "Try it with shuffled corrections"},
     "wheel.shuffle_why": {
         "ja": "同じ訂正を質問の間で入れ替えて関門に通します。却下されるべきもので、何も切り替わりません。",
