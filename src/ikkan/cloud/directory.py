@@ -17,6 +17,8 @@ import sqlalchemy as sa
 
 from ikkan.cloud import versions
 from ikkan.cloud.tables import aliases, prices, upstreams
+from ikkan.cloud.tuning.store import all_models
+from ikkan.cloud.tuning.values import TunedModel
 from ikkan.cloud.upstreams.openai_wire import Quirks, base_url
 from ikkan.cloud.values import CURRENCY
 from ikkan.ground.errors import BadInput, Conflict, NotFound
@@ -69,6 +71,8 @@ class Snapshot:
     sealed_keys: Mapping[str, bytes]
     aliases: Mapping[str, Alias]
     prices: Mapping[tuple[str, str], Price]
+    tuned: Mapping[str, TunedModel]
+    """Every tenant's own models, by name. Whoever looks one up compares the tenant."""
 
     def price_of(self, upstream: str, model: str) -> Price | None:
         """What this model costs there; None where nobody has said."""
@@ -84,6 +88,7 @@ def load_snapshot(connection: sa.Connection) -> Snapshot:
         sealed_keys={row["name"]: row["sealed_key"] for row in rows if row["sealed_key"] is not None},
         aliases={alias.name: alias for alias in list_aliases(connection)},
         prices={(row.upstream, row.model): row.price for row in list_prices(connection)},
+        tuned=all_models(connection),
     )
 
 
@@ -139,13 +144,13 @@ def add_upstream(
     return next(record for record in list_upstreams(connection) if record.name == name)
 
 
-def move_upstream(connection: sa.Connection, name: str, url: str) -> None:
-    """An upstream has another address now; everything else about it stays.
+def move_upstream(connection: sa.Connection, name: str, url: str, quirks: Mapping[str, Any]) -> None:
+    """An upstream has another address now, or can do more; everything else about it stays.
 
     Raises:
         NotFound: no such upstream.
     """
-    statement = upstreams.update().where(upstreams.c.name == name).values(url=base_url(url))
+    statement = upstreams.update().where(upstreams.c.name == name).values(url=base_url(url), quirks=dict(quirks))
     if not connection.execute(statement).rowcount:
         raise NotFound(f"there is no upstream {name!r}", hint="ikkan upstream list", upstream=name)
     versions.bump(connection)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,14 +19,14 @@ from ikkan.cloud.errors import error_body, error_headers
 from ikkan.cloud.pipeline import Trace
 from ikkan.cloud.values import Principal
 from ikkan.cloud.wires.openai import frame
-from ikkan.ground.errors import BadInput, IkkanError, Internal, RequestTooLarge
+from ikkan.ground.errors import BadInput, IkkanError, Internal, NotFound, RequestTooLarge
 from ikkan.ground.ids import new_id
 
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 8 << 20
 MOST_READ_BYTES = 64 << 20
-"""Of a body that is too large anyway."""
+"""Read and dropped of a body beyond what may be sent."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -72,9 +73,15 @@ class Exchange:
                 sending would otherwise see a broken connection instead of this answer.
             BadInput: compressed, or broken off.
         """
+        held = bytearray()
+        async for piece in self.pieces(MAX_BODY_BYTES):
+            held += piece
+        return bytes(held)
+
+    async def pieces(self, most_bytes: int) -> AsyncGenerator[bytes, None]:
+        """The body as it comes, for what is too large to hold. Raises as `body`, at its end if it was too large."""
         if self.headers.get("content-encoding", "identity") != "identity":
             raise BadInput("a compressed body is not read here", hint="send it as it is")
-        held = bytearray()
         size = 0
         while True:
             message = await self._receive()
@@ -82,22 +89,31 @@ class Exchange:
                 raise BadInput("the request broke off", hint="send it again")
             piece = message.get("body", b"")
             size += len(piece)
-            if size <= MAX_BODY_BYTES:
-                held += piece
-            elif held:
-                held = bytearray()
+            if piece and size <= most_bytes:
+                yield piece
             if not message.get("more_body", False):
                 break
-            if size > MOST_READ_BYTES:
-                raise _too_large()
-        if size > MAX_BODY_BYTES:
-            raise _too_large()
-        return bytes(held)
+            if size > most_bytes + MOST_READ_BYTES:
+                raise _too_large(most_bytes)
+        if size > most_bytes:
+            raise _too_large(most_bytes)
 
     async def reply(self, data: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         """Send a JSON object."""
         await self._begin(status, "application/json", headers or {})
         await self._send({"type": "http.response.body", "body": msgspec.json.encode(data)})
+
+    async def reply_file(self, path: Path, content_type: str) -> None:
+        """Send a file, piece by piece."""
+        try:
+            file = await asyncio.to_thread(path.open, "rb")
+        except OSError as exc:
+            raise NotFound("the file is not on this disk any more", hint="upload it again") from exc
+        with file:
+            await self._begin(200, content_type, {})
+            while piece := await asyncio.to_thread(file.read, 1 << 20):
+                await self.push(piece)
+        await self.push(b"", last=True)
 
     async def stream(self) -> None:
         """Begin a stream of events."""
@@ -187,5 +203,6 @@ class Desk:
             )
 
 
-def _too_large() -> RequestTooLarge:
-    return RequestTooLarge(f"a body has at most {MAX_BODY_BYTES >> 20} MiB", hint="send less at once")
+def _too_large(most_bytes: int) -> RequestTooLarge:
+    most = f"{most_bytes >> 20} MiB" if most_bytes >= 1 << 20 else f"{most_bytes:,} bytes"
+    return RequestTooLarge(f"a body has at most {most}", hint="send less at once")

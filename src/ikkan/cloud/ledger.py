@@ -34,6 +34,8 @@ from ikkan.ground.money import format_micros
 
 NO_USAGE = Usage()
 RESERVED, SETTLED, RELEASED = "reserved", "settled", "released"
+TRAINING = "fine_tuning"
+"""The endpoint of what a worker does for hours, whatever the gateway does meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,13 +243,15 @@ class Ledger:
     def sweep(self, connection: sa.Connection, *, before: datetime | None = None, limit: int = 200) -> int:
         """Release attempts that a dead process left open; returns how many.
 
-        Nobody knows how much of them was sent, so nothing is charged.
+        Nobody knows how much of them was sent, so nothing is charged. Trainings are a worker's: they stay.
 
         Args:
             before: only those begun earlier; None for all, where no other gateway works on this database.
             limit: at most so many, to keep the transaction short. Call again until it returns 0.
         """
-        left = sa.select(meter.c.request_id, meter.c.attempt).where(meter.c.state == RESERVED)
+        left = sa.select(meter.c.request_id, meter.c.attempt).where(
+            meter.c.state == RESERVED, meter.c.endpoint != TRAINING
+        )
         if before is not None:
             left = left.where(meter.c.started_at < before)
         rows = connection.execute(left.order_by(meter.c.started_at).limit(limit)).all()

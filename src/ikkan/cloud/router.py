@@ -12,10 +12,13 @@ from cryptography.exceptions import InvalidTag
 
 from ikkan.cloud.directory import Snapshot, UpstreamRecord, read_quirks, unseal_key
 from ikkan.cloud.freshness import Freshness
+from ikkan.cloud.tuning.values import PREFIX, TunedModel
 from ikkan.cloud.upstreams import Health, Upstream
+from ikkan.cloud.upstreams.adapted import Loader
 from ikkan.cloud.upstreams.openai_wire import HttpPool, OpenAIWire, Timeouts
 from ikkan.ground.errors import IkkanError, RateLimited, SetupNeeded, UnknownModel, UpstreamFailed
 from ikkan.ground.eventlog import Keys
+from ikkan.ground.ids import TenantId
 from ikkan.ground.money import FREE, Price
 
 log = logging.getLogger(__name__)
@@ -44,6 +47,8 @@ class Offered:
 
     id: str
     owned_by: str
+    created: int | None = None
+    """Seconds since 1970, where that is known."""
 
 
 @dataclass
@@ -78,6 +83,7 @@ class Router:
         http: connections for upstreams on the wire.
         secret_of: the value of an environment variable, or None; `bootstrap` knows the environment.
         sealer: opens upstream keys that are kept encrypted.
+        tuned: lets engines answer with tenants' own adapters; None where there are none.
     """
 
     def __init__(
@@ -89,6 +95,7 @@ class Router:
         sealer: Keys | None = None,
         timeouts: Timeouts = Timeouts(),
         monotonic: Callable[[], float] = time.monotonic,
+        tuned: Loader | None = None,
     ) -> None:
         self._freshness = freshness
         self._http = http
@@ -99,24 +106,31 @@ class Router:
         self._registered: dict[str, _Registered] = {}
         self._built: dict[str, _Built] = {}
         self._standing: dict[str, _Standing] = {}
+        self._tuned = tuned
+        self._seen: Snapshot | None = None
+        self._unloading: set[asyncio.Task[None]] = set()
 
     def register(self, name: str, upstream: Upstream, *, models: Sequence[str], price: Price | None = FREE) -> None:
         """Add an upstream that lives in this process. Its models are known by their bare names."""
         assert name not in self._registered, f"two upstreams of this process are called {name}"
         self._registered[name] = _Registered(upstream, tuple(models), price)
 
-    async def resolve(self, model: str) -> Sequence[Target]:
+    async def resolve(self, model: str, tenant_id: TenantId | None = None) -> Sequence[Target]:
         """Who can answer for this name, best first. Those resting after a failure come last.
 
-        An alias wins over a registered model, that over `upstream/model`, that over a bare name some upstream lists.
+        A model of the tenant's own wins over an alias, that over a registered model, that over `upstream/model`, that
+        over a bare name some upstream lists. Other tenants' models are not there; without a tenant, nobody's own.
 
         Raises:
             UnknownModel: nobody.
         """
-        snapshot = await self._freshness.snapshot()
+        snapshot = await self._look()
         alias = snapshot.aliases.get(model)
         found: Sequence[Target]
-        if alias is not None:
+        own = snapshot.tuned.get(model)
+        if own is not None and own.tenant_id == tenant_id:
+            found = [self._own(snapshot, own)]
+        elif alias is not None:
             found = self._behind(snapshot, alias.targets)
         elif (registered := self._by_registered_model(model)) is not None:
             found = [registered]
@@ -129,9 +143,9 @@ class Router:
         now = self._monotonic()
         return sorted(found, key=lambda target: max(0.0, self._state(target.upstream_name).rests_until - now))
 
-    async def offered(self) -> Sequence[Offered]:
-        """Every model a client may ask for: aliases, models of this process, then what the upstreams list."""
-        snapshot = await self._freshness.snapshot()
+    async def offered(self, tenant_id: TenantId | None = None) -> Sequence[Offered]:
+        """Every model this tenant may ask for: aliases, models of this process, the upstreams' lists, and its own."""
+        snapshot = await self._look()
         found = {name: Offered(name, "ikkan") for name in snapshot.aliases}
         for name, registered in self._registered.items():
             for model in registered.models:
@@ -140,6 +154,9 @@ class Router:
         for name, models in zip(snapshot.upstreams, lists, strict=True):
             for model in models:
                 found.setdefault(f"{name}/{model}", Offered(f"{name}/{model}", name))
+        for own in snapshot.tuned.values():
+            if own.tenant_id == tenant_id:
+                found[own.name] = Offered(own.name, own.tenant_id, int(own.created_at.timestamp()))
         return list(found.values())
 
     async def health(self) -> Mapping[str, Health]:
@@ -174,6 +191,40 @@ class Router:
         standing.rests_until = self._monotonic() + rest_s
         log.warning("an upstream rests", extra={"upstream": target.upstream_name, "code": error.code, "rest_s": rest_s})
 
+    async def close(self) -> None:
+        """Let go of what is still on its way."""
+        for task in list(self._unloading):
+            task.cancel()
+        await asyncio.gather(*self._unloading, return_exceptions=True)
+
+    async def _look(self) -> Snapshot:
+        """The directory; adapters that are in it no more are unloaded meanwhile."""
+        snapshot = await self._freshness.snapshot()
+        if snapshot is not self._seen:
+            before, self._seen = self._seen, snapshot
+            for name in (before.tuned.keys() if before else set()) - snapshot.tuned.keys():
+                assert before is not None
+                task = asyncio.ensure_future(self._unload(snapshot, before.tuned[name]))
+                self._unloading.add(task)
+                task.add_done_callback(self._unloading.discard)
+        return snapshot
+
+    async def _unload(self, snapshot: Snapshot, model: TunedModel) -> None:
+        try:
+            if model.upstream in snapshot.upstreams:
+                await self._wire(snapshot, snapshot.upstreams[model.upstream]).unload_adapter(model.adapter)
+        except IkkanError as error:  # it was not loaded, or the engine is not there: then nothing is
+            log.info("an adapter was not unloaded", extra={"upstream": model.upstream, "code": error.code})
+
+    def _own(self, snapshot: Snapshot, model: TunedModel) -> Target:
+        record = snapshot.upstreams.get(model.upstream)
+        if record is None or self._tuned is None:
+            raise SetupNeeded(
+                f"{model.name} answers on upstream {model.upstream!r}, which is gone", hint="ikkan upstream list"
+            )
+        price = snapshot.price_of(model.upstream, model.upstream_model)
+        return Target(model.upstream, self._tuned.around(self._wire(snapshot, record), model), model.adapter, price)
+
     def _state(self, name: str) -> _Standing:
         return self._standing.get(name) or _Standing()
 
@@ -203,8 +254,8 @@ class Router:
         if registered is not None:
             return Target(upstream_name, registered.upstream, model, registered.price)
         record = snapshot.upstreams.get(upstream_name)
-        if record is None:
-            return None
+        if record is None or model.startswith(PREFIX):
+            return None  # adapters of tenants are asked for by their models' names
         price = snapshot.price_of(upstream_name, model)
         return Target(upstream_name, self._wire(snapshot, record), model, price)
 
@@ -223,7 +274,8 @@ class Router:
                 return built.models
             # Also a failure is remembered: a name nobody knows must not become a storm of questions.
             built.listed_at = self._monotonic()
-            built.models = tuple(await built.upstream.models())
+            listed = await built.upstream.models()
+            built.models = tuple(model for model in listed if not model.startswith(PREFIX))
             return built.models
         except IkkanError as error:
             log.info("an upstream does not list its models", extra={"upstream": name, "code": error.code})

@@ -15,10 +15,11 @@ from ikkan.cloud.exchange import Desk, Exchange
 from ikkan.cloud.feedback import FeedbackBook
 from ikkan.cloud.pipeline import Pipeline
 from ikkan.cloud.router import Offered, Router
+from ikkan.cloud.tuning.service import TuningService
 from ikkan.cloud.values import ChatChunk, ChatRequest, CompletionRequest, Principal
 from ikkan.cloud.wires import openai
 from ikkan.ground.db import Database
-from ikkan.ground.errors import NotFound
+from ikkan.ground.errors import NotAllowed, NotFound, UnknownModel
 from ikkan.ground.ids import EventId
 
 
@@ -33,6 +34,7 @@ class OpenAIRoutes:
         feedback: FeedbackBook,
         subjects: Subjects,
         database: Database,
+        tuning: TuningService | None = None,
     ) -> None:
         self._door = door
         self._pipeline = pipeline
@@ -40,6 +42,7 @@ class OpenAIRoutes:
         self._feedback = feedback
         self._subjects = subjects
         self._database = database
+        self._tuning = tuning
         self._since = int(time.time())
 
     def routes(self) -> list[BaseRoute]:
@@ -50,7 +53,7 @@ class OpenAIRoutes:
             Route("/v1/embeddings", Desk({"POST": self.embed})),
             Route("/v1/feedback", Desk({"POST": self.give_feedback})),
             Route("/v1/models", Desk({"GET": self.list_models})),
-            Route("/v1/models/{model:path}", Desk({"GET": self.show_model})),
+            Route("/v1/models/{model:path}", Desk({"GET": self.show_model, "DELETE": self.delete_model})),
             Route("/v1/{rest:path}", Desk(dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE"), self.unknown))),
         ]
 
@@ -88,20 +91,33 @@ class OpenAIRoutes:
 
     async def list_models(self, exchange: Exchange) -> None:
         """GET /v1/models"""
-        await exchange.admit(self._door)
-        data = [self._model(offered) for offered in await self._router.offered()]
+        principal = await exchange.admit(self._door)
+        data = [self._model(offered) for offered in await self._router.offered(principal.tenant_id)]
         await exchange.reply({"object": "list", "data": data})
 
     async def show_model(self, exchange: Exchange) -> None:
         """GET /v1/models/{model}: slashes may come as they are or as %2F."""
-        await exchange.admit(self._door)
+        principal = await exchange.admit(self._door)
         asked = exchange.path_params["model"]
-        for offered in await self._router.offered():
+        for offered in await self._router.offered(principal.tenant_id):
             if offered.id == asked:
                 await exchange.reply(self._model(offered))
                 return
-        await self._router.resolve(asked)  # a name that is not listed but can be asked for
+        await self._router.resolve(asked, principal.tenant_id)  # a name that is not listed but can be asked for
         await exchange.reply(self._model(Offered(asked, "ikkan")))
+
+    async def delete_model(self, exchange: Exchange) -> None:
+        """DELETE /v1/models/{model}: one of the tenant's own."""
+        principal = await exchange.admit(self._door)
+        asked = exchange.path_params["model"]
+        if self._tuning is None:
+            raise NotAllowed("only fine-tuned models are deleted", hint="there are none here")
+        try:
+            await self._database.run(self._tuning.delete_model, principal.tenant_id, asked)
+        except UnknownModel:
+            await self._router.resolve(asked, principal.tenant_id)
+            raise NotAllowed(f"{asked!r} is not yours to delete", hint="only fine-tuned models are deleted") from None
+        await exchange.reply({"id": asked, "object": "model", "deleted": True})
 
     async def give_feedback(self, exchange: Exchange) -> None:
         """POST /v1/feedback"""
@@ -142,4 +158,5 @@ class OpenAIRoutes:
             return self._feedback.give(connection, principal, feedback)
 
     def _model(self, offered: Offered) -> dict[str, object]:
-        return {"id": offered.id, "object": "model", "created": self._since, "owned_by": offered.owned_by}
+        created = self._since if offered.created is None else offered.created
+        return {"id": offered.id, "object": "model", "created": created, "owned_by": offered.owned_by}

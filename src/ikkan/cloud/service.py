@@ -28,12 +28,16 @@ from ikkan.ground.ids import KeyId, SubjectId, TenantId
 from ikkan.ground.money import Price, format_micros
 
 OUR_ENGINE: Mapping[str, Any] = {
+    "adapters": True,
     "base64_embeddings": True,
     "extra_stream_options": {"continuous_usage_stats": True},
     "tenant_header": "x-ikkan-cache-salt",
 }
-"""What our own engine can do beyond the plain wire: exact counts also for a stream that is left early, and a prefix
-cache in which tenants never meet."""
+"""What our own engine can do beyond the plain wire: adapters beside its model, exact counts also for a stream that is
+left early, and a prefix cache in which tenants never meet."""
+
+Forgets = Callable[[sa.Connection, TenantId, SubjectId], int]
+"""Takes a person out of some rows within the caller's transaction; returns how many."""
 
 By = Literal["day", "model", "key", "upstream", "endpoint"]
 
@@ -76,10 +80,17 @@ class CloudService:
     Args:
         sealer: keeps upstream keys encrypted, and is the root of every keyed hash here.
         on_change: called after each change, so that this process notices at once.
+        forgets: what else of this room forgets a person.
     """
 
     def __init__(
-        self, database: Database, clock: Clock, sealer: Keys, *, on_change: Callable[[], None] = lambda: None
+        self,
+        database: Database,
+        clock: Clock,
+        sealer: Keys,
+        *,
+        on_change: Callable[[], None] = lambda: None,
+        forgets: Sequence[Forgets] = (),
     ) -> None:
         self._database = database
         self._clock = clock
@@ -87,6 +98,7 @@ class CloudService:
         self._hasher = KeyHasher(sealer.master)
         self._ledger = Ledger(clock)
         self._on_change = on_change
+        self._forgets = tuple(forgets)
 
     # ---- start -------------------------------------------------------------------------------------------------------
 
@@ -111,8 +123,10 @@ class CloudService:
             for name, url in (upstreams or {}).items():
                 if name not in known:
                     directory.add_upstream(connection, now, name=name, url=url, quirks=OUR_ENGINE)
-                elif known[name].url != base_url(url):
-                    directory.move_upstream(connection, name, url)
+                    continue
+                quirks = {**OUR_ENGINE, **known[name].quirks}  # what an engine of an earlier release could not do yet
+                if (known[name].url, known[name].quirks) != (base_url(url), quirks):
+                    directory.move_upstream(connection, name, url, quirks)
             taken = {alias.name for alias in directory.list_aliases(connection)}
             for name, targets in (aliases or {}).items():
                 if name not in taken:
@@ -370,8 +384,11 @@ class CloudService:
             return self._ledger.audit(connection)
 
     def forget(self, connection: sa.Connection, tenant_id: TenantId, subject_id: SubjectId) -> int:
-        """Take a person out of this room's rows; what was used stays, as nobody's. Returns the rows changed."""
-        changed = 0
+        """Take a person out of this room; what was used stays, as nobody's. Returns the rows changed.
+
+        Files they brought are destroyed, with the models that learned from them.
+        """
+        changed = sum(forgets(connection, tenant_id, subject_id) for forgets in self._forgets)
         for table in (meter, keys_table):
             here = sa.and_(table.c.tenant_id == tenant_id, table.c.subject_id == subject_id)
             changed += connection.execute(table.update().where(here).values(subject_id=None)).rowcount

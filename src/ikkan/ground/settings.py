@@ -81,6 +81,8 @@ class Settings:
     """Conversations the engine answers at the same time."""
     context_tokens: int
     """Longest conversation, prompt and answer together."""
+    upload_bytes: int
+    """The largest file that may be uploaded to learn from."""
     guess_ahead: bool
     """Whether the engine guesses what answers copy from their texts. It changes no answer, only how fast it comes."""
     hf_endpoint: str
@@ -128,6 +130,11 @@ class Settings:
     def artifacts_dir(self) -> Path:
         """What jobs made: datasets, trained models, evidence."""
         return self.home / "artifacts"
+
+    @property
+    def files_dir(self) -> Path:
+        """Files that tenants uploaded, a folder for each."""
+        return self.home / "files"
 
     @property
     def keys_dir(self) -> Path:
@@ -244,6 +251,7 @@ def load_settings(
         kv_cache=decide("kv_cache", _one_of("bfloat16", "int8"), "bfloat16", "default: nothing is lost by it"),
         max_batch=decide("max_batch", _integer(1, 1024), 32 if server else 8, dial),
         context_tokens=decide("context_tokens", _integer(64, 1 << 20), 4096 if server else 2048, dial),
+        upload_bytes=decide("upload_bytes", _integer(1, 1 << 40), (512 if server else 128) * MIB, dial),
         guess_ahead=decide("guess_ahead", _boolean, True, "copying comes faster, all else as fast"),
         hf_endpoint=decide("hf_endpoint", _http_url, "https://huggingface.co", "default"),
         modelscope_endpoint=decide("modelscope_endpoint", _http_url, "https://www.modelscope.cn", "default"),

@@ -76,6 +76,8 @@ class Quirks:
     """It can send embeddings in base64, which is a third of the size."""
     extra_stream_options: Mapping[str, Any] = field(default_factory=dict)
     """`{"continuous_usage_stats": true}` where it can count as it goes: exact bills also for streams left early."""
+    adapters: bool = False
+    """It reads LoRA adapters from this machine's folders while it runs, on vLLM's routes."""
     tenant_header: str = ""
     """The header that keeps tenants apart in its prefix cache, where it has one: nobody learns from timing what
     another tenant asked."""
@@ -173,6 +175,17 @@ class OpenAIWire:
         except IkkanError as error:
             return Health(False, error.message)
         return Health(True, f"{len(offered)} models")
+
+    async def load_adapter(self, name: str, folder: str) -> None:
+        """Let it answer to `name` with the adapter in `folder`; one of that name is replaced."""
+        body = {"lora_name": name, "lora_path": folder, "load_inplace": True}
+        async with self._post("/load_lora_adapter", body, self._timeouts.idle_s) as response:
+            await response.content.read(MAX_ERROR_BYTES)
+
+    async def unload_adapter(self, name: str) -> None:
+        """Let it forget an adapter. Raises `UnknownModel` where it has none of that name."""
+        async with self._post("/unload_lora_adapter", {"lora_name": name}, self._timeouts.idle_s) as response:
+            await response.content.read(MAX_ERROR_BYTES)
 
     async def _generate(
         self, path: str, body: dict[str, Any], request: ChatRequest | CompletionRequest

@@ -194,6 +194,11 @@ def embeddings(made: Embeddings, request: EmbedRequest, *, as_base64: bool) -> M
     }
 
 
+def read_body(raw: bytes, kind: type[T]) -> T:
+    """A JSON body of this kind. Raises `BadInput`; `facts["param"]` says which field is wrong."""
+    return _convert(_object(raw), kind)
+
+
 def _object(raw: bytes) -> dict[str, Any]:
     try:
         body = msgspec.json.decode(raw)
