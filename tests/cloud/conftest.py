@@ -49,6 +49,12 @@ async def listening(app: Any) -> AsyncIterator[str]:
     await serving
 
 
+@pytest.fixture(name="listening")
+def _listening() -> Any:
+    """`listening`, for tests that serve an app of their own."""
+    return listening
+
+
 @pytest.fixture
 def keys(home: Path) -> Keys:
     return Keys.open(home / "keys")

@@ -29,9 +29,11 @@ import ikkan.apps
 from ikkan import __version__, console
 from ikkan.bootstrap import DEFAULTS, ENGINE, device_profile, engine_models, model_store, use_model
 from ikkan.bootstrap.embedding import home_embedder
-from ikkan.cloud.assembly import Cloud, assemble
+from ikkan.bootstrap.tuning import LeasedTrainer, home_bases
+from ikkan.cloud.assembly import Cloud, Workshop, assemble
 from ikkan.cloud.directory import ANY_MODEL
 from ikkan.cloud.door import is_at_this_machine
+from ikkan.cloud.tuning.values import TUNING
 from ikkan.cloud.values import ADMIN, LOCAL_TENANT, USER
 from ikkan.console.desk import Desk, Measurements
 from ikkan.console.wheel import turn_key
@@ -59,6 +61,9 @@ ENGINE_PRICE = Price("JPY", input_micros=4_000_000, cached_micros=400_000, outpu
 """What our own engine's work is billed at until somebody sets a price: 4, 0.4 and 20 JPY per million tokens. Power
 alone is about 1 JPY per million output tokens on two cores; the rest stands for the machine. A house price, not a
 measurement."""
+
+TUNING_PRICE = Price("JPY", input_micros=20_000_000, cached_micros=0, output_micros=0)
+"""What training is billed at until somebody sets a price: 20 JPY per million trained tokens, as for tokens written."""
 
 
 # ---- the platform ----------------------------------------------------------------------------------------------------
@@ -108,6 +113,15 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Platform:
         keys,
         allow_keyless=settings.allow_keyless_loopback,
         secret_of=lambda name: os.environ.get(name),
+        workshop=Workshop(
+            files_dir=settings.files_dir,
+            work_dir=settings.home / "cache" / "tuning",
+            upload_bytes=settings.upload_bytes,
+            artifacts=artifacts,
+            jobs=jobs,
+            bases=home_bases(store),
+            trainer=LeasedTrainer(store, settings.run_dir / "device.lease"),
+        ),
     )
 
     words = Words(WORDS)
@@ -293,6 +307,8 @@ def _prepare_cloud(platform: Platform) -> None:
     )
     if (ENGINE, ANY_MODEL) not in {(row.upstream, row.model) for row in platform.cloud.service.prices()}:
         platform.cloud.service.set_price(ENGINE, ANY_MODEL, ENGINE_PRICE)
+    if (TUNING, ANY_MODEL) not in {(row.upstream, row.model) for row in platform.cloud.service.prices()}:
+        platform.cloud.service.set_price(TUNING, ANY_MODEL, TUNING_PRICE)
 
 
 def _register_jobs(platform: Platform) -> None:

@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidTag
 
 from ikkan.cloud.directory import Snapshot, UpstreamRecord, read_quirks, unseal_key
 from ikkan.cloud.freshness import Freshness
-from ikkan.cloud.tuning.values import PREFIX, TunedModel
+from ikkan.cloud.tuning.values import PREFIX, TUNED, TunedModel
 from ikkan.cloud.upstreams import Health, Upstream
 from ikkan.cloud.upstreams.adapted import Loader
 from ikkan.cloud.upstreams.openai_wire import HttpPool, OpenAIWire, Timeouts
@@ -125,6 +125,9 @@ class Router:
             UnknownModel: nobody.
         """
         snapshot = await self._look()
+        if model.startswith(TUNED) and model not in snapshot.tuned:
+            self._freshness.expire()  # a worker may have made it this moment, and told whoever asks for it now
+            snapshot = await self._look()
         alias = snapshot.aliases.get(model)
         found: Sequence[Target]
         own = snapshot.tuned.get(model)

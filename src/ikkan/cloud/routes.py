@@ -99,12 +99,10 @@ class OpenAIRoutes:
         """GET /v1/models/{model}: slashes may come as they are or as %2F."""
         principal = await exchange.admit(self._door)
         asked = exchange.path_params["model"]
-        for offered in await self._router.offered(principal.tenant_id):
-            if offered.id == asked:
-                await exchange.reply(self._model(offered))
-                return
-        await self._router.resolve(asked, principal.tenant_id)  # a name that is not listed but can be asked for
-        await exchange.reply(self._model(Offered(asked, "ikkan")))
+        await self._router.resolve(asked, principal.tenant_id)
+        listed = {offered.id: offered for offered in await self._router.offered(principal.tenant_id)}
+        # A name that is not listed may still be one that can be asked for.
+        await exchange.reply(self._model(listed.get(asked, Offered(asked, "ikkan"))))
 
     async def delete_model(self, exchange: Exchange) -> None:
         """DELETE /v1/models/{model}: one of the tenant's own."""

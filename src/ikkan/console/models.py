@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from ikkan.console import store
+from ikkan.console import store, tuning
 from ikkan.console.desk import DEFAULT, Desk, form_of, job_fragment, job_view, live_job, money, size, told
 from ikkan.ground.errors import BadInput, IkkanError
 from ikkan.ground.jobs import JobStatus
@@ -75,6 +75,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
             told=desk.frame.words.say(language)("models.switching") if switching else "",
             failed=failed or (told(last.error) if last and last.error else ""),
             job=pulling,
+            tuning=await tuning.shown(desk, request),
             aliases=[{"name": alias.name, "target": ", ".join(alias.targets)} for alias in aliases],
             stored=[
                 {
@@ -113,6 +114,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
         Route("/models/use", use, methods=["POST"]),
         Route("/models/pull", pull, methods=["POST"]),
         Route("/models/jobs/{job_id}", job),
+        *tuning.routes(desk),
     ]
 
 

@@ -39,8 +39,10 @@ class FakeTrainer:
         folder: Path,
         tell: Callable[[Progress], None],
         keep: Callable[[Checkpoint], None],
+        check: Callable[[], None],
     ) -> Outcome:
         """See `Trainer`."""
+        check()
         self.trained.append((base, examples, validation, recipe))
         kept = folder / "step"
         done = int(kept.read_text()) if kept.exists() else 0

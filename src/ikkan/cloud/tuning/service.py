@@ -23,9 +23,10 @@ from ikkan.cloud.tuning import store
 from ikkan.cloud.tuning.ending import CREATED, end
 from ikkan.cloud.tuning.examples import inspect
 from ikkan.cloud.tuning.shelf import Shelf
-from ikkan.cloud.tuning.upload import Upload
+from ikkan.cloud.tuning.upload import Upload, copied
 from ikkan.cloud.tuning.values import (
     FINE_TUNE,
+    TUNED,
     TUNING,
     Base,
     Method,
@@ -127,6 +128,10 @@ class TuningService:
             upload.path.unlink(missing_ok=True)
         return file
 
+    def bring(self, principal: Principal, path: Path) -> StoredFile:
+        """`add_file`, for a file that is on this machine; it stays where it is."""
+        return self.add_file(principal, copied(path, self._shelf.staging), FINE_TUNE)
+
     def files(
         self,
         tenant_id: TenantId,
@@ -209,7 +214,7 @@ class TuningService:
                 trained_tokens=0,
                 estimated_finish=None,
                 error=None,
-                model_name=f"ft:{base.name.replace('/', '-')[:60]}:{principal.tenant_id}:{asked.suffix}:{short}",
+                model_name=f"{TUNED}{base.name.replace('/', '-')[:60]}:{principal.tenant_id}:{asked.suffix}:{short}",
                 result_file=new_id("file"),
             )
             most = training.contents.tokens_most * recipe.epochs
@@ -371,7 +376,7 @@ class TuningService:
             base = self._bases(upstream_model) if upstream in able else None
             if base is not None:
                 return upstream, upstream_model, base
-        if model.startswith("ft:"):
+        if model.startswith(TUNED):
             raise BadInput(
                 "a fine-tuned model is not trained further", hint="train its base on all your data", param="model"
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,6 +105,25 @@ async def receive(
         raise
     fields = {name: value.decode("utf-8", "replace") for name, value in form.fields.items()}
     return Upload(fields, form.taken, path, size, digest.hexdigest())
+
+
+def copied(source: Path, folder: Path) -> Upload:
+    """A file of this machine as if it had come over the wire.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / new_id("upload")
+    try:
+        shutil.copyfile(source, path)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            os.fsync(file.fileno())
+    except OSError as exc:
+        path.unlink(missing_ok=True)
+        raise BadInput(f"cannot read {source}: {exc.strerror}", hint="is the path right?") from exc
+    return Upload({}, source.name, path, path.stat().st_size, digest)
 
 
 def _sync(file: Any) -> None:

@@ -18,6 +18,8 @@ State = Literal["validating_files", "queued", "running", "succeeded", "failed", 
 
 FINE_TUNE, RESULTS = "fine-tune", "fine-tune-results"
 ACTIVE: tuple[State, ...] = ("validating_files", "queued", "running")
+TUNED = "ft:"
+"""How names of tuned models begin."""
 TUNING = "tuning"
 """Stands for an upstream in the price table: its input price is what a million trained tokens cost, by base or `*`."""
 MAX_TOKENS = 1_024
@@ -155,6 +157,7 @@ class Trainer(Protocol):
         folder: Path,
         tell: Callable[[Progress], None],
         keep: Callable[[Checkpoint], None],
+        check: Callable[[], None],
     ) -> Outcome:
         """Train from the base.
 
@@ -163,6 +166,7 @@ class Trainer(Protocol):
                 there give the same result.
             tell: after each step; what it raises ends the training at once.
             keep: at the end of every epoch but the last; may be told the same one again after a new start.
+            check: while waiting for the processor; what it raises ends the training, as with `tell`.
         """
         ...
 

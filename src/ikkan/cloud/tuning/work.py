@@ -125,6 +125,7 @@ class TuningWork:
                 folder=folder,
                 tell=lambda progress: self._advance(job, progress),
                 keep=lambda checkpoint: self._keep(job, files, checkpoint),
+                check=lambda: self._check(job),
             )
         except _Stopped:
             log.info("a training was stopped", extra={"job": job.id})
@@ -145,8 +146,11 @@ class TuningWork:
     def _finish(self, tuning_id: str, made: Mapping[str, Any]) -> None:
         with self._database.read() as connection:
             job = store.get_job(connection, None, tuning_id)
+            kept = store.models_of(connection, tuning_id)
         losses: Sequence[float] = made["losses"]
-        valid = {int(step): loss for step, loss in made["valid_losses"].items()}
+        # What was measured before a crash is known from what was kept then.
+        valid = {model.step: model.valid_loss for model in kept if model.valid_loss is not None}
+        valid |= {int(step): loss for step, loss in made["valid_losses"].items()}
         content = results(losses, valid)
         now, last = self._clock.now(), len(losses)
         file = StoredFile(
@@ -190,6 +194,11 @@ class TuningWork:
                 told = f"Step {progress.step}/{progress.steps}: training loss={progress.loss:.2f}"
                 data = {"step": progress.step, "train_loss": progress.loss, "total_steps": progress.steps}
                 store.tell(connection, job.id, place_of_step(progress.step), now, told, data=data)
+
+    def _check(self, job: TuningJob) -> None:
+        with self._database.read() as connection:
+            if not store.get_job(connection, None, job.id).is_active:
+                raise _Stopped
 
     def _keep(self, job: TuningJob, files: Sequence[StoredFile], checkpoint: Checkpoint) -> None:
         name = f"{job.model_name}:ckpt-step-{checkpoint.step}"
