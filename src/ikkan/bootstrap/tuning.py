@@ -71,7 +71,6 @@ class LeasedTrainer:
         )
         held_back = [_lesson(example) for example in validation]
         valid: dict[int, float] = {}
-        last: list[Step] = []
         with ExitStack() as stack:
             stored = self._store.get(base.name)
             if stored.sha256 != base.sha256:
@@ -90,11 +89,10 @@ class LeasedTrainer:
                 return valid.get(step)
 
             def told(step: Step) -> None:
-                last[:] = [step]
                 tell(Progress(step.step, step.steps, step.loss, step.tokens, step.seconds / step.step))
 
-            def kept(step: int, loss: float, files: Mapping[str, bytes]) -> None:
-                keep(Checkpoint(step, files, loss, measure(step, files)))
+            def kept(step: Step, files: Mapping[str, bytes]) -> None:
+                keep(Checkpoint(step.step, files, step.loss, measure(step.step, files)))
 
             made = train(
                 opened,

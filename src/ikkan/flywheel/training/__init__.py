@@ -5,9 +5,10 @@ trains, never before (`tests/flywheel/training/test_signs.py`).
 """
 
 from ikkan.flywheel.training.call import likelihoods, open_base, train
-from ikkan.flywheel.training.values import Lesson, Likelihood, Method, Plan, Step, Tell, Trained, Turn
+from ikkan.flywheel.training.values import Keep, Lesson, Likelihood, Method, Plan, Step, Tell, Trained, Turn
 
 __all__ = [
+    "Keep",
     "Lesson",
     "Likelihood",
     "Method",

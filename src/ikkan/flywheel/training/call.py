@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ikkan.flywheel.training.values import Lesson, Likelihood, Plan, Tell, Trained
+from ikkan.flywheel.training.values import Keep, Lesson, Likelihood, Plan, Tell, Trained
 from ikkan.ground.errors import MissingPackage
 from ikkan.models.store import StoredModel
 
@@ -45,6 +45,7 @@ def train(
     teacher: AnyBase | None = None,
     checkpoint: Path | None = None,
     tell: Tell | None = None,
+    keep: Keep | None = None,
     breathe: Callable[[], object] | None = None,
 ) -> Trained:
     """Teach a low-rank adapter these lessons. The base stays as it is.
@@ -58,6 +59,8 @@ def train(
             goes on if it was interrupted, with the same bytes in the end. A damaged one, or one of other lessons, is
             not used: `facts["started_over"]` says why. It holds what was learned: delete it when the result is kept.
         tell: called after every step; whatever it raises ends the training.
+        keep: called with the adapter as it is at the end of every epoch but the last; after an interruption perhaps
+            again. Whatever it raises ends the training.
         breathe: called every few milliseconds, between layers, so that a waiting person can go first
             (`silicon.lease.Turn.breathe`).
 
@@ -75,7 +78,9 @@ def train(
 
     with opened(base) as learner, opened(teacher) as master:
         assert learner is not None
-        return loop.train(learner, lessons, plan, teacher=master, checkpoint=checkpoint, tell=tell, breathe=breathe)
+        return loop.train(
+            learner, lessons, plan, teacher=master, checkpoint=checkpoint, tell=tell, keep=keep, breathe=breathe
+        )
 
 
 def likelihoods(

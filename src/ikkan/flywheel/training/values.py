@@ -106,3 +106,6 @@ class Likelihood:
 
 Tell: TypeAlias = Callable[[Step], None]
 """Called after every step; whatever it raises ends the training."""
+
+Keep: TypeAlias = Callable[[Step, Mapping[str, bytes]], None]
+"""Called with the adapter's files at the end of an epoch; whatever it raises ends the training."""

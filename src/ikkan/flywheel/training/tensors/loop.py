@@ -25,7 +25,7 @@ from ikkan.flywheel.training.lessons import Pages, Text
 from ikkan.flywheel.training.tensors import files, losses, saved
 from ikkan.flywheel.training.tensors.base import Base, threads_allowed
 from ikkan.flywheel.training.tensors.network import Batch, Learning, Network, Pairs, no_pairs, pairs_of
-from ikkan.flywheel.training.values import Lesson, Likelihood, Plan, Step, Tell, Trained
+from ikkan.flywheel.training.values import Keep, Lesson, Likelihood, Plan, Step, Tell, Trained
 from ikkan.ground.errors import BadInput, NothingToLearn, TrainingDiverged
 
 log = logging.getLogger(__name__)
@@ -47,11 +47,12 @@ def train(
     teacher: Base | None,
     checkpoint: Path | None,
     tell: Tell | None,
+    keep: Keep | None,
     breathe: Breathe | None,
 ) -> Trained:
     """See `call.train`."""
     with threads_allowed():
-        return _Training(base, lessons, plan, teacher, breathe).run(checkpoint, tell)
+        return _Training(base, lessons, plan, teacher, breathe).run(checkpoint, tell, keep)
 
 
 def likelihoods(
@@ -131,6 +132,7 @@ class _Training:
                 hint="give lessons whose answers are not empty, and a weight above zero",
             )
         self.steps = pages.steps(len(self.lessons), plan)
+        self.epoch = math.ceil(len(self.lessons) / plan.batch)
         # Logits can only be compared number by number where they are about the same tokens.
         same = teacher is not None and teacher.config.vocab == base.config.vocab and _same_words(teacher, base)
         self.teacher = teacher.network(plan.dtype, plan.device) if teacher is not None and same else None
@@ -139,7 +141,7 @@ class _Training:
         self.recipe = self._recipe(teacher)
         self.before = self._before() if plan.method == "dpo" else {}
 
-    def run(self, checkpoint: Path | None, tell: Tell | None) -> Trained:
+    def run(self, checkpoint: Path | None, tell: Tell | None, keep: Keep | None = None) -> Trained:
         progress, resumed, over = self._resume(checkpoint)
         started = time.perf_counter()
 
@@ -153,10 +155,14 @@ class _Training:
             progress.tokens += sum(len(text.ids) for one in seen for text in one.texts)
             self._check_course(progress.losses)
             taken = number + 1
+            step = Step(taken, len(self.steps), loss, progress.tokens, seconds())
+            # Before the checkpoint: what a training went on from was never left out.
+            if keep is not None and taken % self.epoch == 0 and taken < len(self.steps):
+                keep(step, files.written(self.learning, self.plan.alpha, self.base.name))
             if checkpoint is not None and taken % self.plan.checkpoint_steps == 0 and taken < len(self.steps):
                 saved.keep(self._standing(progress, seconds()), checkpoint)
             if tell is not None:
-                tell(Step(taken, len(self.steps), loss, progress.tokens, seconds()))
+                tell(step)
         if checkpoint is not None and resumed < len(self.steps):
             saved.keep(self._standing(progress, seconds()), checkpoint)
         facts: dict[str, Any] = {
