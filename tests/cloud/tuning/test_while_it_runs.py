@@ -63,11 +63,11 @@ async def test_a_training_that_fails_says_why_and_costs_nothing(
     assert job.status == "failed" and job.result_files == [] and job.trained_tokens == 0
     assert (job.error.code, job.error.message, job.error.param) == (
         "bad_file",
-        "the loss is not finite",
+        "the loss is not finite (a smaller learning rate)",
         "training_file",
     )
     last = (await client.fine_tuning.jobs.list_events(job.id)).data[0]
-    assert (last.level, last.message) == ("error", "The job failed: the loss is not finite")
+    assert (last.level, last.message) == ("error", "The job failed: the loss is not finite (a smaller learning rate)")
     assert cloud.service.usage(by=())[0].cost_micros == 0 and cloud.service.audit().is_sound
 
 

@@ -82,7 +82,8 @@ class TuningWork:
                     context.step("finish", self._finish, tuning_id, made)
         except IkkanError as error:
             param = error.facts.get("param")
-            told = {"code": error.code, "message": error.message, "param": param if isinstance(param, str) else None}
+            message = f"{error.message} ({error.hint})" if error.hint else error.message
+            told = {"code": error.code, "message": message, "param": param if isinstance(param, str) else None}
             with self._database.transaction() as connection:
                 job = store.get_job(connection, None, tuning_id)
                 end(connection, self._ledger, job, "failed", self._clock.now(), tokens=0, error=told)
