@@ -78,11 +78,8 @@ class LeasedTrainer:
             opened = stack.enter_context(open_base(stored))
             turn = self._turn(stack, check)
 
-            def breathe() -> None:
-                turn.breathe()
-
             def judged(files: Mapping[str, bytes] | None) -> list[Likelihood]:
-                return likelihoods(opened, files, held_back, max_tokens=MAX_TOKENS, breathe=breathe)
+                return likelihoods(opened, files, held_back, max_tokens=MAX_TOKENS, breathe=turn.breathe)
 
             before = judged(None) if held_back and recipe.method == "dpo" else []
 
@@ -104,7 +101,7 @@ class LeasedTrainer:
                 checkpoint=folder / "checkpoint",
                 tell=told,
                 keep=kept,
-                breathe=breathe,
+                breathe=turn.breathe,
             )
             measure(len(made.losses), made.files)
         return Outcome(made.files, made.losses, valid, int(made.facts["tokens"]), made.facts)

@@ -170,9 +170,12 @@ class Network:
 
 
 def _breathe(x: Tensor, breathe: Callable[[], object]) -> None:
+    def breathed(gradient: Tensor) -> None:  # what a hook returns would be taken for the gradient
+        breathe()
+
     breathe()
     if x.requires_grad:
-        x.register_hook(lambda gradient: breathe() and None)
+        x.register_hook(breathed)
 
 
 class Learning:
