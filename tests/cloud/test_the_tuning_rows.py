@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,7 @@ class House:
             shelf,
             self.artifacts,
             self.jobs,  # type: ignore[arg-type]
+            work_dir=home / "cache",
             bases={"default": Base("Tiny-1M", "b" * 64)}.get,
         )
         self.work = TuningWork(database, clock, ledger, shelf, self.artifacts, self.trainer, home / "cache")
@@ -193,3 +195,20 @@ def test_a_training_that_a_crash_kept_from_the_queue_is_queued_at_the_next_start
     clock.advance(120)
     assert house.service.recover() == 1 and len(house.jobs.started) == 1
     assert house.service.recover() == 0
+
+
+def test_what_a_crash_left_of_an_upload_or_of_a_training_that_is_over_is_removed(
+    house: House, home: Path, clock: FakeClock
+) -> None:
+    running, over = house.begun(), house.begun()
+    house.service.cancel(None, over.id)
+    for job in (running, over):
+        (home / "cache" / job.id).mkdir(parents=True)
+    old, fresh = (home / "files" / ".staging" / name for name in ("upload-1", "upload-2"))
+    for path, age_s in ((old, 2 * 86_400), (fresh, 60)):
+        path.write_text("words")
+        moment = clock.now().timestamp() - age_s
+        os.utime(path, (moment, moment))
+    house.service.recover()
+    assert (home / "cache" / running.id).exists() and not (home / "cache" / over.id).exists()
+    assert fresh.exists() and not old.exists()

@@ -181,6 +181,7 @@ def _tuning(
         shelf,
         workshop.artifacts,
         workshop.jobs,
+        work_dir=workshop.work_dir,
         bases=workshop.bases,
         on_change=freshness.expire,
     )

@@ -5,8 +5,10 @@ Every method opens its own transactions and blocks; an event loop calls it in a 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import secrets
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -41,13 +43,14 @@ from ikkan.cloud.values import Principal
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import Clock
 from ikkan.ground.db import Database
-from ikkan.ground.errors import BadInput, Conflict, UnknownJob, UnknownModel
+from ikkan.ground.errors import BadInput, Conflict, NotFound, UnknownJob, UnknownModel
 from ikkan.ground.ids import JobId, RequestId, SubjectId, TenantId, new_id
 from ikkan.ground.jobs import Jobs
 from ikkan.ground.money import FREE
 
 RUN = "cloud.tuning"
 """The durable job that trains."""
+_UPLOADING = timedelta(days=1)
 _STARTING = timedelta(minutes=1)
 """A training that has no durable job after so long lost it in a crash."""
 
@@ -71,6 +74,7 @@ class TuningService:
     """The use cases of this folder.
 
     Args:
+        work_dir: where trainings keep what they go on from.
         bases: what our engine serves under a name, if adapters can be trained for it.
         on_change: called after each change of what may be asked for, so that this process notices at once.
     """
@@ -84,6 +88,7 @@ class TuningService:
         artifacts: ArtifactStore,
         jobs: Jobs,
         *,
+        work_dir: Path,
         bases: Callable[[str], Base | None],
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
@@ -93,6 +98,7 @@ class TuningService:
         self._shelf = shelf
         self._artifacts = artifacts
         self._jobs = jobs
+        self._work_dir = work_dir
         self._bases = bases
         self._on_change = on_change
 
@@ -292,7 +298,15 @@ class TuningService:
         return Page(rest[:limit], len(rest) > limit)
 
     def recover(self) -> int:
-        """Queue what a crash kept from being queued; returns how many. Run at every start."""
+        """Queue what a crash kept from being queued; returns how many. Run at every start.
+
+        What a crash left half-uploaded, or of a training that is over, is removed.
+        """
+        self._shelf.sweep(self._clock.now() - _UPLOADING)
+        for folder in self._work_dir.glob("ftjob-*"):
+            with contextlib.suppress(NotFound), self._database.read() as connection:
+                if not store.get_job(connection, None, folder.name).is_active:
+                    shutil.rmtree(folder, ignore_errors=True)
         waiting = sa.select(tuning_jobs.c.id).where(
             tuning_jobs.c.state == "validating_files",
             tuning_jobs.c.run_id.is_(None),

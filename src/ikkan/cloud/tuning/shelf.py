@@ -7,6 +7,7 @@ never share one.
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from pathlib import Path
 
 from ikkan.cloud.tuning.values import StoredFile
@@ -49,6 +50,17 @@ class Shelf:
             file.flush()
             os.fsync(file.fileno())
         self.take(tenant_id, path, sha256)
+
+    def sweep(self, before: datetime) -> int:
+        """Remove what was on its way when a process was killed; returns how many.
+
+        Args:
+            before: only what was begun earlier.
+        """
+        left = [path for path in self.staging.glob("*") if path.stat().st_mtime < before.timestamp()]
+        for path in left:
+            path.unlink(missing_ok=True)
+        return len(left)
 
     def destroy(self, file: StoredFile) -> None:
         """Remove a file's content. Absent is fine."""
