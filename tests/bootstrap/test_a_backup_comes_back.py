@@ -21,7 +21,7 @@ from ikkan.bootstrap import backup
 from ikkan.bootstrap.platform import Platform, forget_again
 from ikkan.cloud.ledger import Bill, Hold, Ledger
 from ikkan.cloud.tables import meter
-from ikkan.cloud.values import LOCAL_TENANT, Usage
+from ikkan.cloud.values import LOCAL_TENANT, Principal, Usage
 from ikkan.ground import backup as archives
 from ikkan.ground import eventlog
 from ikkan.ground.clock import FakeClock, SystemClock
@@ -186,6 +186,24 @@ def test_the_restored_database_file_holds_no_trace_of_the_erased_persons_key(hou
     there = settings_in(tmp_path / "second")
     bootstrap.restore(there, house.archive)
     assert all(wrapped not in path.read_bytes() for path in there.home.glob("ikkan.db*"))
+
+
+def test_an_erased_persons_file_does_not_come_back(house: House, tmp_path: Path) -> None:
+    person = SubjectId("s-who-only-uploaded")
+    (tmp_path / "lines.jsonl").write_text(
+        '{"messages": [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Ada Lovelace."}]}'
+    )
+    with bootstrap.opened(house.settings) as platform:
+        assert platform.cloud.tuning is not None
+        platform.cloud.tuning.bring(Principal(LOCAL_TENANT, None, person, frozenset()), tmp_path / "lines.jsonl")
+    archive = bootstrap.back_up(house.settings, tmp_path / "with-a-file.tar").path
+    assert b"Ada Lovelace." in archive.read_bytes()
+    erase(house.settings, person)
+    there = settings_in(tmp_path / "second")
+    bootstrap.restore(there, archive)
+    assert [path for path in there.files_dir.rglob("*") if path.is_file()] == []
+    with bootstrap.opened(there) as platform:
+        assert platform.cloud.tuning is not None and platform.cloud.tuning.files(LOCAL_TENANT).items == []
 
 
 def test_a_list_that_arrives_after_the_restore_counts_at_the_next_start(house: House, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ikkan.cloud.events import Feedback, Served, feedback_given, inference_served
+from ikkan.cloud.events import Feedback, Served, feedback_given, file_uploaded, inference_served
+from ikkan.cloud.tuning.values import Contents, StoredFile
 from ikkan.cloud.values import Usage
 from ikkan.ground.events import NewEvent
 from ikkan.ground.ids import SubjectId, TenantId
@@ -52,7 +53,22 @@ given = feedback_given(
 )
 
 
-@pytest.mark.parametrize("event", [served, given], ids=lambda event: event.name)
+uploaded = file_uploaded(
+    StoredFile(
+        id="file-0190d3c0-0000-7000-8000-000000000000",
+        tenant_id=TENANT,
+        subject_id=SUBJECT,
+        filename="窓口.jsonl",
+        purpose="fine-tune",
+        bytes=5_120,
+        sha256="ab" * 32,
+        contents=Contents("chat", 40, 9_000),
+        created_at=AT,
+    )
+)
+
+
+@pytest.mark.parametrize("event", [served, given, uploaded], ids=lambda event: event.name)
 def test_an_event_is_written_as_its_sample_says(event: NewEvent) -> None:
     sample = json.loads((SAMPLES / f"{event.name}.v{event.version}.json").read_text(encoding="utf-8"))
     assert event.payload == sample
@@ -60,5 +76,5 @@ def test_an_event_is_written_as_its_sample_says(event: NewEvent) -> None:
 
 
 def test_every_sample_has_its_event() -> None:
-    known = {f"{event.name}.v{event.version}.json" for event in (served, given)}
+    known = {f"{event.name}.v{event.version}.json" for event in (served, given, uploaded)}
     assert {path.name for path in SAMPLES.iterdir()} == known

@@ -12,8 +12,9 @@ import pytest
 
 from ikkan.cloud.ledger import Ledger
 from ikkan.cloud.service import CloudService
+from ikkan.cloud.tuning.asking import Asked
 from ikkan.cloud.tuning.fakes import TOKENS_A_STEP, FakeTrainer
-from ikkan.cloud.tuning.service import Asked, TuningService
+from ikkan.cloud.tuning.service import TuningService
 from ikkan.cloud.tuning.shelf import Shelf
 from ikkan.cloud.tuning.values import TUNING, Base, TuningJob
 from ikkan.cloud.tuning.work import TuningWork
@@ -22,7 +23,7 @@ from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import FakeClock
 from ikkan.ground.db import Database
 from ikkan.ground.errors import ChecksumMismatch, Internal, NotFound
-from ikkan.ground.eventlog import Keys
+from ikkan.ground.eventlog import EventLog, Keys
 from ikkan.ground.ids import JobId
 from ikkan.ground.jobs import JobStatus
 from ikkan.ground.money import Price
@@ -67,6 +68,7 @@ class House:
         self.service = TuningService(
             database,
             clock,
+            EventLog(database, clock, keys),
             ledger,
             shelf,
             self.artifacts,

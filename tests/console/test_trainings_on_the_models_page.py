@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from ikkan.cloud.assembly import Workshop, assemble
+from ikkan.cloud.tuning.asking import Asked
 from ikkan.cloud.tuning.fakes import FakeTrainer
-from ikkan.cloud.tuning.service import Asked, TuningService
+from ikkan.cloud.tuning.service import TuningService
 from ikkan.cloud.tuning.values import Base
 from ikkan.cloud.values import LOCAL
 from ikkan.console.words import WORDS

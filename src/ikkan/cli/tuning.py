@@ -47,7 +47,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Train an adapter on a file, and let it answer under a name of its own."""
-    from ikkan.cloud.tuning.service import Asked
+    from ikkan.cloud.tuning.asking import Asked
     from ikkan.cloud.values import LOCAL
 
     with bootstrap.opened(bootstrap.settings()) as platform:

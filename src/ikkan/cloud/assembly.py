@@ -144,7 +144,7 @@ def assemble(
     pipeline = Pipeline(database, clock, ledger, events, router, guards=guards)
     feedback = FeedbackBook(events, clock)
     subjects = Subjects(keys.master)
-    tuning = None if workshop is None else _tuning(workshop, database, clock, ledger, freshness)
+    tuning = None if workshop is None else _tuning(workshop, database, clock, events, ledger, freshness)
     forgets = [] if tuning is None else [tuning.forget]
     service = CloudService(database, clock, keys, on_change=freshness.expire, forgets=forgets)
     return Cloud(
@@ -169,7 +169,7 @@ def assemble(
 
 
 def _tuning(
-    workshop: Workshop, database: Database, clock: Clock, ledger: Ledger, freshness: Freshness
+    workshop: Workshop, database: Database, clock: Clock, events: EventLog, ledger: Ledger, freshness: Freshness
 ) -> TuningService:
     shelf = Shelf(workshop.files_dir)
     work = TuningWork(database, clock, ledger, shelf, workshop.artifacts, workshop.trainer, workshop.work_dir)
@@ -177,6 +177,7 @@ def _tuning(
     return TuningService(
         database,
         clock,
+        events,
         ledger,
         shelf,
         workshop.artifacts,

@@ -1,4 +1,4 @@
-"""The two events of this room. Samples of every version ever written are kept in `tests/cloud/event_samples`."""
+"""The events of this room. Samples of every version ever written are kept in `tests/cloud/event_samples`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ikkan.cloud.tuning.values import StoredFile
 from ikkan.cloud.values import Usage
 from ikkan.ground.events import SERVICE, NewEvent
 from ikkan.ground.ids import SubjectId, TenantId
 
 INFERENCE_SERVED = "InferenceServed"
 FEEDBACK_GIVEN = "FeedbackGiven"
+FILE_UPLOADED = "FileUploaded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +108,17 @@ def feedback_given(
         "actor": actor,
     }
     return NewEvent(FEEDBACK_GIVEN, 1, tenant_id, subject_id, at, SERVICE, payload)
+
+
+def file_uploaded(file: StoredFile) -> NewEvent:
+    """Somebody brought a file to learn from. Only the fact: its words lie in the file."""
+    payload = {
+        "file_id": file.id,
+        "filename": file.filename,
+        "purpose": file.purpose,
+        "bytes": file.bytes,
+        "sha256": file.sha256,
+        "kind": file.contents.kind,
+        "examples": file.contents.examples,
+    }
+    return NewEvent(FILE_UPLOADED, 1, file.tenant_id, file.subject_id, file.created_at, SERVICE, payload)

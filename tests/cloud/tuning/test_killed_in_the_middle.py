@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ikkan.cloud.assembly import Workshop, assemble
+from ikkan.cloud.tuning.asking import Asked
 from ikkan.cloud.tuning.fakes import TOKENS_A_STEP, FakeTrainer
-from ikkan.cloud.tuning.service import Asked
 from ikkan.cloud.tuning.values import TUNING, Base
 from ikkan.cloud.values import LOCAL, LOCAL_TENANT
 from ikkan.ground.artifacts import ArtifactStore

@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import contextlib
 import math
-import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
 from ikkan.cloud import directory
 from ikkan.cloud.directory import Snapshot
+from ikkan.cloud.events import file_uploaded
 from ikkan.cloud.ledger import TRAINING, Hold, Ledger
 from ikkan.cloud.tables import tuning_jobs
 from ikkan.cloud.tuning import store
+from ikkan.cloud.tuning.asking import Asked, decide
 from ikkan.cloud.tuning.ending import CREATED, end
 from ikkan.cloud.tuning.examples import inspect
 from ikkan.cloud.tuning.shelf import Shelf
@@ -31,9 +30,7 @@ from ikkan.cloud.tuning.values import (
     TUNED,
     TUNING,
     Base,
-    Method,
     Page,
-    Recipe,
     StoredFile,
     TunedModel,
     TuningEvent,
@@ -44,6 +41,7 @@ from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import Clock
 from ikkan.ground.db import Database
 from ikkan.ground.errors import BadInput, Conflict, NotFound, UnknownJob, UnknownModel
+from ikkan.ground.eventlog import EventLog
 from ikkan.ground.ids import JobId, RequestId, SubjectId, TenantId, new_id
 from ikkan.ground.jobs import Jobs
 from ikkan.ground.money import FREE
@@ -53,21 +51,6 @@ RUN = "cloud.tuning"
 _UPLOADING = timedelta(days=1)
 _STARTING = timedelta(minutes=1)
 """A training that has no durable job after so long lost it in a crash."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A training as somebody asks for it."""
-
-    model: str
-    training_file: str
-    validation_file: str | None = None
-    suffix: str = ""
-    seed: int | None = None
-    method: Method = "supervised"
-    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    """`n_epochs`, `batch_size`, `learning_rate_multiplier` and `beta`: a number, or `auto`."""
-    metadata: Mapping[str, str] | None = None
 
 
 class TuningService:
@@ -83,6 +66,7 @@ class TuningService:
         self,
         database: Database,
         clock: Clock,
+        events: EventLog,
         ledger: Ledger,
         shelf: Shelf,
         artifacts: ArtifactStore,
@@ -94,6 +78,7 @@ class TuningService:
     ) -> None:
         self._database = database
         self._clock = clock
+        self._events = events
         self._ledger = ledger
         self._shelf = shelf
         self._artifacts = artifacts
@@ -109,6 +94,7 @@ class TuningService:
 
         Raises:
             BadInput: another purpose than `fine-tune`, or a line that cannot be learned from; it names the line.
+            ErasedSubject: whose file it is was erased; nothing more of them is kept.
         """
         try:
             if purpose != FINE_TUNE:
@@ -128,6 +114,8 @@ class TuningService:
             )
             # Row and content in one transaction: a deletion of the same content cannot come between them.
             with self._database.transaction() as connection:
+                # Also so that a restore knows this person again, if they are erased after the backup.
+                self._events.append(connection, file_uploaded(file))
                 store.add_file(connection, file)
                 self._shelf.take(file.tenant_id, upload.path, file.sha256)
         finally:
@@ -414,20 +402,3 @@ class TuningService:
                 param=param,
             )
         return file
-
-
-def decide(asked: Asked, examples: int) -> Recipe:
-    """How to train, where that was left to us: fewer passes over more examples, and some ten steps a pass at least.
-
-    >>> decide(Asked("default", "file-1", seed=7), 50)
-    Recipe(method='supervised', epochs=3, batch=5, learning_rate_multiplier=1.0, beta=0.1, seed=7)
-    """
-    given = {name: value for name, value in asked.hyperparameters.items() if value not in (None, "auto")}
-    return Recipe(
-        method=asked.method,
-        epochs=given.get("n_epochs", 3 if examples <= 500 else 2),
-        batch=given.get("batch_size", max(1, min(8, examples // 10))),
-        learning_rate_multiplier=float(given.get("learning_rate_multiplier", 1.0)),
-        beta=float(given.get("beta", 0.1)),
-        seed=secrets.randbelow(1 << 31) if asked.seed is None else asked.seed,
-    )

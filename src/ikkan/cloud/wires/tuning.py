@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from ikkan.cloud.tuning.service import Asked
+from ikkan.cloud.tuning.asking import Asked
 from ikkan.cloud.tuning.values import StoredFile, TunedModel, TuningEvent, TuningJob
 from ikkan.cloud.wires.openai import read_body
 from ikkan.ground.errors import BadInput
