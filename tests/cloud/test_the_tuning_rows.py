@@ -164,14 +164,16 @@ def test_a_file_that_was_harmed_on_the_disk_fails_the_job(house: House, harm: An
     assert (failed.error["code"], failed.error["param"]) == (code, "training_file")
 
 
-def test_a_trainer_that_breaks_is_told_without_its_insides(house: House) -> None:
+def test_a_trainer_that_breaks_is_told_without_its_insides(house: House, caplog: pytest.LogCaptureFixture) -> None:
     def break_down(step: int) -> None:
         raise RuntimeError("secret words of a lesson")
 
     house.trainer.after_step = break_down
     failed = house.run(house.begun())
     assert failed.error is not None and failed.error["code"] == "internal_error"
-    assert "secret" not in str(failed) and failed.trained_tokens == 0
+    assert "secret" not in str(failed) + caplog.text and failed.trained_tokens == 0
+    (logged,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "break_down" in str(vars(logged)["where"])
 
 
 def test_a_job_whose_worker_died_ten_times_is_seen_to_have_failed(house: House) -> None:

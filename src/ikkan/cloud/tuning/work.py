@@ -12,6 +12,7 @@ import hashlib
 import io
 import logging
 import shutil
+import traceback
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -134,8 +135,11 @@ class TuningWork:
         except IkkanError:
             raise
         except Exception as exc:
-            log.exception("a training failed", extra={"job": job.id})
-            raise Internal(f"the training failed: {type(exc).__name__}", hint="the worker's log has more") from exc
+            # Where it broke, not what it said: that may be somebody's words.
+            where = "".join(traceback.format_tb(exc.__traceback__))
+            log.error("a training failed", extra={"job": job.id, "error": type(exc).__name__, "where": where})
+            told = f"the training failed: {type(exc).__name__}"
+            raise Internal(told, hint="the worker's log says where") from None
         artifact_id = self._put(job, files, job.model_name, outcome.files, dict(outcome.facts))
         return {
             "artifact": artifact_id,
