@@ -170,6 +170,40 @@ def test_an_erased_person_is_gone_from_every_reading(events: Any) -> None:
 # --- what only the real log promises ---
 
 
+def test_the_skeleton_of_a_persons_events_is_the_same_before_and_after_they_are_erased(kept: Kept) -> None:
+    ids = kept.append(seen(1, ADA), seen(2, BOB), seen(3, ADA), seen(4, ADA, OTHER))
+    with kept.database.read() as connection:
+        before = kept.log.skeleton(connection, TENANT, ADA)
+    assert before.ids == {ids[0], ids[2]}
+    kept.erase(TENANT, ADA)
+    with kept.database.read() as connection:
+        assert kept.log.skeleton(connection, TENANT, ADA) == before
+        assert kept.log.skeleton(connection, TENANT, BOB).sha256 != before.sha256
+        assert kept.log.skeleton(connection, OTHER, BOB).ids == frozenset()
+
+
+def test_whoever_left_anything_is_known(kept: Kept) -> None:
+    kept.append(seen(1, ADA))
+    kept.set_consent(TENANT, BOB, "improve", False)
+    kept.erase(TENANT, ADA)
+    with kept.database.read() as connection:
+        assert kept.log.is_known(connection, TENANT, ADA), "of the erased, the events"
+        assert kept.log.is_known(connection, TENANT, BOB), "of others, even a word on consent"
+        assert not kept.log.is_known(connection, OTHER, ADA)
+
+
+def test_the_erased_of_whom_there_are_events_are_named_except_those_seen_before(kept: Kept) -> None:
+    kept.append(seen(1, ADA), seen(2, BOB), seen(3, ADA, OTHER))
+    with kept.database.read() as connection:
+        assert kept.log.erased_owners(connection) == []
+    kept.erase(TENANT, ADA)
+    kept.erase(OTHER, ADA)
+    with kept.database.read() as connection:
+        assert kept.log.erased_owners(connection) == sorted([(TENANT, ADA), (OTHER, ADA)])
+        before = frozenset({kept.log.tombstone(TENANT, ADA)})
+        assert kept.log.erased_owners(connection, apart_from=before) == [(OTHER, ADA)]
+
+
 def test_many_events_are_read_across_pages_without_loss(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(eventlog, "_PAGE", 7)
     kept.append(*[seen(n, [ADA, BOB][n % 2]) for n in range(40)])

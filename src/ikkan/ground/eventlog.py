@@ -263,6 +263,14 @@ class Owner(NamedTuple):
     subject_id: SubjectId
 
 
+class Skeleton(NamedTuple):
+    """What stays of a person's events when nobody can open them any more: that they were."""
+
+    ids: frozenset[EventId]
+    sha256: str
+    """Over every column but the sealed one, in the order of the ids: the same before and after an erasure."""
+
+
 class EventLog:
     """Keeps events in `database`, at `clock`'s time, under `keys`."""
 
@@ -364,6 +372,41 @@ class EventLog:
         connection.execute(statement.on_conflict_do_nothing())
         for table in (keys_table, consents_table):
             connection.execute(table.delete().where(table.c.tenant_id == tenant_id, table.c.subject_id == subject_id))
+
+    def tombstone(self, tenant_id: TenantId, subject_id: SubjectId) -> str:
+        """What is, or would be, remembered of this person once erased."""
+        return self._keys.tombstone(tenant_id, subject_id)
+
+    def is_known(self, connection: sa.Connection, tenant_id: TenantId, subject_id: SubjectId) -> bool:
+        """Whether anything is kept of this person: an event, a key, a word on consent."""
+        for table in (keys_table, consents_table, events_table):
+            here = sa.select(sa.literal(1)).where(table.c.tenant_id == tenant_id, table.c.subject_id == subject_id)
+            if connection.scalar(here.limit(1)) is not None:
+                return True
+        return False
+
+    def skeleton(self, connection: sa.Connection, tenant_id: TenantId, subject_id: SubjectId) -> Skeleton:
+        """Which events are about a person, readable or not, and one hash over all of them."""
+        shown = [column for column in events_table.columns if column.name != "sealed"]
+        columns = events_table.c
+        here = sa.select(*shown).where(columns.tenant_id == tenant_id, columns.subject_id == subject_id)
+        hashed, ids = hashlib.sha256(), set()
+        for row in connection.execute(here.order_by(columns.id)):
+            hashed.update(msgspec.json.encode(list(row)) + b"\n")
+            ids.add(EventId(row.id))
+        return Skeleton(frozenset(ids), hashed.hexdigest())
+
+    def erased_owners(self, connection: sa.Connection, *, apart_from: frozenset[str] = frozenset()) -> list[Owner]:
+        """Erased people of whom there are events, leaving out whose tombstones are given.
+
+        Reads no event unless there is another tombstone than these.
+        """
+        erased = self._keys.buried() | set(connection.scalars(sa.select(erasures_table.c.tombstone)))
+        if not erased - apart_from:
+            return []
+        found = connection.execute(sa.select(events_table.c.tenant_id, events_table.c.subject_id).distinct())
+        owners = (Owner(row.tenant_id, row.subject_id) for row in found if row.subject_id is not None)
+        return sorted(owner for owner in owners if self._keys.tombstone(*owner) in erased - apart_from)
 
     def returned(self, connection: sa.Connection) -> list[Owner]:
         """Erased people of whom the database knows more than a tombstone: a restored backup brought them back."""
