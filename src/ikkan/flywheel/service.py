@@ -6,7 +6,7 @@ import json
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -18,7 +18,9 @@ from ikkan.flywheel import figures, forced, schedule, stops, store, trials
 from ikkan.flywheel.canary import REVERSIBLE, Policy, Trial
 from ikkan.flywheel.contract import Budget, Examples, Fitted, Given, Learnable, aware, parents
 from ikkan.flywheel.drift import Limits
+from ikkan.flywheel.erasure import store as erasures
 from ikkan.flywheel.gate import Champion, Terms, Turn, confirm, judge, turn
+from ikkan.flywheel.lineage import DATASET
 from ikkan.flywheel.rollout import Rollout
 from ikkan.flywheel.split import Split
 from ikkan.flywheel.values import Decision, Explanation, Outcome, OwnCorrection, Replay, Status
@@ -27,7 +29,15 @@ from ikkan.flywheel.words import WAITS, reasons
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import Clock
 from ikkan.ground.db import Database
-from ikkan.ground.errors import BadInput, Conflict, DatabaseUnready, NotFound, UnknownLearnable, WheelStopped
+from ikkan.ground.errors import (
+    BadInput,
+    Conflict,
+    DatabaseUnready,
+    NotFound,
+    UnknownArtifact,
+    UnknownLearnable,
+    WheelStopped,
+)
 from ikkan.ground.events import SERVICE, EventReader, NewEvent
 from ikkan.ground.ids import ArtifactId, DecisionId, EventId, TenantId, new_id
 
@@ -37,7 +47,6 @@ DECIDED = "flywheel.Decided"
 """The event every decision leaves in the log, in the transaction of the decision itself."""
 DRIFT_FOUND = "flywheel.DriftFound"
 """Asks for an evaluation: what is served is no longer like what was judged."""
-DATASET = "flywheel-dataset"
 _HISTORY = 200
 
 Progress = Callable[[float, str], None]
@@ -188,6 +197,8 @@ class Flywheel:
         tell = progress or (lambda fraction, message: None)
         learnable = self._learnable(name)
         tell(0.0, "reading events")
+        with self._database.read() as connection:
+            erased = erasures.count(connection)
         champion_id = self.ensure_champion(name)
         if not shuffle:
             trial = self._rollout.open(name)
@@ -205,7 +216,8 @@ class Flywheel:
             judged = self._judged(learnable, examples, champion_id, seed, shuffle)
             tell(0.8, "recording")
             stage = "recording"
-            return self._record(learnable, champion_id, judged, until, seed, shuffle)
+            erased_now = self._erased_since(erased, learnable, judged.examples, until, shuffle, seed)
+            return self._record(learnable, champion_id, judged, until, seed, shuffle, erased_now)
         except stops.LET_THROUGH:
             raise
         except stops.CAUGHT as error:
@@ -347,6 +359,14 @@ class Flywheel:
         with self._database.transaction() as connection:
             return trials.forget(connection, unit)
 
+    def reads(self, learnable: Learnable) -> EventReader:
+        """What a learnable is given to read."""
+        return self._events
+
+    def record(self, connection: sa.Connection, decision: Decision) -> None:
+        """Keep a decision that no turn made, such as an erasure's, and tell the event log, in one transaction."""
+        self._note(connection, decision)
+
     def watch(self, name: str, *, span_s: float = WEEK_S, limits: Limits | None = None) -> Decision | None:
         """Whether what is served has drifted since the champion began; a drift asks for a turn and switches nothing.
 
@@ -421,14 +441,22 @@ class Flywheel:
         if not own or decision.champion is None:
             return Explanation(decision, (), 0)
         learnable = self._learnable(decision.learnable)
+        try:
+            return self._explained(decision, decision.champion, learnable, own)
+        except UnknownArtifact:  # destroyed, because somebody it learned from was erased
+            return Explanation(decision, (), len(own))
+
+    def _explained(
+        self, decision: Decision, champion: ArtifactId, learnable: Learnable, own: Sequence[Mapping[str, Any]]
+    ) -> Explanation:
         examples = self._examples_of(decision, learnable)
         place = {id: at for at, id in enumerate(examples.ids)}
         readable = [line for line in own if line["example_id"] in place]
         asked = examples.take([place[line["example_id"]] for line in readable])
         passed = decision.decision in ("promoted", "trying", "awaiting")
-        after_id = decision.candidate if passed else decision.champion
+        after_id = decision.candidate if passed else champion
         assert after_id is not None, "whoever was promoted was kept"
-        before = learnable.show(self._load(decision.champion), asked)
+        before = learnable.show(self._load(champion), asked)
         after = learnable.show(self._load(after_id), asked)
         lines = tuple(
             OwnCorrection(
@@ -581,6 +609,7 @@ class Flywheel:
             "teaching": teaching,
             "judging": judging,
             "refit": refit,
+            "budget": asdict(self._budget),
             "events": {id: list(evidence) for id, evidence in zip(examples.ids, examples.evidence, strict=True)},
         }
         files = {f"background/{name}": content for name, content in sorted(examples.background.items())}
@@ -614,10 +643,13 @@ class Flywheel:
         until: datetime,
         seed: int,
         drill: bool,
+        erased: int | None,
     ) -> Decision:
         name = learnable.name
         champion, examples = judged_now.champion, judged_now.examples
         came, digest = judged_now.came, judged_now.digest
+        if erased is None:  # nothing of somebody who is gone by now may be kept
+            came = Turn(False, "erased_meanwhile")
         attempt = int(came.details.get("attempt", 1))
         judged = self._keep(learnable, came.candidate, None, seed) if came.candidate else None
         refit = self._keep(learnable, came.refit, None, seed) if came.refit else None
@@ -649,10 +681,15 @@ class Flywheel:
             upper=bounds["upper"],
             numbers=numbers,
         )
+        made: list[ArtifactId] = [one for one in (judged, refit, dataset) if one is not None]
         if decision.decision == "awaiting":
             decision = replace(decision, reasons={lang: text + WAITS[lang] for lang, text in decision.reasons.items()})
         with self._database.transaction() as connection:
-            if not drill and self._registry.alias(name, "champion", connection=connection) != champion_id:
+            if erased is not None and erasures.count(connection, hold=True) != erased:
+                # In the very moment between: look for no further, keep nothing.
+                decision = self._decision(name, "refused", "erased_meanwhile", {}, until=until, champion=champion_id)
+                dataset = None
+            elif not drill and self._registry.alias(name, "champion", connection=connection) != champion_id:
                 decision = replace(
                     decision, decision="refused", code="champion_moved", reasons=reasons("champion_moved", {})
                 )
@@ -676,7 +713,28 @@ class Flywheel:
                 self._note(connection, decision)
             if decision.decision in ("trying", "awaiting"):
                 self._rollout.begin(connection, decision, self._policy)
+        if decision.code == "erased_meanwhile":
+            self._throw_away(made)
         return decision
+
+    def _erased_since(
+        self, before: int, learnable: Learnable, examples: Examples, until: datetime, drill: bool, seed: int
+    ) -> int | None:
+        """How many people were erased by now; None if one of them is in these examples."""
+        with self._database.read() as connection:
+            now = erasures.count(connection)
+        if now == before:
+            return now
+        again = learnable.examples(self.reads(learnable), until, examples.background)
+        again = again.shuffled(seed) if drill else again
+        return now if again.digest() == examples.digest() else None
+
+    def _throw_away(self, made: Sequence[ArtifactId]) -> None:
+        """Delete what was made of somebody who is gone, unless the same was made without them before."""
+        with self._database.read() as connection:
+            named = store.named(connection, made)
+        for artifact in set(made) - named:
+            self._artifacts.delete(artifact)
 
     def _outcome(self, came: Turn, drill: bool) -> Outcome:
         if not came.promoted:
