@@ -132,7 +132,16 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Platform:
             joined.router.register(app.name, upstream, models=[app.name])
 
     learnables = [learnable for app in apps for learnable in app.learns]
-    flywheel = Flywheel(database, events.reader(), registry, artifacts, learnables, clock, log=events)
+    flywheel = Flywheel(
+        database,
+        events.reader(),
+        registry,
+        artifacts,
+        learnables,
+        clock,
+        log=events,
+        scrub=settings.scrub_training,
+    )
 
     platform = Platform(
         settings=settings,

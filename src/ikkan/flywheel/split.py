@@ -25,6 +25,8 @@ from ikkan.ground.errors import LeakFound
 
 CONTAINED = 0.8
 """Two texts are near-duplicates when this share of the shorter one's shingles is in the longer one."""
+_UNSPACED = ((0x0E00, 0x0E7F), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
+"""Thai, kana, ideographs: scripts without spaces."""
 FEWEST_SHINGLES = 4
 """Texts with fewer are compared whole: two letters in common say nothing."""
 
@@ -56,10 +58,8 @@ def unspaced(letter: str) -> bool:
     >>> unspaced("語"), unspaced("e")
     (True, False)
     """
-    return any(low <= ord(letter) <= high for low, high in _UNSPACED)
-
-
-_UNSPACED = ((0x3040, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x0E00, 0x0E7F), (0x20000, 0x3FFFF))
+    code = ord(letter)
+    return code >= _UNSPACED[0][0] and any(low <= code <= high for low, high in _UNSPACED)
 
 
 def shingles(text: str) -> frozenset[str]:
@@ -114,13 +114,17 @@ def _joined(plain: list[str], contained: float) -> NDArray[np.int64]:
         return at
 
     marked = np.zeros(pieces.kinds, dtype=np.bool_)
+    done = 0
     for at in np.flatnonzero(pieces.sizes >= FEWEST_SHINGLES).tolist():
         mine = pieces.of(at)
         needed = math.ceil(contained * len(mine))
         matches = min(2, needed)
-        met, counts = np.unique(pieces.holders(mine[: len(mine) - needed + matches]), return_counts=True)
-        met = met[(counts >= matches) & (pieces.sizes[met] >= len(mine))]
-        met = met[parent[met] != parent[at]]
+        met = pieces.holders(mine[: len(mine) - needed + matches])
+        # Who is of the same cluster already needs no second look: that is what keeps large clusters cheap.
+        met = met[(parent[met] != parent[at]) & (pieces.sizes[met] >= len(mine))]
+        if len(met) and matches > 1:
+            met.sort()
+            met = met[1:][met[1:] == met[:-1]]
         if not len(met):
             continue
         marked[mine] = True
@@ -129,8 +133,11 @@ def _joined(plain: list[str], contained: float) -> NDArray[np.int64]:
         for other in met[shared >= needed].tolist():
             one, two = root(at), root(other)
             parent[max(one, two)] = min(one, two)
+        done += 1
+        if done % _FLATTENED == 0:
+            parent[:] = parent[parent]
     while not np.array_equal(parent, above := parent[parent]):
-        parent = above
+        parent[:] = above
     return parent
 
 
@@ -173,6 +180,8 @@ class _Pieces:
         return np.add.reduceat(marked[self._numbers[places]].astype(np.int64), ends - sizes)
 
 
+_FLATTENED = 64
+"""After so many joins the way to every text's cluster is made short again."""
 _END = ord("\n")
 """Between texts; no normalised text has it."""
 
@@ -202,6 +211,8 @@ class Split:
     """Later examples left out because their like was taught, to the candidate or to the champion."""
     in_between: int
     """Examples asked before the cut-off and understood only after it: neither side may have them."""
+    groups: NDArray[np.int64] | None = None
+    """Each example's cluster of near-duplicates."""
 
 
 def split(examples: Examples, cutoff: datetime, groups: NDArray[np.int64], taught: Mask | None = None) -> Split:
@@ -219,7 +230,8 @@ def split(examples: Examples, cutoff: datetime, groups: NDArray[np.int64], taugh
     teach = known & examples.teaches
     spent = teach if taught is None else teach | (taught & examples.teaches)
     similar = np.isin(groups, groups[spent])
-    found = Split(cutoff, teach, later & ~similar, int((later & similar).sum()), int((~known & ~later).sum()))
+    between = int((~known & ~later).sum())
+    found = Split(cutoff, teach, later & ~similar, int((later & similar).sum()), between, groups)
     check(examples.take(found.teach), examples.take(found.judge), found.cutoff)
     return found
 

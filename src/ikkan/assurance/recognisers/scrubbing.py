@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from ikkan.assurance.recognisers import chinese, english, honorifics, japanese
@@ -55,12 +55,14 @@ def recognise(text: str, *, least: float = LEAST) -> tuple[Span, ...]:
     return _apart(span for span in found if span.confidence >= least)
 
 
-def _apart(found: object) -> tuple[Span, ...]:
-    """The surest of each that overlap; of equals the longer."""
-    spans: Sequence[Span] = sorted(
-        found,
-        key=lambda s: (-(s.end - s.start) if s.kind is Kind.ADDRESS else 0, -s.confidence, s.start - s.end, s.start),
-    )  # type: ignore[call-overload]
+def _apart(found: Iterable[Span]) -> tuple[Span, ...]:
+    """The surest of each that overlap; of equals the longer. Addresses first: postcodes and numbers stand in them."""
+
+    def rank(span: Span) -> tuple[int, float, int, int]:
+        length = span.end - span.start
+        return (-length if span.kind is Kind.ADDRESS else 0, -span.confidence, -length, span.start)
+
+    spans = sorted(found, key=rank)
     starts: list[int] = []
     ends: list[int] = []
     kept: list[Span] = []
@@ -74,18 +76,21 @@ def _apart(found: object) -> tuple[Span, ...]:
     return tuple(sorted(kept))
 
 
-def scrub(text: str, *, least: float = LEAST) -> Scrubbed:
+def scrub(text: str, *, least: float = LEAST, kinds: Collection[Kind] | None = None) -> Scrubbed:
     """The text with a typed placeholder in the place of each span.
 
     The same value has the same placeholder throughout a text; others of its kind are numbered from 2. What was
     scrubbed before stays as it is.
+
+    Args:
+        kinds: replace only these; None: all.
 
     >>> scrub("佐藤さんから鈴木さんへ。佐藤さんは sato@example.co.jp です").text
     '[氏名]さんから[氏名2]さんへ。[氏名]さんは [メール] です'
     >>> scrub("Call Ms. Grace Hopper at (212) 555-0123").text
     'Call Ms. [NAME] at [PHONE]'
     """
-    spans = recognise(text, least=least)
+    spans = tuple(span for span in recognise(text, least=least) if kinds is None or span.kind in kinds)
     if not spans:
         return Scrubbed(text, ())
     language = "ja" if _KANA.search(text) else "zh" if _IDEOGRAPH.search(text) else "en"
