@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/events.py --sizes 62500,250000,1000000
 
 Synthetic use of an assistant: 50,000 pseudonymous people, seven questions of ten with an answer, three with what
-somebody said about an answer. Questions repeat as people's do (a few are asked all the time, most rarely, many with a
-greeting, a wish or a missing letter). Each size runs in a process of its own, so that the memory is its own:
+somebody said about an answer. Questions repeat as people's do (a few are asked all the time, most rarely, new ones come
+up, many have a greeting, a wish or a missing letter). Each size runs in processes of its own:
 
 - `ingest`: events a second into SQLite, 250 a transaction, each sealed with its person's key.
 - `dataset`: seconds from the log to a kept dataset: reading, consent, scrubbing, joining what people said to what they
@@ -133,7 +133,7 @@ def _batches(size: int) -> Iterator[list[NewEvent]]:
                 "endpoint": "chat",
                 "model": "assistant",
                 "upstream": "assistant",
-                "question": ask(rng),
+                "question": ask(rng, number / size),
                 "answer": "社内ポータルの申請画面から手続きしてください。" * 3,
                 "usage": {"input_tokens": 40, "cached_tokens": 0, "output_tokens": 60, "estimated": False},
                 "facts": {"source": "knowledge", "knowledge_id": f"k{rng.randrange(400)}", "propensity": 1.0},
@@ -155,7 +155,7 @@ def _batches(size: int) -> Iterator[list[NewEvent]]:
 class Questions:
     """Made-up questions in made-up words, Japanese and Latin, asked as people ask."""
 
-    def __init__(self, seed: int, kinds: int = 6_000) -> None:
+    def __init__(self, seed: int, kinds: int = 12_000) -> None:
         rng = random.Random(seed)
         kanji = [chr(code) for code in range(0x4E00, 0x4E00 + 2_400, 2)]
         words = ["".join(rng.choices(kanji, k=2)) for _ in range(3_000)]
@@ -177,8 +177,14 @@ class Questions:
             else:
                 self._kinds.append(rng.choice(frames).format(" ".join(rng.choices(latin, k=rng.randrange(2, 5)))))
 
-    def __call__(self, rng: random.Random) -> str:
-        text = self._kinds[int(len(self._kinds) * rng.random() ** 2.5)]
+    def __call__(self, rng: random.Random, share: float) -> str:
+        """One more question, when this share of the time is over: what can be asked has by then grown so far."""
+        known = int(len(self._kinds) * (0.4 + 0.6 * share))
+        # Half of what people ask is about what came lately.
+        chosen = (
+            int(known * (1 - (1 - rng.random()) ** 2.5)) if rng.random() < 0.5 else int(known * rng.random() ** 2.5)
+        )
+        text = self._kinds[min(chosen, known - 1)]
         spaced = text[0] < "\u0100"
         chance = rng.random()
         if chance < 0.35:

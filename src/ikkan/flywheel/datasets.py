@@ -146,10 +146,22 @@ def part(rows: Rows, cutoff: datetime) -> NDArray[np.int8]:
     later = rows.occurred_us > at_us
     similar = np.isin(rows.groups, np.unique(rows.groups[teach]))
     parted = np.where(teach, 1, np.where(later & ~similar, 2, 0)).astype(np.int8)
-    both = np.intersect1d(rows.groups[parted == 1], rows.groups[parted == 2])
-    if len(both):
-        raise LeakFound(f"{len(both)} groups of look-alikes stand on both sides", hint="nothing was written; report it")
+    refuse_leaks(rows, parted)
     return parted
+
+
+def refuse_leaks(rows: Rows, parted: NDArray[np.int8]) -> None:
+    """Look again whether anything stands on both sides.
+
+    Raises:
+        LeakFound: a cluster of near-duplicates does.
+    """
+    both = np.intersect1d(rows.groups[parted == 1], rows.groups[parted == 2])
+    both = both[both >= 0]
+    if len(both):
+        raise LeakFound(
+            f"{len(both)} groups of look-alikes stand on both sides", hint="nothing was written; report this"
+        )
 
 
 def write(
@@ -167,7 +179,11 @@ def write(
         parted: each row's place in `SIDES`.
         facts: what `dataset.json` says besides: what was asked of the log, as of when, terms, salt, code version.
         background: company data the rows refer to.
+
+    Raises:
+        LeakFound: a cluster of near-duplicates stands on both sides.
     """
+    refuse_leaks(rows, parted)
     counts = {side: int((parted == place).sum()) for place, side in enumerate(SIDES)}
     with tempfile.TemporaryDirectory(prefix="ikkan-dataset-") as folder:
         hashed = hashlib.sha256()

@@ -10,7 +10,6 @@ learnable names such fields in `verbatim`; of those only what nobody publishes i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -69,7 +68,17 @@ class ScrubbedEvents:
         """See `EventReader.read`."""
         scrubbed = _Memory()
         for event in self._events.read(names, tenant_id=tenant_id, purpose=purpose, since=since, until=until):
-            yield replace(event, payload=_Scrubbed(event.payload, self._verbatim, scrubbed))
+            yield Event(
+                event.id,
+                event.name,
+                event.version,
+                event.tenant_id,
+                event.subject_id,
+                event.occurred_at,
+                event.recorded_at,
+                event.purpose,
+                _Scrubbed(event.payload, self._verbatim, scrubbed),
+            )
 
 
 class _Memory:
@@ -96,7 +105,7 @@ class _Scrubbed(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         value = self._payload[name]
-        if name in _NAMES_OF_THINGS or name.endswith(_SUFFIXES):
+        if value is None or isinstance(value, int | float) or name in _NAMES_OF_THINGS or name.endswith(_SUFFIXES):
             return value
         return self._clean(value, name in self._verbatim)
 

@@ -10,7 +10,6 @@ almost all shingles of the shorter are in the longer. So "How do I reset it?" me
 
 from __future__ import annotations
 
-import math
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -21,12 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ikkan.flywheel.contract import Examples, Mask
+from ikkan.flywheel.likeness import UNSPACED, joined
 from ikkan.ground.errors import LeakFound
 
 CONTAINED = 0.8
 """Two texts are near-duplicates when this share of the shorter one's shingles is in the longer one."""
-_UNSPACED = ((0x0E00, 0x0E7F), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
-"""Thai, kana, ideographs: scripts without spaces."""
 FEWEST_SHINGLES = 4
 """Texts with fewer are compared whole: two letters in common say nothing."""
 
@@ -59,7 +57,7 @@ def unspaced(letter: str) -> bool:
     (True, False)
     """
     code = ord(letter)
-    return code >= _UNSPACED[0][0] and any(low <= code <= high for low, high in _UNSPACED)
+    return code >= UNSPACED[0][0] and any(low <= code <= high for low, high in UNSPACED)
 
 
 def shingles(text: str) -> frozenset[str]:
@@ -98,106 +96,8 @@ def clusters(texts: Sequence[str], *, contained: float = CONTAINED) -> NDArray[n
     if not len(texts):
         return at_first
     places = np.fromiter(first.values(), dtype=np.int64, count=len(first))
-    groups = _joined(list(first), contained)
+    groups = joined(list(first), contained, FEWEST_SHINGLES)
     return places[groups][np.searchsorted(places, at_first)]
-
-
-def _joined(plain: list[str], contained: float) -> NDArray[np.int64]:
-    """For different normalised texts, the index of the first of each one's cluster."""
-    pieces = _Pieces(plain)
-    parent = np.arange(len(plain), dtype=np.int64)
-
-    def root(at: int) -> int:
-        while parent[at] != at:
-            parent[at] = parent[parent[at]]
-            at = int(parent[at])
-        return at
-
-    marked = np.zeros(pieces.kinds, dtype=np.bool_)
-    done = 0
-    for at in np.flatnonzero(pieces.sizes >= FEWEST_SHINGLES).tolist():
-        mine = pieces.of(at)
-        needed = math.ceil(contained * len(mine))
-        matches = min(2, needed)
-        met = pieces.holders(mine[: len(mine) - needed + matches])
-        # Who is of the same cluster already needs no second look: that is what keeps large clusters cheap.
-        met = met[(parent[met] != parent[at]) & (pieces.sizes[met] >= len(mine))]
-        if len(met) and matches > 1:
-            met.sort()
-            met = met[1:][met[1:] == met[:-1]]
-        if not len(met):
-            continue
-        marked[mine] = True
-        shared = pieces.count(marked, met)
-        marked[mine] = False
-        for other in met[shared >= needed].tolist():
-            one, two = root(at), root(other)
-            parent[max(one, two)] = min(one, two)
-        done += 1
-        if done % _FLATTENED == 0:
-            parent[:] = parent[parent]
-    while not np.array_equal(parent, above := parent[parent]):
-        parent[:] = above
-    return parent
-
-
-class _Pieces:
-    """Every text's shingles as numbers, the rarest first, and which texts hold each: `shingles`, for many at once."""
-
-    def __init__(self, plain: list[str]) -> None:
-        letters = np.frombuffer("\n".join([*plain, ""]).encode("utf-32-le", "surrogatepass"), dtype="<u4")
-        whose = np.cumsum(letters == _END) - (letters == _END)
-        codes, owners = [], []
-        for chosen, code in _windows(letters):
-            codes.append(code)
-            owners.append(whose[: len(chosen)][chosen])
-        kinds, numbers = np.unique(np.concatenate(codes), return_inverse=True)
-        pairs = np.unique(np.concatenate(owners) * np.int64(max(1, len(kinds))) + numbers)
-        text, number = np.divmod(pairs, max(1, len(kinds)))
-        often = np.bincount(number, minlength=len(kinds))
-        order = np.lexsort((number, often[number], text))
-        self.kinds = len(kinds)
-        self.sizes = np.bincount(text, minlength=len(plain))
-        self._starts = np.concatenate([[0], np.cumsum(self.sizes)])
-        self._numbers = number[order].astype(np.int32)
-        by_number = np.argsort(number, kind="stable")
-        self._holders = text[by_number].astype(np.int32)
-        self._places = np.concatenate([[0], np.cumsum(often)])
-
-    def of(self, at: int) -> NDArray[np.int32]:
-        """A text's shingles, the rarest first."""
-        return self._numbers[self._starts[at] : self._starts[at + 1]]
-
-    def holders(self, numbers: NDArray[np.int32]) -> NDArray[np.int32]:
-        """The texts that hold each of these shingles, one after the other."""
-        return np.concatenate([self._holders[self._places[n] : self._places[n + 1]] for n in numbers.tolist()])
-
-    def count(self, marked: Mask, texts: NDArray[np.int32]) -> NDArray[np.int64]:
-        """How many of each text's shingles are marked."""
-        sizes = self.sizes[texts]
-        ends = np.cumsum(sizes)
-        places = np.arange(int(ends[-1])) + np.repeat(self._starts[texts] - (ends - sizes), sizes)
-        return np.add.reduceat(marked[self._numbers[places]].astype(np.int64), ends - sizes)
-
-
-_FLATTENED = 64
-"""After so many joins the way to every text's cluster is made short again."""
-_END = ord("\n")
-"""Between texts; no normalised text has it."""
-
-
-def _windows(letters: NDArray[np.uint32]) -> list[tuple[Mask, NDArray[np.int64]]]:
-    """Pairs and triples as `shingles` cuts them: where they begin, and their letters in one number (21 bits each)."""
-    wide = np.zeros(len(letters), dtype=np.bool_)
-    for low, high in _UNSPACED:
-        wide |= (letters >= low) & (letters <= high)
-    inside = letters != _END
-    number = letters.astype(np.int64)
-    pair = inside[:-1] & inside[1:] & (wide[:-1] | wide[1:])
-    triple = inside[:-2] & inside[1:-1] & inside[2:] & ~pair[: len(letters) - 2] & ~wide[2:]
-    twos = number[:-1] << 21 | number[1:]
-    threes = number[:-2] << 42 | number[1:-1] << 21 | number[2:]
-    return [(pair, twos[pair]), (triple, threes[triple])]
 
 
 @dataclass(frozen=True, slots=True)

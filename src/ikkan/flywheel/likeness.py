@@ -1,0 +1,155 @@
+"""Which of many texts are near-duplicates, exactly, as arithmetic on whole blocks of texts.
+
+`split.clusters` says what a near-duplicate is; here shingles are numbers and sets of them are sorted rows of one array.
+Numpy only: the gateway's processes load no kernels. Timed in `benchmarks/events.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+UNSPACED = ((0x0E00, 0x0E7F), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
+"""Thai, kana, ideographs: scripts without spaces."""
+_END = ord("\n")
+"""Between texts; no normalised text has it."""
+_BLOCK = 64
+"""Texts looked at in one go."""
+_WORK = 1 << 19
+"""Comparisons in one go: a few megabytes."""
+
+Int64 = NDArray[np.int64]
+
+
+def joined(plain: list[str], contained: float, fewest: int) -> Int64:
+    """For different normalised texts, the index of the first of each one's cluster. Shape (n,).
+
+    Args:
+        contained: join two when this share of the shorter one's shingles is in the longer one.
+        fewest: texts with fewer shingles are joined to nobody as the shorter one.
+    """
+    pieces = _Pieces(plain)
+    sizes = pieces.sizes
+    parent = np.arange(len(plain), dtype=np.int64)
+    needed = np.ceil(contained * sizes).astype(np.int64)
+    matches = np.minimum(2, needed)
+    prefix = np.where(sizes >= fewest, sizes - needed + matches, 0)
+    marked = np.zeros((_BLOCK, pieces.kinds), dtype=np.bool_)
+    for block in _blocks(np.flatnonzero(prefix), pieces.work(prefix)):
+        who, met = pieces.holders(block, prefix[block])
+        # Who is of the same cluster already needs no second look: that is what keeps large clusters cheap.
+        fit = (parent[met] != parent[block[who]]) & (sizes[met] >= sizes[block[who]])
+        pairs, counts = np.unique(who[fit] * len(plain) + met[fit], return_counts=True)
+        who, met = np.divmod(pairs, len(plain))
+        often = counts >= matches[block[who]]
+        who, met = who[often], met[often]
+        if not len(who):
+            continue
+        owners, mine = pieces.of(block)
+        marked[owners, mine] = True
+        close = pieces.count(marked, who, met) >= needed[block[who]]
+        marked[owners, mine] = False
+        _unite(parent, block[who[close]], met[close])
+    while not np.array_equal(parent, above := parent[parent]):
+        parent = above
+    return parent
+
+
+def _unite(parent: Int64, ones: Int64, others: Int64) -> None:
+    while not np.array_equal(parent[ones], above := parent[parent[ones]]):
+        parent[ones] = above
+    while not np.array_equal(parent[others], above := parent[parent[others]]):
+        parent[others] = above
+    for one, other in np.unique(np.stack([parent[ones], parent[others]], axis=1), axis=0).tolist():
+        low, high = sorted((_root(parent, one), _root(parent, other)))
+        parent[high] = low
+    parent[ones], parent[others] = parent[parent[ones]], parent[parent[others]]
+
+
+def _root(parent: Int64, at: int) -> int:
+    while parent[at] != at:
+        at = int(parent[at])
+    return at
+
+
+def _blocks(texts: Int64, work: Int64) -> Iterator[Int64]:
+    """Texts in blocks of bounded size and work; one that is too much by itself comes alone."""
+    start, spent = 0, np.concatenate([[0], np.cumsum(work[texts])])
+    while start < len(texts):
+        stop = int(np.searchsorted(spent, spent[start] + _WORK, side="right")) - 1
+        stop = min(max(stop, start + 1), start + _BLOCK, len(texts))
+        yield texts[start:stop]
+        start = stop
+
+
+class _Pieces:
+    """Every text's shingles as numbers, the rarest first, and which texts hold each."""
+
+    def __init__(self, plain: list[str]) -> None:
+        letters = np.frombuffer("\n".join([*plain, ""]).encode("utf-32-le", "surrogatepass"), dtype="<u4")
+        whose = np.cumsum(letters == _END, dtype=np.int64)
+        codes, owners = [], []
+        for chosen, code in _windows(letters):
+            codes.append(code)
+            owners.append(whose[: len(chosen)][chosen])
+        kinds, numbers = np.unique(np.concatenate(codes), return_inverse=True)
+        self.kinds = max(1, len(kinds))
+        pairs = np.unique(np.concatenate(owners) * np.int64(self.kinds) + numbers)
+        text, number = np.divmod(pairs, self.kinds)
+        self._often = np.bincount(number, minlength=self.kinds)
+        self.sizes: Int64 = np.bincount(text, minlength=len(plain))
+        """How many shingles each text has."""
+        self._starts = np.cumsum(self.sizes) - self.sizes
+        self._numbers = number[np.lexsort((number, self._often[number], text))].astype(np.int32)
+        self._holders = text[np.argsort(number, kind="stable")].astype(np.int32)
+        self._places = np.cumsum(self._often) - self._often
+
+    def work(self, prefix: Int64) -> Int64:
+        """For each text, how many holders its `prefix` rarest shingles have together."""
+        rows, places = _ranges(self._starts, prefix)
+        return np.bincount(rows, weights=self._often[self._numbers[places]], minlength=len(prefix)).astype(np.int64)
+
+    def of(self, block: Int64) -> tuple[Int64, NDArray[np.int32]]:
+        """All shingles of these texts: place in the block, shingle."""
+        rows, places = _ranges(self._starts[block], self.sizes[block])
+        return rows, self._numbers[places]
+
+    def holders(self, block: Int64, prefix: Int64) -> tuple[Int64, Int64]:
+        """Who holds one of these texts' `prefix` rarest shingles: place in the block, text; as often as they share."""
+        rows, places = _ranges(self._starts[block], prefix)
+        rare = self._numbers[places]
+        shared, holding = _ranges(self._places[rare], self._often[rare])
+        return rows[shared], self._holders[holding].astype(np.int64)
+
+    def count(self, marked: NDArray[np.bool_], rows: Int64, texts: Int64) -> Int64:
+        """How many of each text's shingles are marked in its row."""
+        counts = np.empty(len(texts), dtype=np.int64)
+        step = max(1, _WORK // int(self.sizes[texts].max()))
+        for start in range(0, len(texts), step):
+            some = texts[start : start + step]
+            pairs, places = _ranges(self._starts[some], self.sizes[some])
+            hit = marked[rows[start : start + step][pairs], self._numbers[places]]
+            counts[start : start + step] = np.bincount(pairs, weights=hit, minlength=len(some))
+        return counts
+
+
+def _ranges(starts: Int64, sizes: Int64) -> tuple[Int64, Int64]:
+    """Ranges laid end to end: which range each place is of, and the place."""
+    rows = np.repeat(np.arange(len(sizes)), sizes)
+    return rows, np.arange(len(rows)) + (starts - (np.cumsum(sizes) - sizes))[rows]
+
+
+def _windows(letters: NDArray[np.uint32]) -> list[tuple[NDArray[np.bool_], Int64]]:
+    """Pairs and triples as `split.shingles` cuts them: where they begin, and their letters as 21 bits each."""
+    wide = np.zeros(len(letters), dtype=np.bool_)
+    for low, high in UNSPACED:
+        wide |= (letters >= low) & (letters <= high)
+    inside = letters != _END
+    number = letters.astype(np.int64)
+    pair = inside[:-1] & inside[1:] & (wide[:-1] | wide[1:])
+    triple = inside[:-2] & inside[1:-1] & inside[2:] & ~pair[: len(letters) - 2] & ~wide[2:]
+    twos = number[:-1] << 21 | number[1:]
+    threes = number[:-2] << 42 | number[1:-1] << 21 | number[2:]
+    return [(pair, twos[pair]), (triple, threes[triple])]
