@@ -20,6 +20,9 @@ _BLOCK = 64
 _WORK = 1 << 19
 """Comparisons in one go: a few megabytes."""
 
+_MATCHES = 3
+"""Shared among the rarest shingles before two texts are compared whole: more look at more, and compare less."""
+
 Int64 = NDArray[np.int64]
 
 
@@ -34,13 +37,14 @@ def joined(plain: list[str], contained: float, fewest: int) -> Int64:
     sizes = pieces.sizes
     parent = np.arange(len(plain), dtype=np.int64)
     needed = np.ceil(contained * sizes).astype(np.int64)
-    matches = np.minimum(2, needed)
+    matches = np.minimum(_MATCHES, needed)
     prefix = np.where(sizes >= fewest, sizes - needed + matches, 0)
     marked = np.zeros((_BLOCK, pieces.kinds), dtype=np.bool_)
-    for block in _blocks(np.flatnonzero(prefix), pieces.work(prefix)):
+    looking = np.flatnonzero(prefix)
+    # The shortest first: they join what holds them, which then is of one cluster and needs no second look.
+    for block in _blocks(looking[np.argsort(sizes[looking], kind="stable")], pieces.work(prefix)):
         who, met = pieces.holders(block, prefix[block])
-        # Who is of the same cluster already needs no second look: that is what keeps large clusters cheap.
-        fit = (parent[met] != parent[block[who]]) & (sizes[met] >= sizes[block[who]])
+        fit = parent[met] != parent[block][who]
         pairs, counts = np.unique(who[fit] * len(plain) + met[fit], return_counts=True)
         who, met = np.divmod(pairs, len(plain))
         often = counts >= matches[block[who]]
@@ -65,7 +69,7 @@ def _unite(parent: Int64, ones: Int64, others: Int64) -> None:
     for one, other in np.unique(np.stack([parent[ones], parent[others]], axis=1), axis=0).tolist():
         low, high = sorted((_root(parent, one), _root(parent, other)))
         parent[high] = low
-    parent[ones], parent[others] = parent[parent[ones]], parent[parent[others]]
+    parent[:] = parent[parent]
 
 
 def _root(parent: Int64, at: int) -> int:
@@ -88,23 +92,20 @@ class _Pieces:
     """Every text's shingles as numbers, the rarest first, and which texts hold each."""
 
     def __init__(self, plain: list[str]) -> None:
-        letters = np.frombuffer("\n".join([*plain, ""]).encode("utf-32-le", "surrogatepass"), dtype="<u4")
-        whose = np.cumsum(letters == _END, dtype=np.int64)
-        codes, owners = [], []
-        for chosen, code in _windows(letters):
-            codes.append(code)
-            owners.append(whose[: len(chosen)][chosen])
-        kinds, numbers = np.unique(np.concatenate(codes), return_inverse=True)
-        self.kinds = max(1, len(kinds))
-        pairs = np.unique(np.concatenate(owners) * np.int64(self.kinds) + numbers)
-        text, number = np.divmod(pairs, self.kinds)
+        self.kinds, pairs = _shingled(plain)
+        text, number = (part.astype(np.int32) for part in np.divmod(pairs, self.kinds))
+        del pairs
         self._often = np.bincount(number, minlength=self.kinds)
         self.sizes: Int64 = np.bincount(text, minlength=len(plain))
         """How many shingles each text has."""
         self._starts = np.cumsum(self.sizes) - self.sizes
-        self._numbers = number[np.lexsort((number, self._often[number], text))].astype(np.int32)
-        self._holders = text[np.argsort(number, kind="stable")].astype(np.int32)
-        self._places = np.cumsum(self._often) - self._often
+        self._numbers = number[np.lexsort((number, self._often[number], text))]
+        # Of each shingle the holders with the fewest shingles first: a text then finds those that are longer at once.
+        self._most = np.int64(self.sizes.max(initial=0) + 1)
+        by_size = number * self._most + self.sizes[text]
+        order = np.argsort(by_size, kind="stable")
+        self._holders, self._by_size = text[order], by_size[order]
+        self._ends = np.cumsum(self._often)
 
     def work(self, prefix: Int64) -> Int64:
         """For each text, how many holders its `prefix` rarest shingles have together."""
@@ -117,10 +118,11 @@ class _Pieces:
         return rows, self._numbers[places]
 
     def holders(self, block: Int64, prefix: Int64) -> tuple[Int64, Int64]:
-        """Who holds one of these texts' `prefix` rarest shingles: place in the block, text; as often as they share."""
+        """Who holds one of these texts' `prefix` rarest shingles and is no shorter: place in the block, text."""
         rows, places = _ranges(self._starts[block], prefix)
-        rare = self._numbers[places]
-        shared, holding = _ranges(self._places[rare], self._often[rare])
+        rare = self._numbers[places].astype(np.int64)
+        begins = np.searchsorted(self._by_size, rare * self._most + self.sizes[block][rows])
+        shared, holding = _ranges(begins, self._ends[rare] - begins)
         return rows[shared], self._holders[holding].astype(np.int64)
 
     def count(self, marked: NDArray[np.bool_], rows: Int64, texts: Int64) -> Int64:
@@ -139,6 +141,21 @@ def _ranges(starts: Int64, sizes: Int64) -> tuple[Int64, Int64]:
     """Ranges laid end to end: which range each place is of, and the place."""
     rows = np.repeat(np.arange(len(sizes)), sizes)
     return rows, np.arange(len(rows)) + (starts - (np.cumsum(sizes) - sizes))[rows]
+
+
+def _shingled(plain: list[str]) -> tuple[int, Int64]:
+    """How many different shingles there are, and each text's as `text * kinds + shingle`, sorted, each once."""
+    letters = np.frombuffer("\n".join([*plain, ""]).encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    whose = np.cumsum(letters == _END, dtype=np.int32)
+    cut = _windows(letters)
+    owners = np.concatenate([whose[: len(chosen)][chosen] for chosen, _ in cut])
+    codes = np.concatenate([code for _, code in cut])
+    del cut, whose, letters
+    different = np.unique(codes)
+    kinds = max(1, len(different))
+    pairs = np.searchsorted(different, codes) + owners * np.int64(kinds)
+    del codes, owners
+    return kinds, np.unique(pairs)
 
 
 def _windows(letters: NDArray[np.uint32]) -> list[tuple[NDArray[np.bool_], Int64]]:
