@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -85,6 +87,26 @@ def test_the_fast_join_finds_what_comparing_everything_finds(texts: list[str]) -
     assert [[fast[a] == fast[b] for b in range(len(texts))] for a in range(len(texts))] == [
         [group[a] == group[b] for b in range(len(texts))] for a in range(len(texts))
     ]
+
+
+def test_many_likely_texts_are_joined_as_comparing_everything_joins_them() -> None:
+    rng = random.Random(5)
+    bases = ["".join(rng.choices("経費精算申請方法期限印刷書類給与明細端末交通出張abcdef ", k=14)) for _ in range(40)]
+    greeted = [
+        rng.choice(["", "至急", "please "]) + rng.choice(bases) + rng.choice(["", "を教えて", "!"]) for _ in range(90)
+    ]
+    texts = [*greeted, *(text[:at] + text[at + 1 :] for text in greeted for at in (rng.randrange(len(text)),))]
+    plain = [normalised(text) for text in texts]
+    sets = [shingles(text) for text in plain]
+    group = list(range(len(texts)))
+    for a, b in itertools.combinations(range(len(texts)), 2):
+        smaller = min(sets[a], sets[b], key=len)
+        alike = len(smaller) >= 4 and len(sets[a] & sets[b]) >= 0.8 * len(smaller)
+        low, high = sorted((group[a], group[b]))
+        joins = low != high and (plain[a] == plain[b] or alike)
+        group = [low if joins and each == high else each for each in group]
+    assert clusters(texts).tolist() == group
+    assert 10 < len(set(group)) < 90
 
 
 def test_a_later_question_whose_like_was_taught_does_not_judge() -> None:
