@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import random
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ikkan.flywheel.contract import Examples
+from ikkan.flywheel.gate import Terms
 from ikkan.flywheel.split import check, clusters, normalised, shingles, split
 from ikkan.ground.errors import LeakFound
 
@@ -125,6 +127,19 @@ def test_what_the_champion_was_taught_does_not_judge_either() -> None:
     taught = np.array([True, False, False])
     parted = split(seen, START + timedelta(hours=5), clusters(seen.keys), taught)
     assert parted.judge.tolist() == [False, False, True]
+
+
+def test_sealed_people_only_judge_and_are_always_the_same() -> None:
+    seen = examples(*((hashlib.sha256(b"%d" % at).hexdigest(), at) for at in range(200)))
+    terms = Terms(sealed_share=0.2, salt="s")
+    sealed = terms.seals(seen)
+    parted = split(seen, START + timedelta(hours=100), np.arange(200), None, sealed)
+    assert 0.1 < sealed.mean() < 0.3 and not (parted.teach & sealed).any() and (parted.judge & sealed).any()
+    assert parted.teach.sum() == 101 - sealed[:101].sum()
+    later = terms.seals(seen.take(np.arange(50, 200)))
+    assert later.tolist() == sealed[50:].tolist()
+    assert Terms(sealed_share=0.2, salt="other").seals(seen).tolist() != sealed.tolist()
+    assert not Terms().seals(seen).any()
 
 
 def test_what_was_asked_before_and_understood_after_is_on_neither_side() -> None:

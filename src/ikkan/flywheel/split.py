@@ -115,24 +115,35 @@ class Split:
     """Each example's cluster of near-duplicates."""
 
 
-def split(examples: Examples, cutoff: datetime, groups: NDArray[np.int64], taught: Mask | None = None) -> Split:
+def split(
+    examples: Examples,
+    cutoff: datetime,
+    groups: NDArray[np.int64],
+    taught: Mask | None = None,
+    sealed: Mask | None = None,
+) -> Split:
     """Part examples at `cutoff`: what was known by then teaches; what was asked later, and is unlike it, judges.
 
     Args:
         groups: `clusters(examples.keys)`.
         taught: what the champion has learned from already; its likes do not judge either.
+        sealed: examples of people who only judge, ever.
 
     Raises:
-        LeakFound: by `check`, if the walls do not hold.
+        LeakFound: if the walls do not hold (`check`).
     """
     known = np.array([moment <= cutoff for moment in examples.known_at], dtype=np.bool_)
     later = np.array([moment > cutoff for moment in examples.occurred_at], dtype=np.bool_)
     teach = known & examples.teaches
+    if sealed is not None:
+        teach &= ~sealed
     spent = teach if taught is None else teach | (taught & examples.teaches)
     similar = np.isin(groups, groups[spent])
     between = int((~known & ~later).sum())
     found = Split(cutoff, teach, later & ~similar, int((later & similar).sum()), between, groups)
     check(examples.take(found.teach), examples.take(found.judge), found.cutoff)
+    if sealed is not None and bool((found.teach & sealed).any()):
+        raise LeakFound("somebody who only judges would have taught", hint="nothing was trained; report this")
     return found
 
 
