@@ -108,10 +108,10 @@ class _Gathered:
         if event.name == self._rule.shown:
             self._shown_keys.append(_key(event, self._rule.key))
             self._shown_us.append(at)
-            self._shown_ids += event.id.encode().ljust(_EVENT_ID)
+            self._shown_ids += event.id.encode().ljust(_EVENT_ID, b"\0")
             row_id = self._reading.row_id(event).encode("ascii")
             assert len(row_id) <= _ROW_ID, "a row's id has at most 48 letters"
-            self._row_ids += row_id.ljust(_ROW_ID)
+            self._row_ids += row_id.ljust(_ROW_ID, b"\0")
             # Nobody's events of one day are taken as one person's: they may well be.
             self._units.add(event.subject_id or f"someone on {event.occurred_at:%Y-%m-%d}")
             self._slices.add(self._reading.slice(event))
@@ -120,7 +120,7 @@ class _Gathered:
         else:
             self._outcome_keys.append(_key(event, self._outcome_key))
             self._outcome_us.append(at)
-            self._outcome_ids += event.id.encode().ljust(_EVENT_ID)
+            self._outcome_ids += event.id.encode().ljust(_EVENT_ID, b"\0")
             self._values.append(float(self._reading.value(event)))
 
     def joined(self, until: datetime) -> Joined:
@@ -169,8 +169,8 @@ class _Gathered:
         begins: Int64,
         shown_us: Int64,
     ) -> Rows:
-        shown_ids = np.frombuffer(bytes(self._shown_ids), dtype=f"S{_EVENT_ID}")
-        outcome_ids = np.frombuffer(bytes(self._outcome_ids), dtype=f"S{_EVENT_ID}")
+        shown_ids = np.frombuffer(self._shown_ids, dtype=f"S{_EVENT_ID}")
+        outcome_ids = np.frombuffer(self._outcome_ids, dtype=f"S{_EVENT_ID}")
         counts = (begins[1:] - begins[:-1])[kept]
         events_from = np.concatenate([[0], np.cumsum(counts + 1)])
         events = np.empty(int(events_from[-1]), dtype=f"S{_EVENT_ID}")
@@ -181,7 +181,7 @@ class _Gathered:
         events[later] = outcome_ids[outcome[places]]
         groups = clusters(self._texts.values)[self._texts.array()]
         return Rows(
-            ids=np.char.rstrip(np.frombuffer(bytes(self._row_ids), dtype=f"S{_ROW_ID}")[kept]),
+            ids=np.frombuffer(self._row_ids, dtype=f"S{_ROW_ID}")[kept],
             units=tuple(self._units.values),
             unit_of=self._units.array()[kept],
             occurred_us=shown_us[kept],
@@ -190,10 +190,10 @@ class _Gathered:
             slice_of=self._slices.array()[kept],
             groups=groups[kept],
             teaches=np.ones(len(kept), dtype=np.bool_),
-            own=np.frombuffer(bytes(self._own), dtype=np.uint8).astype(np.bool_)[kept],
+            own=np.frombuffer(self._own, dtype=np.uint8).astype(np.bool_)[kept],
             weights=weights[kept],
             values=values[kept],
-            events=np.char.rstrip(events),
+            events=events,
             events_from=events_from,
         )
 

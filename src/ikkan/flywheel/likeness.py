@@ -24,6 +24,7 @@ _MATCHES = 3
 """Shared among the rarest shingles before two texts are compared whole: more look at more, and compare less."""
 
 Int64 = NDArray[np.int64]
+Int32 = NDArray[np.int32]
 
 
 def joined(plain: list[str], contained: float, fewest: int) -> Int64:
@@ -35,22 +36,24 @@ def joined(plain: list[str], contained: float, fewest: int) -> Int64:
     """
     pieces = _Pieces(plain)
     sizes = pieces.sizes
-    parent = np.arange(len(plain), dtype=np.int64)
+    assert len(plain) * _BLOCK < 2**31, "texts are numbered in 32 bits"
+    parent = np.arange(len(plain), dtype=np.int32)
     needed = np.ceil(contained * sizes).astype(np.int64)
-    matches = np.minimum(_MATCHES, needed)
-    prefix = np.where(sizes >= fewest, sizes - needed + matches, 0)
+    able = sizes >= fewest
+    matches = int(min(_MATCHES, needed[able].min(initial=_MATCHES)))
+    prefix = np.where(able, sizes - needed + matches, 0)
     marked = np.zeros((_BLOCK, pieces.kinds), dtype=np.bool_)
     looking = np.flatnonzero(prefix)
     # The shortest first: they join what holds them, which then is of one cluster and needs no second look.
     for block in _blocks(looking[np.argsort(sizes[looking], kind="stable")], pieces.work(prefix)):
         who, met = pieces.holders(block, prefix[block])
         fit = parent[met] != parent[block][who]
-        pairs, counts = np.unique(who[fit] * len(plain) + met[fit], return_counts=True)
-        who, met = np.divmod(pairs, len(plain))
-        often = counts >= matches[block[who]]
-        who, met = who[often], met[often]
-        if not len(who):
+        pairs = who[fit] * np.int32(len(plain)) + met[fit]
+        pairs.sort()
+        often = pairs[matches - 1 :][pairs[matches - 1 :] == pairs[: len(pairs) - matches + 1]]
+        if not len(often):
             continue
+        who, met = np.divmod(often[np.append(True, often[1:] != often[:-1])], np.int32(len(plain)))
         owners, mine = pieces.of(block)
         marked[owners, mine] = True
         close = pieces.count(marked, who, met) >= needed[block[who]]
@@ -58,21 +61,22 @@ def joined(plain: list[str], contained: float, fewest: int) -> Int64:
         _unite(parent, block[who[close]], met[close])
     while not np.array_equal(parent, above := parent[parent]):
         parent = above
-    return parent
+    return parent.astype(np.int64)
 
 
-def _unite(parent: Int64, ones: Int64, others: Int64) -> None:
+def _unite(parent: Int32, ones: Int64, others: Int32) -> None:
     while not np.array_equal(parent[ones], above := parent[parent[ones]]):
         parent[ones] = above
     while not np.array_equal(parent[others], above := parent[parent[others]]):
         parent[others] = above
-    for one, other in np.unique(np.stack([parent[ones], parent[others]], axis=1), axis=0).tolist():
+    joins = _distinct(parent[ones].astype(np.int64) << 32 | parent[others])
+    for one, other in zip((joins >> 32).tolist(), (joins & 0xFFFFFFFF).tolist(), strict=True):
         low, high = sorted((_root(parent, one), _root(parent, other)))
         parent[high] = low
     parent[:] = parent[parent]
 
 
-def _root(parent: Int64, at: int) -> int:
+def _root(parent: Int32, at: int) -> int:
     while parent[at] != at:
         at = int(parent[at])
     return at
@@ -112,20 +116,20 @@ class _Pieces:
         rows, places = _ranges(self._starts, prefix)
         return np.bincount(rows, weights=self._often[self._numbers[places]], minlength=len(prefix)).astype(np.int64)
 
-    def of(self, block: Int64) -> tuple[Int64, NDArray[np.int32]]:
+    def of(self, block: Int64) -> tuple[Int32, Int32]:
         """All shingles of these texts: place in the block, shingle."""
         rows, places = _ranges(self._starts[block], self.sizes[block])
         return rows, self._numbers[places]
 
-    def holders(self, block: Int64, prefix: Int64) -> tuple[Int64, Int64]:
+    def holders(self, block: Int64, prefix: Int64) -> tuple[Int32, Int32]:
         """Who holds one of these texts' `prefix` rarest shingles and is no shorter: place in the block, text."""
         rows, places = _ranges(self._starts[block], prefix)
         rare = self._numbers[places].astype(np.int64)
         begins = np.searchsorted(self._by_size, rare * self._most + self.sizes[block][rows])
         shared, holding = _ranges(begins, self._ends[rare] - begins)
-        return rows[shared], self._holders[holding].astype(np.int64)
+        return rows[shared], self._holders[holding]
 
-    def count(self, marked: NDArray[np.bool_], rows: Int64, texts: Int64) -> Int64:
+    def count(self, marked: NDArray[np.bool_], rows: Int32, texts: Int32) -> Int64:
         """How many of each text's shingles are marked in its row."""
         counts = np.empty(len(texts), dtype=np.int64)
         step = max(1, _WORK // int(self.sizes[texts].max()))
@@ -137,10 +141,12 @@ class _Pieces:
         return counts
 
 
-def _ranges(starts: Int64, sizes: Int64) -> tuple[Int64, Int64]:
+def _ranges(starts: Int64, sizes: Int64) -> tuple[Int32, Int32]:
     """Ranges laid end to end: which range each place is of, and the place."""
-    rows = np.repeat(np.arange(len(sizes)), sizes)
-    return rows, np.arange(len(rows)) + (starts - (np.cumsum(sizes) - sizes))[rows]
+    rows = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+    places = np.arange(len(rows), dtype=np.int32)
+    places += (starts - (np.cumsum(sizes) - sizes)).astype(np.int32)[rows]
+    return rows, places
 
 
 def _shingled(plain: list[str]) -> tuple[int, Int64]:
@@ -151,11 +157,17 @@ def _shingled(plain: list[str]) -> tuple[int, Int64]:
     owners = np.concatenate([whose[: len(chosen)][chosen] for chosen, _ in cut])
     codes = np.concatenate([code for _, code in cut])
     del cut, whose, letters
-    different = np.unique(codes)
+    different = _distinct(codes.copy())
     kinds = max(1, len(different))
     pairs = np.searchsorted(different, codes) + owners * np.int64(kinds)
     del codes, owners
-    return kinds, np.unique(pairs)
+    return kinds, _distinct(pairs)
+
+
+def _distinct(values: Int64) -> Int64:
+    """Each value once, in order. Sorts what it is given."""
+    values.sort()
+    return values[np.append(True, values[1:] != values[:-1])[: len(values)]]
 
 
 def _windows(letters: NDArray[np.uint32]) -> list[tuple[NDArray[np.bool_], Int64]]:

@@ -35,19 +35,25 @@ def normalised(text: str) -> str:
     >>> normalised("ＶＰＮ　に、つながらない！"), normalised("  VPN won't CONNECT?! ")
     ('vpnにつながらない', 'vpn wont connect')
     """
-    letters = []
-    for letter in unicodedata.normalize("NFKC", text).casefold():
-        kind = unicodedata.category(letter)[0]
-        if kind in "LNM":
-            letters.append(letter)
-        elif kind == "Z" or letter.isspace():
-            letters.append(" ")
-    words = "".join(letters).split()
+    words = unicodedata.normalize("NFKC", text).casefold().translate(_KEPT).split()
     text = ""
     for word in words:
         glued = not text or unspaced(text[-1]) or unspaced(word[0])
         text += word if glued else " " + word
     return text
+
+
+class _Kept(dict[int, str]):
+    """What each letter becomes: itself, a space, or nothing. Found once for each."""
+
+    def __missing__(self, code: int) -> str:
+        letter = chr(code)
+        kind = unicodedata.category(letter)[0]
+        self[code] = letter if kind in "LNM" else " " if kind == "Z" or letter.isspace() else ""
+        return self[code]
+
+
+_KEPT = _Kept()
 
 
 def unspaced(letter: str) -> bool:

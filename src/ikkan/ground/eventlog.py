@@ -509,7 +509,9 @@ class _Reader:
             if len(rows) < _PAGE:
                 return
             place = sa.tuple_(columns.recorded_at, columns.id)
-            page = named.where(place > sa.tuple_(rows[-1].recorded_at, rows[-1].id, types=[UtcDateTime, sa.String]))
+            page = named.where(
+                place > sa.tuple_(_moment(rows[-1].recorded_at), rows[-1].id, types=[UtcDateTime, sa.String])
+            )
 
 
 def _readable(purpose: str) -> sa.Select[Any]:
@@ -573,7 +575,16 @@ class _Opened:
                 # One damaged row must not stop every loop; it is named, so that it can be looked at.
                 log.error("an event cannot be opened and is left out", extra={"event_id": id})
                 continue
-            yield Event(id, name, version, tenant_id, subject_id, occurred_at, recorded_at, purpose, payload)
+            moments = _moment(occurred_at), _moment(recorded_at)
+            yield Event(id, name, version, tenant_id, subject_id, *moments, purpose, payload)
+
+
+def _moment(kept: Any) -> datetime:
+    """What SQLite keeps as text and PostgreSQL as a moment, as aware UTC."""
+    if isinstance(kept, str):
+        return datetime.fromisoformat(kept).replace(tzinfo=UTC)
+    moment: datetime = kept
+    return moment.astimezone(UTC)
 
 
 def _context(*words: str) -> bytes:
