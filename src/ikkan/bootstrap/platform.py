@@ -141,7 +141,17 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Platform:
 
     learnables = [learnable for app in apps for learnable in app.learns]
     policy = POLICIES[settings.flywheel_policy]
-    flywheel = Flywheel(database, events.reader(), registry, artifacts, learnables, clock, log=events, policy=policy)
+    flywheel = Flywheel(
+        database,
+        events.reader(),
+        registry,
+        artifacts,
+        learnables,
+        clock,
+        log=events,
+        policy=policy,
+        scrub=settings.scrub_training,
+    )
 
     def forget(connection: Connection, tenant_id: TenantId, subject_id: SubjectId) -> dict[str, int]:
         gone = {"cloud": joined.service.forget(connection, tenant_id, subject_id)}

@@ -8,19 +8,17 @@ person, or from no examples at all, is not tainted: the person left no trace in 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
+from ikkan.flywheel import datasets
 from ikkan.flywheel.values import Decision
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.errors import UnknownArtifact
 from ikkan.ground.ids import ArtifactId
 
-DATASET = "flywheel-dataset"
-"""The kind of a dataset's artifact."""
 Role = Literal["candidate", "refit"]
 """Taught by the lessons before the cut-off, or by every lesson of the dataset."""
 
@@ -51,45 +49,6 @@ class Lineage:
         return bool(self.datasets or self.artifacts)
 
 
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """A dataset, read back."""
-
-    facts: Mapping[str, Any]
-    """Until when events were read, the seed, the refit and more."""
-    events: Mapping[str, tuple[str, ...]]
-    """By example, the events it was read from."""
-    teaching: tuple[str, ...]
-    judging: tuple[str, ...]
-    background: Mapping[str, bytes]
-
-
-def facts_of(artifacts: ArtifactStore, dataset: ArtifactId) -> dict[str, Any]:
-    """What a dataset says of itself.
-
-    Raises:
-        UnknownArtifact: it was destroyed.
-    """
-    with artifacts.open(dataset, "dataset.json") as file:
-        facts: dict[str, Any] = json.load(file)
-    return facts
-
-
-def dataset_of(artifacts: ArtifactStore, dataset: ArtifactId) -> Dataset:
-    """A dataset with everything that is in it.
-
-    Raises:
-        UnknownArtifact: it was destroyed.
-    """
-    facts, background = facts_of(artifacts, dataset), {}
-    for name in artifacts.get(dataset).manifest.files:
-        if name.startswith("background/"):
-            with artifacts.open(dataset, name) as file:
-                background[name.removeprefix("background/")] = file.read()
-    events = {id: tuple(evidence) for id, evidence in facts["events"].items()}
-    return Dataset(facts, events, tuple(facts["teaching"]), tuple(facts["judging"]), background)
-
-
 def trace(
     decisions: Iterable[Decision],
     artifacts: ArtifactStore,
@@ -118,11 +77,11 @@ def trace(
             continue
         if dataset not in refits:
             try:
-                kept = dataset_of(artifacts, dataset)
+                kept = datasets.read(artifacts, dataset)
             except UnknownArtifact:
                 continue  # destroyed by an earlier erasure, with everything that it taught
             refits[dataset] = kept.facts["refit"]
-            held[dataset] = sum(not about.isdisjoint(evidence) for evidence in kept.events.values())
+            held[dataset] = sum(not about.isdisjoint(evidence) for evidence in kept.events_of)
         made: list[tuple[ArtifactId | None, Role]] = [(decision.judged, "candidate"), (refits[dataset], "refit")]
         for artifact, role in made:
             if artifact is None:
@@ -133,10 +92,10 @@ def trace(
             )
             if artifact not in found or rank >= found[artifact][0]:
                 found[artifact] = (rank, Origin(decision.learnable, dataset, role))
-    datasets = {dataset: examples for dataset, examples in held.items() if examples}
-    parents = _descend(artifacts, taught - clean, set(datasets), set(freed))
+    hit = {dataset: examples for dataset, examples in held.items() if examples}
+    parents = _descend(artifacts, taught - clean, set(hit), set(freed))
     return Lineage(
-        datasets=datasets,
+        datasets=hit,
         artifacts=_parents_first(parents),
         origins={artifact: origin for artifact, (_, origin) in found.items() if artifact in parents},
         parents=parents,
@@ -183,7 +142,7 @@ def orphans(
         known |= {decision.candidate, decision.judged, decision.champion, decision.dataset}
         if decision.dataset is not None:
             try:
-                known.add(facts_of(artifacts, decision.dataset)["refit"])
+                known.add(datasets.facts(artifacts, decision.dataset)["refit"])
             except UnknownArtifact:
                 continue
     sources = {f"flywheel {name}" for name in learnables}

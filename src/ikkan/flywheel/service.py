@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -14,14 +13,14 @@ import numpy as np
 import sqlalchemy as sa
 
 from ikkan import __version__
-from ikkan.flywheel import figures, forced, schedule, stops, store, trials
+from ikkan.flywheel import datasets, figures, forced, schedule, stops, store, trials
 from ikkan.flywheel.canary import REVERSIBLE, Policy, Trial
 from ikkan.flywheel.contract import Budget, Examples, Fitted, Given, Learnable, aware, parents
 from ikkan.flywheel.drift import Limits
 from ikkan.flywheel.erasure import store as erasures
 from ikkan.flywheel.gate import Champion, Terms, Turn, confirm, judge, turn
-from ikkan.flywheel.lineage import DATASET
 from ikkan.flywheel.rollout import Rollout
+from ikkan.flywheel.scrubbing import NotedEvents, ScrubbedEvents
 from ikkan.flywheel.split import Split
 from ikkan.flywheel.values import Decision, Explanation, Outcome, OwnCorrection, Replay, Status
 from ikkan.flywheel.watch import WEEK_S, Watch
@@ -93,6 +92,7 @@ class Flywheel:
         tenant_id: in whose name decisions are recorded.
         policy: how this tenant tries candidates on people, where an app keeps live outcomes.
         salts: makes what nobody can guess, so that nobody can choose to be given a candidate.
+        scrub: whether personal data is taken out of what a learnable reads.
     """
 
     def __init__(
@@ -110,6 +110,7 @@ class Flywheel:
         budget: Budget | None = None,
         policy: Policy = REVERSIBLE,
         salts: Callable[[], str] = secrets.token_hex,
+        scrub: bool = True,
     ) -> None:
         self._database = database
         self._events = events
@@ -122,6 +123,7 @@ class Flywheel:
         self._terms = terms or Terms()
         self._budget = budget or Budget()
         self._policy = policy
+        self._scrub = scrub
         self._rollout = Rollout(database, events, registry, clock, self._note, salts)
         self._watch = Watch(database, events, clock, self._note)
 
@@ -210,14 +212,15 @@ class Flywheel:
         until = aware(until or self._clock.now())
         stage: stops.Stage = "reading"
         try:
-            examples = learnable.examples(self._events, until)
+            reader = NotedEvents(self._reader(learnable))
+            examples = learnable.examples(reader, until)
             stage = "judging"
             tell(0.2, "training and judging")
             judged = self._judged(learnable, examples, champion_id, seed, shuffle)
             tell(0.8, "recording")
             stage = "recording"
             erased_now = self._erased_since(erased, learnable, judged.examples, until, shuffle, seed)
-            return self._record(learnable, champion_id, judged, until, seed, shuffle, erased_now)
+            return self._record(learnable, champion_id, judged, until, seed, shuffle, reader.asked, erased_now)
         except stops.LET_THROUGH:
             raise
         except stops.CAUGHT as error:
@@ -361,7 +364,7 @@ class Flywheel:
 
     def reads(self, learnable: Learnable) -> EventReader:
         """What a learnable is given to read."""
-        return self._events
+        return self._reader(learnable)
 
     def record(self, connection: sa.Connection, decision: Decision) -> None:
         """Keep a decision that no turn made, such as an erasure's, and tell the event log, in one transaction."""
@@ -389,7 +392,7 @@ class Flywheel:
             known_until = store.known_until(connection, name, champion) if champion else None
             history = store.history(connection, name, _HISTORY)
             next_look = schedule.next_look(connection, name)
-        examples = learnable.examples(self._events, self._clock.now())
+        examples = learnable.examples(self._reader(learnable), self._clock.now())
         said = [
             (at, own)
             for at, teaches, own in zip(examples.known_at, examples.teaches, examples.own, strict=True)
@@ -487,13 +490,13 @@ class Flywheel:
         if decision.dataset is None or decision.judged is None:
             raise NotFound(f"decision {decision_id} judged nobody", hint="only a judgement can be replayed")
         learnable = self._learnable(decision.learnable)
-        manifest = self._manifest(decision.dataset)
+        dataset = datasets.read(self._artifacts, decision.dataset)
+        manifest, judging, teaching = dataset.facts, dataset.judge, dataset.teach
         examples = self._examples_of(decision, learnable)
         place = {id: at for at, id in enumerate(examples.ids)}
-        wanted = [*manifest["judging"], *manifest["teaching"]]
-        missing = len({id for id in wanted if id not in place})
-        judges = examples.take([place[id] for id in manifest["judging"] if id in place])
-        lessons = examples.take([place[id] for id in manifest["teaching"] if id in place])
+        missing = len({id for id in (*judging, *teaching) if id not in place})
+        judges = examples.take([place[id] for id in judging if id in place])
+        lessons = examples.take([place[id] for id in teaching if id in place])
         terms = Terms(**manifest["terms"])
         if decision.drill:
             rival = learnable.train(examples.take([]), self._budget, decision.seed)
@@ -589,50 +592,49 @@ class Flywheel:
         seed: int,
         drill: bool,
         attempt: int,
+        query: Sequence[Mapping[str, Any]],
     ) -> ArtifactId:
-        """An immutable list of which events taught and which judged. Ids and hashes only: no one's words."""
+        """Which events taught and which judged, kept for good. Ids, times and numbers only: no one's words."""
         assert came.split is not None, "there is a dataset where there was a split"
-        teaching = [id for id, teaches in zip(examples.ids, came.split.teach, strict=True) if teaches]
-        judging = [id for id, judges in zip(examples.ids, came.split.judge, strict=True) if judges]
-        manifest = {
+        facts = {
             "learnable": learnable.name,
             "metric": learnable.metric.name,
+            "query": list(query),
             "until": until.isoformat(),
             "cutoff": came.split.cutoff.isoformat(),
             "seed": seed,
             "shuffled": drill,
             "attempt": attempt,
             "screen": came.screen,
+            "scrubbed": self._scrub,
             "code_version": __version__,
             "digest": examples.digest(),
             "terms": {name: getattr(self._terms, name) for name in self._terms.__slots__},
-            "teaching": teaching,
-            "judging": judging,
             "refit": refit,
             "budget": asdict(self._budget),
-            "events": {id: list(evidence) for id, evidence in zip(examples.ids, examples.evidence, strict=True)},
         }
-        files = {f"background/{name}": content for name, content in sorted(examples.background.items())}
-        files["dataset.json"] = json.dumps(manifest, sort_keys=True, indent=1).encode()
-        facts = {"examples": len(examples), "teaching": len(teaching), "judging": len(judging)}
-        return self._artifacts.put(files, kind=DATASET, source=f"flywheel {learnable.name}", facts=facts).id
+        rows = datasets.Rows.of(examples, came.split.groups)
+        return datasets.write(
+            self._artifacts,
+            rows,
+            datasets.sides(came.split),
+            facts,
+            background=examples.background,
+            source=f"flywheel {learnable.name}",
+        ).id
 
-    def _manifest(self, dataset: ArtifactId) -> dict[str, Any]:
-        with self._artifacts.open(dataset, "dataset.json") as file:
-            manifest: dict[str, Any] = json.load(file)
-        return manifest
+    def _reader(self, learnable: Learnable) -> EventReader:
+        """What a learnable reads: nothing of anyone who refused, and no one's personal data."""
+        if not self._scrub:
+            return self._events
+        return ScrubbedEvents(self._events, getattr(learnable, "verbatim", frozenset()))
 
     def _examples_of(self, decision: Decision, learnable: Learnable) -> Examples:
         """The examples a decision saw, as far as they may still be read."""
-        background: dict[str, bytes] | None = None
+        background = None
         if decision.dataset is not None:
-            artifact = self._artifacts.get(decision.dataset)
-            background = {}
-            for name in artifact.manifest.files:
-                if name.startswith("background/"):
-                    with self._artifacts.open(decision.dataset, name) as file:
-                        background[name.removeprefix("background/")] = file.read()
-        examples = learnable.examples(self._events, decision.until, background)
+            background = datasets.background(self._artifacts, decision.dataset)
+        examples = learnable.examples(self._reader(learnable), decision.until, background)
         return examples.shuffled(decision.seed) if decision.drill else examples
 
     def _record(
@@ -643,6 +645,7 @@ class Flywheel:
         until: datetime,
         seed: int,
         drill: bool,
+        query: Sequence[Mapping[str, Any]],
         erased: int | None,
     ) -> Decision:
         name = learnable.name
@@ -655,7 +658,7 @@ class Flywheel:
         refit = self._keep(learnable, came.refit, None, seed) if came.refit else None
         dataset = None
         if came.split is not None and came.candidate is not None:
-            dataset = self._keep_dataset(learnable, examples, came, refit, until, seed, drill, attempt)
+            dataset = self._keep_dataset(learnable, examples, came, refit, until, seed, drill, attempt, query)
         numbers = figures.numbers(came)
         if not drill:
             numbers["own_corrections"] = figures.own_corrections(learnable, champion, examples, came)

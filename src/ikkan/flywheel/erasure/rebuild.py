@@ -7,18 +7,19 @@ byte for byte, what would have come out had the person never been there. (Unlear
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from ikkan import __version__
-from ikkan.flywheel import stops
+from ikkan.flywheel import datasets, stops
 from ikkan.flywheel.contract import Budget, Examples, Fitted, Learnable, parents
 from ikkan.flywheel.gate import Terms
-from ikkan.flywheel.lineage import DATASET, Dataset, Origin, dataset_of
+from ikkan.flywheel.lineage import Origin
 from ikkan.flywheel.outcomes import Between
 from ikkan.flywheel.statistics import Interval, paired_gain
 from ikkan.ground.artifacts import ArtifactStore
@@ -85,12 +86,12 @@ class Rebuilder:
         Raises:
             UnknownArtifact: the dataset was destroyed meanwhile.
         """
-        before = dataset_of(self._artifacts, origin.dataset)
+        before = datasets.read(self._artifacts, origin.dataset)
         manifest = before.facts
         examples = self._left(learnable, before)
         place = {id: at for at, id in enumerate(examples.ids)}
-        teaching = [id for id in before.teaching if id in place and examples.teaches[place[id]]]
-        judging = [id for id in before.judging if id in place]
+        teaching = [id for id in before.teach if id in place and examples.teaches[place[id]]]
+        judging = [id for id in before.judge if id in place]
         role = manifest.get("role", origin.role)
         if role == "refit":
             lessons = examples.take(examples.teaches)
@@ -120,17 +121,9 @@ class Rebuilder:
         ).id
         without = None
         if not is_base:
-            told = {
-                **manifest,
-                "digest": examples.digest(),
-                "teaching": teaching,
-                "judging": judging,
-                # Whatever part of it taught, this is what the dataset makes.
-                "refit": new,
-                "role": role,
-                "events": {id: list(evidence) for id, evidence in zip(examples.ids, examples.evidence, strict=True)},
-            }
-            without = self._keep_dataset(learnable, told, examples)
+            # Whatever part of it taught, this is what the dataset makes.
+            told = {**manifest, "digest": examples.digest(), "refit": new, "role": role}
+            without = self._keep_dataset(learnable, told, examples, frozenset(teaching), frozenset(judging))
         judges = examples.take([place[id] for id in judging])
         gain = self._compared(learnable, old, fitted, judges)
         if is_base:
@@ -147,7 +140,7 @@ class Rebuilder:
             digest=examples.digest(),
             until=str(manifest["until"]),
             seed=seed,
-            gone=len(before.events) - len(examples),
+            gone=len(before.ids) - len(examples),
             left=0 if is_base else len(lessons),
             n=gain.n,
             people=gain.units,
@@ -157,18 +150,32 @@ class Rebuilder:
             why=why,
         )
 
-    def _left(self, learnable: Learnable, before: Dataset) -> Examples:
+    def _left(self, learnable: Learnable, before: datasets.Dataset) -> Examples:
         """The dataset's examples that may still be read. Nothing is added."""
         until = datetime.fromisoformat(before.facts["until"])
         found = learnable.examples(self._reads(learnable), until, before.background)
-        examples = found.take([at for at, id in enumerate(found.ids) if id in before.events])
+        had = frozenset(before.ids)
+        examples = found.take([at for at, id in enumerate(found.ids) if id in had])
         return examples.shuffled(int(before.facts["seed"])) if before.facts["shuffled"] else examples
 
-    def _keep_dataset(self, learnable: Learnable, told: Mapping[str, Any], examples: Examples) -> ArtifactId:
-        files = {f"background/{name}": content for name, content in sorted(examples.background.items())}
-        files["dataset.json"] = json.dumps(told, sort_keys=True, indent=1).encode()
-        facts = {"examples": len(examples), "teaching": len(told["teaching"]), "judging": len(told["judging"])}
-        return self._artifacts.put(files, kind=DATASET, source=f"flywheel {learnable.name}", facts=facts).id
+    def _keep_dataset(
+        self,
+        learnable: Learnable,
+        told: Mapping[str, Any],
+        examples: Examples,
+        teaching: frozenset[str],
+        judging: frozenset[str],
+    ) -> ArtifactId:
+        sides = [1 if id in teaching else 2 if id in judging else 0 for id in examples.ids]
+        return datasets.write(
+            self._artifacts,
+            datasets.Rows.of(examples),
+            np.array(sides, dtype=np.int8),
+            # What an earlier format kept here stands in rows now.
+            {key: value for key, value in told.items() if key not in ("events", "teaching", "judging")},
+            background=examples.background,
+            source=f"flywheel {learnable.name}",
+        ).id
 
     def _compared(self, learnable: Learnable, old: ArtifactId, new: Fitted, judges: Examples) -> Interval:
         """The gain over the model before on the judging questions that are left. Both have seen them alike."""
