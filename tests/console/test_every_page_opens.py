@@ -13,6 +13,7 @@ import ikkan.kit
 from ikkan import console
 from ikkan.console.words import WORDS
 from ikkan.flywheel import POLICIES
+from ikkan.flywheel.values import Outcome
 from ikkan.ground.errors import IkkanError, UnknownModel
 from ikkan.ground.processes import ProcessPhase
 
@@ -62,9 +63,11 @@ def test_templates_say_only_what_has_words_and_every_word_is_said() -> None:
     said = "\n".join(text for path, text in texts.items() if path.name != "words.py")
     asked = set(re.findall(r"""\bt\(["']([\w.]+)["'][,)]""", said))
     assert asked <= set(WORDS), "templates ask for words nobody wrote"
-    outcomes = ("promoted", "refused", "rolled_back", "installed", "trying", "awaiting", "kept", "drifted")
     stations = ("events", "dataset", "candidate", "gate", "people", "champion")
-    built = {f"wheel.{name}" for name in (*outcomes, *stations)} | {"wheel.drill_promoted", "wheel.drill_refused"}
+    built = {f"wheel.{name}" for name in (*get_args(Outcome), *stations)} | {
+        "wheel.drill_promoted",
+        "wheel.drill_refused",
+    }
     built |= {f"wheel.state_{state}" for state in ("shadow", "canary", "awaiting_signature", "promoted")}
     built |= {f"wheel.policy_{policy}" for policy in POLICIES}
     built |= {"machine.limit_memory", "machine.limit_arithmetic"}

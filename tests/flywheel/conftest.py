@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -77,6 +79,26 @@ class Wheel:
         payload = payload | {"value": payload["value"] + lucky}
         self.clock.advance(1)
         self.events.append(NewEvent(FARED, 1, TENANT, SubjectId(who), self.clock.now(), "service", payload))
+
+
+@pytest.fixture
+def fresh_sqlite(_fresh_sqlite: Callable[[Path], Any]) -> Iterator[Callable[[Path], Database]]:
+    """A fresh SQLite database in a folder of its own, as often as asked."""
+    with ExitStack() as opened:
+
+        def fresh(folder: Path) -> Database:
+            folder.mkdir(exist_ok=True)
+            database = Database(opened.enter_context(_fresh_sqlite(folder)))
+            opened.callback(database.close)
+            return database
+
+        yield fresh
+
+
+@pytest.fixture
+def sqlite(fresh_sqlite: Callable[[Path], Database], tmp_path: Path) -> Database:
+    """A fresh SQLite database: for what does not depend on the dialect."""
+    return fresh_sqlite(tmp_path)
 
 
 class _Book:

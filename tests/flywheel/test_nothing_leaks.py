@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import random
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -10,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ikkan.flywheel.contract import Examples
+from ikkan.flywheel.gate import Terms
 from ikkan.flywheel.split import check, clusters, normalised, shingles, split
 from ikkan.ground.errors import LeakFound
 
@@ -87,6 +91,26 @@ def test_the_fast_join_finds_what_comparing_everything_finds(texts: list[str]) -
     ]
 
 
+def test_many_likely_texts_are_joined_as_comparing_everything_joins_them() -> None:
+    rng = random.Random(5)
+    bases = ["".join(rng.choices("経費精算申請方法期限印刷書類給与明細端末交通出張abcdef ", k=14)) for _ in range(40)]
+    greeted = [
+        rng.choice(["", "至急", "please "]) + rng.choice(bases) + rng.choice(["", "を教えて", "!"]) for _ in range(90)
+    ]
+    texts = [*greeted, *(text[:at] + text[at + 1 :] for text in greeted for at in (rng.randrange(len(text)),))]
+    plain = [normalised(text) for text in texts]
+    sets = [shingles(text) for text in plain]
+    group = list(range(len(texts)))
+    for a, b in itertools.combinations(range(len(texts)), 2):
+        smaller = min(sets[a], sets[b], key=len)
+        alike = len(smaller) >= 4 and len(sets[a] & sets[b]) >= 0.8 * len(smaller)
+        low, high = sorted((group[a], group[b]))
+        joins = low != high and (plain[a] == plain[b] or alike)
+        group = [low if joins and each == high else each for each in group]
+    assert clusters(texts).tolist() == group
+    assert 10 < len(set(group)) < 90
+
+
 def test_a_later_question_whose_like_was_taught_does_not_judge() -> None:
     seen = examples(
         ("how do I reset my password", 0), ("where is the scanner", 9), ("hey, how do i reset my password?", 9)
@@ -103,6 +127,19 @@ def test_what_the_champion_was_taught_does_not_judge_either() -> None:
     taught = np.array([True, False, False])
     parted = split(seen, START + timedelta(hours=5), clusters(seen.keys), taught)
     assert parted.judge.tolist() == [False, False, True]
+
+
+def test_sealed_people_only_judge_and_are_always_the_same() -> None:
+    seen = examples(*((hashlib.sha256(b"%d" % at).hexdigest(), at) for at in range(200)))
+    terms = Terms(sealed_share=0.2, salt="s")
+    sealed = terms.seals(seen)
+    parted = split(seen, START + timedelta(hours=100), np.arange(200), None, sealed)
+    assert 0.1 < sealed.mean() < 0.3 and not (parted.teach & sealed).any() and (parted.judge & sealed).any()
+    assert parted.teach.sum() == 101 - sealed[:101].sum()
+    later = terms.seals(seen.take(np.arange(50, 200)))
+    assert later.tolist() == sealed[50:].tolist()
+    assert Terms(sealed_share=0.2, salt="other").seals(seen).tolist() != sealed.tolist()
+    assert not Terms().seals(seen).any()
 
 
 def test_what_was_asked_before_and_understood_after_is_on_neither_side() -> None:

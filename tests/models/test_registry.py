@@ -143,3 +143,43 @@ def test_two_promotions_at_once_leave_one_champion_and_the_other_as_previous(
     last, first = registry.history(NAME)[:2]
     assert (last.replaced_id, first.replaced_id) == (first.artifact_id, A)
     assert registry.aliases(NAME) == {"champion": last.artifact_id, "previous": first.artifact_id}
+
+
+D = ArtifactId(f"sha256:{'d' * 64}")
+
+
+def test_replacing_an_artifact_moves_every_alias_and_nobody_can_be_promoted_to_it_again(
+    database: Database, registry: Registry
+) -> None:
+    promote(database, registry, A, B)
+    with database.transaction() as connection:
+        registry.set_alias(connection, NAME, "shadow", B)
+        assert registry.under(connection, B) == {NAME: ["champion", "shadow"]}
+        assert registry.replace(connection, NAME, B, D, "made again", {"n": 4}) == ["champion", "shadow"]
+        assert registry.replace(connection, NAME, B, D, "made again") == []
+    assert registry.aliases(NAME) == {"champion": D, "previous": A, "shadow": D}
+    assert [each.artifact_id for each in registry.registered(NAME)] == [A, C, D]
+    deeds = [(change.deed, change.alias, change.replaced_id) for change in registry.history(NAME)[:3]]
+    assert deeds == [("withdrawn", "", None), ("replaced", "shadow", B), ("replaced", "champion", B)]
+    with pytest.raises(UnknownArtifact), database.transaction() as connection:
+        registry.promote(connection, NAME, B, "again")
+
+
+def test_where_champion_and_previous_become_one_there_is_nobody_to_go_back_to(
+    database: Database, registry: Registry
+) -> None:
+    promote(database, registry, A, B)
+    with database.transaction() as connection:
+        registry.replace(connection, NAME, B, A, "made again from nothing")
+    assert registry.aliases(NAME) == {"champion": A}
+    with pytest.raises(Conflict), database.transaction() as connection:
+        registry.rollback(connection, NAME)
+
+
+def test_an_artifact_taken_off_its_name_takes_its_aliases_with_it(database: Database, registry: Registry) -> None:
+    promote(database, registry, A, B)
+    with database.transaction() as connection:
+        assert registry.withdraw(connection, NAME, B, "gone") == ["champion"]
+        assert registry.withdraw(connection, NAME, B, "gone") == []
+        assert registry.withdraw(connection, "never.heard.of", B, "gone") == []
+    assert registry.aliases(NAME) == {"previous": A}

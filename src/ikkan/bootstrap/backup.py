@@ -48,7 +48,7 @@ class Restored:
     witnesses: Mapping[str, Any]
     """The ledger's totals and the event log's hash: equal to those at the time of the backup."""
     erased_again: int
-    """People who were erased after the backup, and whose keys were destroyed again."""
+    """People who were erased after the backup: their keys were destroyed again, and models made again without them."""
     tombstones_found: bool
     """Whether the list of erased people was there. Where not, nobody knows who was erased after the backup."""
     models_missing: tuple[Mapping[str, Any], ...]
@@ -136,6 +136,9 @@ def _settle(settings: Settings, staged: Path, manifest: Manifest, places: Mappin
             platform.keys.learn(former)
             found = True
         erased_again = forget_again(platform)
+        # A backup taken in the middle of an erasure: nobody is served by what it had not reached yet.
+        for erasure in platform.eraser.unfinished("asked"):
+            platform.eraser.run(erasure.id)
     finally:
         platform.jobs.close()
         platform.database.close()

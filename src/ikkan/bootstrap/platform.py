@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -29,6 +30,7 @@ import ikkan.apps
 from ikkan import __version__, console
 from ikkan.bootstrap import DEFAULTS, ENGINE, device_profile, engine_models, model_store, use_model
 from ikkan.bootstrap.embedding import home_embedder
+from ikkan.bootstrap.erasing import ERASE, Erasing, go_on
 from ikkan.bootstrap.tuning import LeasedTrainer, home_bases
 from ikkan.cloud.assembly import Cloud, Workshop, assemble
 from ikkan.cloud.directory import ANY_MODEL
@@ -39,13 +41,14 @@ from ikkan.console.desk import Desk, Measurements
 from ikkan.console.wheel import turn_key
 from ikkan.console.words import WORDS
 from ikkan.flywheel import POLICIES, Flywheel, Schedule
+from ikkan.flywheel.erasure import Eraser, ReceiptKey
 from ikkan.ground import log as ground_log
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import Clock, SystemClock
 from ikkan.ground.db import Database, upgrade
 from ikkan.ground.errors import BadInput, IkkanError, Internal, NotAuthenticated, NotFound
 from ikkan.ground.eventlog import EventLog, Keys
-from ikkan.ground.ids import KeyId, SubjectId
+from ikkan.ground.ids import KeyId, SubjectId, TenantId
 from ikkan.ground.jobs import JobContext, Jobs
 from ikkan.ground.money import Price
 from ikkan.ground.settings import Settings
@@ -85,6 +88,7 @@ class Platform:
     frame: Frame
     apps: tuple[App, ...]
     flywheel: Flywheel
+    eraser: Eraser
     jobs: Jobs
 
     async def close(self) -> None:
@@ -151,7 +155,34 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Platform:
 
     learnables = [learnable for app in apps for learnable in app.learns]
     policy = POLICIES[settings.flywheel_policy]
-    flywheel = Flywheel(database, events.reader(), registry, artifacts, learnables, clock, log=events, policy=policy)
+    flywheel = Flywheel(
+        database,
+        events.reader(),
+        registry,
+        artifacts,
+        learnables,
+        clock,
+        log=events,
+        policy=policy,
+        scrub=settings.scrub_training,
+    )
+
+    def forget(connection: Connection, tenant_id: TenantId, subject_id: SubjectId) -> dict[str, int]:
+        gone = {"cloud": joined.service.forget(connection, tenant_id, subject_id)}
+        return gone | {app.name: app.erases(connection, tenant_id, subject_id) for app in apps}
+
+    eraser = Eraser(
+        database,
+        events,
+        flywheel.reads,
+        registry,
+        artifacts,
+        learnables,
+        clock,
+        ReceiptKey.open(settings.keys_dir),
+        forget=forget,
+        record=flywheel.record,
+    )
 
     platform = Platform(
         settings=settings,
@@ -166,9 +197,11 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Platform:
         frame=frame,
         apps=apps,
         flywheel=flywheel,
+        eraser=eraser,
         jobs=jobs,
     )
     _register_jobs(platform)
+    joined.admin.erasing = Erasing(eraser, joined.subjects, jobs)
     return platform
 
 
@@ -247,6 +280,7 @@ def work(settings: Settings) -> None:
     """The worker's process: durable jobs, and a look at each learnable every so often, until SIGTERM."""
     ground_log.configure(settings.log_level)
     platform = build(settings)
+    go_on(platform.eraser, platform.jobs)
     rounds = schedule(platform)
     stop = threading.Event()
     threading.Thread(target=rounds.run, args=(stop,), name="wheel-rounds", daemon=True).start()
@@ -266,15 +300,19 @@ def schedule(platform: Platform) -> Schedule:
     return Schedule(platform.database, platform.flywheel, platform.clock, platform.settings.flywheel_every_s, start)
 
 
-def forget_again(platform: Platform) -> int:
-    """Forget whom the tombstones name and the database still knows, as after a restore; returns how many there were."""
-    with platform.database.transaction() as connection:
+def forget_again(platform: Platform, *, tell: Callable[[float, str], None] = lambda done, told: None) -> int:
+    """Forget whom the tombstones name and the database still knows, as after a restore; returns how many there were.
+
+    Models that learned from them are made again before this returns, so that none of these ever serves. What an
+    ordinary erasure has still to do is left to the worker.
+    """
+    with platform.database.read() as connection:
         returned = platform.events.returned(connection)
-        for owner in returned:
-            platform.cloud.service.forget(connection, *owner)
-            for app in platform.apps:
-                app.erases(connection, *owner)
+    platform.eraser.begin_again()
+    with platform.database.transaction() as connection:
         platform.events.reconcile(connection)
+    for erasure in platform.eraser.unfinished("returned"):
+        platform.eraser.run(erasure.id, progress=tell)
     return len(returned)
 
 
@@ -336,6 +374,10 @@ def _register_jobs(platform: Platform) -> None:
                 learnable, seed=seed, shuffle=shuffle, progress=lambda done, told: context.progress(done, told)
             ).as_json(),
         )
+
+    @jobs.job(ERASE)
+    def erase(context: JobContext, erasure: str) -> dict[str, Any]:
+        return platform.eraser.run(erasure, step=context.step, progress=context.progress)
 
     @jobs.job("silicon.measure")
     def measure(context: JobContext) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 from urllib.parse import parse_qs
 
 import msgspec
@@ -16,7 +16,7 @@ from ikkan.cloud.router import Router
 from ikkan.cloud.service import CloudService
 from ikkan.cloud.values import CURRENCY, LOCAL_TENANT
 from ikkan.ground.db import Database
-from ikkan.ground.errors import BadInput
+from ikkan.ground.errors import BadInput, NotFound
 from ikkan.ground.ids import KeyId, SubjectId, TenantId
 from ikkan.ground.money import Price
 
@@ -69,8 +69,18 @@ class _NewTenant(msgspec.Struct, forbid_unknown_fields=True):
     limit_micros: _Micros | None = None
 
 
+class Erasing(Protocol):
+    """Erases people, in the data and in what was learned from it; `bootstrap` hands one over."""
+
+    def erase(self, tenant_id: TenantId, person: str) -> dict[str, Any]: ...
+    def erasures(self) -> list[dict[str, Any]]: ...
+    def erasure(self, erasure_id: str) -> dict[str, Any]: ...
+
+
 class AdminRoutes:
     """Handlers below `/admin/v1`."""
+
+    erasing: Erasing | None = None
 
     def __init__(self, door: Door, service: CloudService, router: Router, database: Database) -> None:
         self._door = door
@@ -92,6 +102,9 @@ class AdminRoutes:
             Route(f"{at}/prices", self._desk(GET=self.list_prices, PUT=self.set_price)),
             Route(f"{at}/usage", self._desk(GET=self.usage)),
             Route(f"{at}/audit", self._desk(GET=self.audit)),
+            Route(f"{at}/subjects/{{person:path}}", self._desk(DELETE=self.erase)),
+            Route(f"{at}/erasures", self._desk(GET=self.list_erasures)),
+            Route(f"{at}/erasures/{{id}}", self._desk(GET=self.erasure)),
         ]
 
     async def list_tenants(self, exchange: Exchange) -> None:
@@ -206,6 +219,27 @@ class AdminRoutes:
         """GET /admin/v1/audit: does the ledger add up?"""
         found = await self._database.run(self._service.audit)
         await exchange.reply({**_plain(found), "is_sound": found.is_sound})
+
+    async def erase(self, exchange: Exchange) -> None:
+        """DELETE /admin/v1/subjects/{person}?tenant=…: forgotten when this is answered; a job does the models."""
+        query = parse_qs(exchange.query.decode("latin-1"))
+        tenant_id = TenantId(query.get("tenant", [LOCAL_TENANT])[-1])
+        begun = await self._database.run(self._erasing().erase, tenant_id, exchange.path_params["person"])
+        await exchange.reply(begun, status=202 if begun["job"] else 200)
+
+    async def list_erasures(self, exchange: Exchange) -> None:
+        """GET /admin/v1/erasures, the latest first"""
+        found = await self._database.run(self._erasing().erasures)
+        await exchange.reply({"object": "list", "data": found})
+
+    async def erasure(self, exchange: Exchange) -> None:
+        """GET /admin/v1/erasures/{id}, with the signed receipt once all is done"""
+        await exchange.reply(await self._database.run(self._erasing().erasure, exchange.path_params["id"]))
+
+    def _erasing(self) -> Erasing:
+        if self.erasing is None:
+            raise NotFound("this gateway erases nobody", hint="it serves models only; ask the house that keeps events")
+        return self.erasing
 
     def _desk(self, **handlers: Handler) -> Desk:
         return Desk({method: self._for_administrators(handler) for method, handler in handlers.items()})

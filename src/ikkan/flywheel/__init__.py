@@ -1,12 +1,12 @@
 """Flywheel: daily use becomes a better model, by a gate that can be trusted.
 
 Lives here: the contract with whoever wants to learn, the leak guard, the statistics, the gate, trials on people,
-drift, decisions and datasets.
+drift, decisions and datasets; lineage, and the erasure of people from what was learned.
 May not enter: any app, by import (contract "Rooms are stacked"): events are read by name, artifacts by id; kernels and
 engines (contract "The gateway never loads kernels"); torch, except behind
 `training/call.py` (`tests/flywheel/training/test_signs.py`).
 Begin at `contract.py`, then `gate.py` (one turn as a pure function), `canary.py` (one trial as pure functions) and
-`service.py` (what is kept of them).
+`service.py` (what is kept of them). `erasure/` begins at its own `service.py`.
 """
 
 from ikkan.flywheel.canary import POLICIES, REGULATED, REVERSIBLE, Policy, Trial

@@ -248,6 +248,9 @@ class Learnable(Protocol):
     name: str
     """`<app>.<what>`: `assistant.answer`."""
     metric: Metric
+    verbatim: frozenset[str] = frozenset()
+    """Payload fields whose words are served as they were typed; in all others personal data is scrubbed before
+    `examples` sees it (`scrubbing.py`)."""
 
     def examples(self, events: EventReader, until: datetime, background: Mapping[str, bytes] | None = None) -> Examples:
         """What was recorded before `until`, as examples; against `background` if a replay hands one back."""

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ikkan.flywheel.arms import clustered_mean
+from ikkan.flywheel.canary import draw
 from ikkan.flywheel.contract import Budget, Examples, Fitted, Learnable, Mask, Scores
 from ikkan.flywheel.split import Split, clusters, split
 from ikkan.flywheel.statistics import Interval, by_unit, paired_gain
@@ -37,6 +38,11 @@ class Terms:
     fewest_units: int = 8
     slack: float = 0.01
     """How much worse than the candidate the refit may score on the judging questions, as a share of the range."""
+    sealed_share: float = 0.0
+    """This share of people, drawn by `salt`, never teaches and only judges: for "does it help people it never met?".
+    Off by default: in a house of twenty, two would correct the assistant in vain."""
+    salt: str = ""
+    """Makes the draw one that nobody can foresee."""
     margin: float = 0.1
     """A screen lets pass what is shown to lose less than this share of the range: about what fifty people can show."""
 
@@ -51,6 +57,11 @@ class Terms:
         [0.05, 0.025, 0.0125]
         """
         return float(self.alpha * 2.0 ** (1 - max(attempt, 1)))
+
+    def seals(self, examples: Examples) -> Mask:
+        """Which examples belong to people who only judge: the same people in every turn."""
+        drawn = {unit for unit in set(examples.unit_ids) if draw(unit, self.salt, "sealed") < self.sealed_share}
+        return np.array([unit in drawn for unit in examples.unit_ids], dtype=np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +150,8 @@ def turn(
     taught = np.array(
         [champion.known_until is not None and at < champion.known_until for at in examples.known_at], dtype=np.bool_
     )
-    parted = split(examples, cutoff, clusters(examples.keys), taught)
+    sealed = terms.seals(examples)
+    parted = split(examples, cutoff, clusters(examples.keys), taught, sealed)
     judges = examples.take(parted.judge)
     people = len(set(judges.unit_ids))
     if len(judges) < terms.fewest_judges or people < terms.fewest_units:
@@ -152,7 +164,7 @@ def turn(
     judged = judge(learnable, judges, lessons, champion.fitted, candidate, parted, terms, attempt, budget, seed, screen)
     if not judged.promoted:
         return judged
-    refit = learnable.train(examples.take(examples.teaches), budget, seed)
+    refit = learnable.train(examples.take(examples.teaches & ~sealed), budget, seed)
     return confirm(learnable, judges, judged, refit, terms)
 
 

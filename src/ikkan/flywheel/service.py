@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -14,12 +13,14 @@ import numpy as np
 import sqlalchemy as sa
 
 from ikkan import __version__
-from ikkan.flywheel import figures, forced, schedule, stops, store, trials
+from ikkan.flywheel import datasets, figures, forced, schedule, stops, store, trials
 from ikkan.flywheel.canary import REVERSIBLE, Policy, Trial
 from ikkan.flywheel.contract import Budget, Examples, Fitted, Given, Learnable, aware, parents
 from ikkan.flywheel.drift import Limits
+from ikkan.flywheel.erasure import store as erasures
 from ikkan.flywheel.gate import Champion, Terms, Turn, confirm, judge, turn
 from ikkan.flywheel.rollout import Rollout
+from ikkan.flywheel.scrubbing import NotedEvents, ScrubbedEvents
 from ikkan.flywheel.split import Split
 from ikkan.flywheel.values import Decision, Explanation, Outcome, OwnCorrection, Replay, Status
 from ikkan.flywheel.watch import WEEK_S, Watch
@@ -27,7 +28,15 @@ from ikkan.flywheel.words import WAITS, reasons
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import Clock
 from ikkan.ground.db import Database
-from ikkan.ground.errors import BadInput, Conflict, DatabaseUnready, NotFound, UnknownLearnable, WheelStopped
+from ikkan.ground.errors import (
+    BadInput,
+    Conflict,
+    DatabaseUnready,
+    NotFound,
+    UnknownArtifact,
+    UnknownLearnable,
+    WheelStopped,
+)
 from ikkan.ground.events import SERVICE, EventReader, NewEvent
 from ikkan.ground.ids import ArtifactId, DecisionId, EventId, TenantId, new_id
 
@@ -37,7 +46,6 @@ DECIDED = "flywheel.Decided"
 """The event every decision leaves in the log, in the transaction of the decision itself."""
 DRIFT_FOUND = "flywheel.DriftFound"
 """Asks for an evaluation: what is served is no longer like what was judged."""
-DATASET = "flywheel-dataset"
 _HISTORY = 200
 
 Progress = Callable[[float, str], None]
@@ -84,6 +92,7 @@ class Flywheel:
         tenant_id: in whose name decisions are recorded.
         policy: how this tenant tries candidates on people, where an app keeps live outcomes.
         salts: makes what nobody can guess, so that nobody can choose to be given a candidate.
+        scrub: whether personal data is taken out of what a learnable reads.
     """
 
     def __init__(
@@ -101,6 +110,7 @@ class Flywheel:
         budget: Budget | None = None,
         policy: Policy = REVERSIBLE,
         salts: Callable[[], str] = secrets.token_hex,
+        scrub: bool = True,
     ) -> None:
         self._database = database
         self._events = events
@@ -113,6 +123,7 @@ class Flywheel:
         self._terms = terms or Terms()
         self._budget = budget or Budget()
         self._policy = policy
+        self._scrub = scrub
         self._rollout = Rollout(database, events, registry, clock, self._note, salts)
         self._watch = Watch(database, events, clock, self._note)
 
@@ -188,6 +199,8 @@ class Flywheel:
         tell = progress or (lambda fraction, message: None)
         learnable = self._learnable(name)
         tell(0.0, "reading events")
+        with self._database.read() as connection:
+            erased = erasures.count(connection)
         champion_id = self.ensure_champion(name)
         if not shuffle:
             trial = self._rollout.open(name)
@@ -199,13 +212,15 @@ class Flywheel:
         until = aware(until or self._clock.now())
         stage: stops.Stage = "reading"
         try:
-            examples = learnable.examples(self._events, until)
+            reader = NotedEvents(self._reader(learnable))
+            examples = learnable.examples(reader, until)
             stage = "judging"
             tell(0.2, "training and judging")
             judged = self._judged(learnable, examples, champion_id, seed, shuffle)
             tell(0.8, "recording")
             stage = "recording"
-            return self._record(learnable, champion_id, judged, until, seed, shuffle)
+            erased_now = self._erased_since(erased, learnable, judged.examples, until, shuffle, seed)
+            return self._record(learnable, champion_id, judged, until, seed, shuffle, reader.asked, erased_now)
         except stops.LET_THROUGH:
             raise
         except stops.CAUGHT as error:
@@ -347,6 +362,14 @@ class Flywheel:
         with self._database.transaction() as connection:
             return trials.forget(connection, unit)
 
+    def reads(self, learnable: Learnable) -> EventReader:
+        """What a learnable is given to read."""
+        return self._reader(learnable)
+
+    def record(self, connection: sa.Connection, decision: Decision) -> None:
+        """Keep a decision that no turn made, such as an erasure's, and tell the event log, in one transaction."""
+        self._note(connection, decision)
+
     def watch(self, name: str, *, span_s: float = WEEK_S, limits: Limits | None = None) -> Decision | None:
         """Whether what is served has drifted since the champion began; a drift asks for a turn and switches nothing.
 
@@ -369,7 +392,7 @@ class Flywheel:
             known_until = store.known_until(connection, name, champion) if champion else None
             history = store.history(connection, name, _HISTORY)
             next_look = schedule.next_look(connection, name)
-        examples = learnable.examples(self._events, self._clock.now())
+        examples = learnable.examples(self._reader(learnable), self._clock.now())
         said = [
             (at, own)
             for at, teaches, own in zip(examples.known_at, examples.teaches, examples.own, strict=True)
@@ -421,14 +444,22 @@ class Flywheel:
         if not own or decision.champion is None:
             return Explanation(decision, (), 0)
         learnable = self._learnable(decision.learnable)
+        try:
+            return self._explained(decision, decision.champion, learnable, own)
+        except UnknownArtifact:  # destroyed, because somebody it learned from was erased
+            return Explanation(decision, (), len(own))
+
+    def _explained(
+        self, decision: Decision, champion: ArtifactId, learnable: Learnable, own: Sequence[Mapping[str, Any]]
+    ) -> Explanation:
         examples = self._examples_of(decision, learnable)
         place = {id: at for at, id in enumerate(examples.ids)}
         readable = [line for line in own if line["example_id"] in place]
         asked = examples.take([place[line["example_id"]] for line in readable])
         passed = decision.decision in ("promoted", "trying", "awaiting")
-        after_id = decision.candidate if passed else decision.champion
+        after_id = decision.candidate if passed else champion
         assert after_id is not None, "whoever was promoted was kept"
-        before = learnable.show(self._load(decision.champion), asked)
+        before = learnable.show(self._load(champion), asked)
         after = learnable.show(self._load(after_id), asked)
         lines = tuple(
             OwnCorrection(
@@ -459,13 +490,13 @@ class Flywheel:
         if decision.dataset is None or decision.judged is None:
             raise NotFound(f"decision {decision_id} judged nobody", hint="only a judgement can be replayed")
         learnable = self._learnable(decision.learnable)
-        manifest = self._manifest(decision.dataset)
+        dataset = datasets.read(self._artifacts, decision.dataset)
+        manifest, judging, teaching = dataset.facts, dataset.judge, dataset.teach
         examples = self._examples_of(decision, learnable)
         place = {id: at for at, id in enumerate(examples.ids)}
-        wanted = [*manifest["judging"], *manifest["teaching"]]
-        missing = len({id for id in wanted if id not in place})
-        judges = examples.take([place[id] for id in manifest["judging"] if id in place])
-        lessons = examples.take([place[id] for id in manifest["teaching"] if id in place])
+        missing = len({id for id in (*judging, *teaching) if id not in place})
+        judges = examples.take([place[id] for id in judging if id in place])
+        lessons = examples.take([place[id] for id in teaching if id in place])
         terms = Terms(**manifest["terms"])
         if decision.drill:
             rival = learnable.train(examples.take([]), self._budget, decision.seed)
@@ -561,49 +592,49 @@ class Flywheel:
         seed: int,
         drill: bool,
         attempt: int,
+        query: Sequence[Mapping[str, Any]],
     ) -> ArtifactId:
-        """An immutable list of which events taught and which judged. Ids and hashes only: no one's words."""
+        """Which events taught and which judged, kept for good. Ids, times and numbers only: no one's words."""
         assert came.split is not None, "there is a dataset where there was a split"
-        teaching = [id for id, teaches in zip(examples.ids, came.split.teach, strict=True) if teaches]
-        judging = [id for id, judges in zip(examples.ids, came.split.judge, strict=True) if judges]
-        manifest = {
+        facts = {
             "learnable": learnable.name,
             "metric": learnable.metric.name,
+            "query": list(query),
             "until": until.isoformat(),
             "cutoff": came.split.cutoff.isoformat(),
             "seed": seed,
             "shuffled": drill,
             "attempt": attempt,
             "screen": came.screen,
+            "scrubbed": self._scrub,
             "code_version": __version__,
             "digest": examples.digest(),
             "terms": {name: getattr(self._terms, name) for name in self._terms.__slots__},
-            "teaching": teaching,
-            "judging": judging,
             "refit": refit,
-            "events": {id: list(evidence) for id, evidence in zip(examples.ids, examples.evidence, strict=True)},
+            "budget": asdict(self._budget),
         }
-        files = {f"background/{name}": content for name, content in sorted(examples.background.items())}
-        files["dataset.json"] = json.dumps(manifest, sort_keys=True, indent=1).encode()
-        facts = {"examples": len(examples), "teaching": len(teaching), "judging": len(judging)}
-        return self._artifacts.put(files, kind=DATASET, source=f"flywheel {learnable.name}", facts=facts).id
+        rows = datasets.Rows.of(examples, came.split.groups)
+        return datasets.write(
+            self._artifacts,
+            rows,
+            datasets.sides(came.split),
+            facts,
+            background=examples.background,
+            source=f"flywheel {learnable.name}",
+        ).id
 
-    def _manifest(self, dataset: ArtifactId) -> dict[str, Any]:
-        with self._artifacts.open(dataset, "dataset.json") as file:
-            manifest: dict[str, Any] = json.load(file)
-        return manifest
+    def _reader(self, learnable: Learnable) -> EventReader:
+        """What a learnable reads: nothing of anyone who refused, and no one's personal data."""
+        if not self._scrub:
+            return self._events
+        return ScrubbedEvents(self._events, getattr(learnable, "verbatim", frozenset()))
 
     def _examples_of(self, decision: Decision, learnable: Learnable) -> Examples:
         """The examples a decision saw, as far as they may still be read."""
-        background: dict[str, bytes] | None = None
+        background = None
         if decision.dataset is not None:
-            artifact = self._artifacts.get(decision.dataset)
-            background = {}
-            for name in artifact.manifest.files:
-                if name.startswith("background/"):
-                    with self._artifacts.open(decision.dataset, name) as file:
-                        background[name.removeprefix("background/")] = file.read()
-        examples = learnable.examples(self._events, decision.until, background)
+            background = datasets.background(self._artifacts, decision.dataset)
+        examples = learnable.examples(self._reader(learnable), decision.until, background)
         return examples.shuffled(decision.seed) if decision.drill else examples
 
     def _record(
@@ -614,16 +645,20 @@ class Flywheel:
         until: datetime,
         seed: int,
         drill: bool,
+        query: Sequence[Mapping[str, Any]],
+        erased: int | None,
     ) -> Decision:
         name = learnable.name
         champion, examples = judged_now.champion, judged_now.examples
         came, digest = judged_now.came, judged_now.digest
+        if erased is None:  # nothing of somebody who is gone by now may be kept
+            came = Turn(False, "erased_meanwhile")
         attempt = int(came.details.get("attempt", 1))
         judged = self._keep(learnable, came.candidate, None, seed) if came.candidate else None
         refit = self._keep(learnable, came.refit, None, seed) if came.refit else None
         dataset = None
         if came.split is not None and came.candidate is not None:
-            dataset = self._keep_dataset(learnable, examples, came, refit, until, seed, drill, attempt)
+            dataset = self._keep_dataset(learnable, examples, came, refit, until, seed, drill, attempt, query)
         numbers = figures.numbers(came)
         if not drill:
             numbers["own_corrections"] = figures.own_corrections(learnable, champion, examples, came)
@@ -649,10 +684,15 @@ class Flywheel:
             upper=bounds["upper"],
             numbers=numbers,
         )
+        made: list[ArtifactId] = [one for one in (judged, refit, dataset) if one is not None]
         if decision.decision == "awaiting":
             decision = replace(decision, reasons={lang: text + WAITS[lang] for lang, text in decision.reasons.items()})
         with self._database.transaction() as connection:
-            if not drill and self._registry.alias(name, "champion", connection=connection) != champion_id:
+            if erased is not None and erasures.count(connection, hold=True) != erased:
+                # In the very moment between: look for no further, keep nothing.
+                decision = self._decision(name, "refused", "erased_meanwhile", {}, until=until, champion=champion_id)
+                dataset = None
+            elif not drill and self._registry.alias(name, "champion", connection=connection) != champion_id:
                 decision = replace(
                     decision, decision="refused", code="champion_moved", reasons=reasons("champion_moved", {})
                 )
@@ -676,7 +716,28 @@ class Flywheel:
                 self._note(connection, decision)
             if decision.decision in ("trying", "awaiting"):
                 self._rollout.begin(connection, decision, self._policy)
+        if decision.code == "erased_meanwhile":
+            self._throw_away(made)
         return decision
+
+    def _erased_since(
+        self, before: int, learnable: Learnable, examples: Examples, until: datetime, drill: bool, seed: int
+    ) -> int | None:
+        """How many people were erased by now; None if one of them is in these examples."""
+        with self._database.read() as connection:
+            now = erasures.count(connection)
+        if now == before:
+            return now
+        again = learnable.examples(self.reads(learnable), until, examples.background)
+        again = again.shuffled(seed) if drill else again
+        return now if again.digest() == examples.digest() else None
+
+    def _throw_away(self, made: Sequence[ArtifactId]) -> None:
+        """Delete what was made of somebody who is gone, unless the same was made without them before."""
+        with self._database.read() as connection:
+            named = store.named(connection, made)
+        for artifact in set(made) - named:
+            self._artifacts.delete(artifact)
 
     def _outcome(self, came: Turn, drill: bool) -> Outcome:
         if not came.promoted:

@@ -10,7 +10,6 @@ almost all shingles of the shorter are in the longer. So "How do I reset it?" me
 
 from __future__ import annotations
 
-import math
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ikkan.flywheel.contract import Examples, Mask
+from ikkan.flywheel.likeness import UNSPACED, joined
 from ikkan.ground.errors import LeakFound
 
 CONTAINED = 0.8
@@ -35,19 +35,25 @@ def normalised(text: str) -> str:
     >>> normalised("ＶＰＮ　に、つながらない！"), normalised("  VPN won't CONNECT?! ")
     ('vpnにつながらない', 'vpn wont connect')
     """
-    letters = []
-    for letter in unicodedata.normalize("NFKC", text).casefold():
-        kind = unicodedata.category(letter)[0]
-        if kind in "LNM":
-            letters.append(letter)
-        elif kind == "Z" or letter.isspace():
-            letters.append(" ")
-    words = "".join(letters).split()
+    words = unicodedata.normalize("NFKC", text).casefold().translate(_KEPT).split()
     text = ""
     for word in words:
         glued = not text or unspaced(text[-1]) or unspaced(word[0])
         text += word if glued else " " + word
     return text
+
+
+class _Kept(dict[int, str]):
+    """What each letter becomes: itself, a space, or nothing. Found once for each."""
+
+    def __missing__(self, code: int) -> str:
+        letter = chr(code)
+        kind = unicodedata.category(letter)[0]
+        self[code] = letter if kind in "LNM" else " " if kind == "Z" or letter.isspace() else ""
+        return self[code]
+
+
+_KEPT = _Kept()
 
 
 def unspaced(letter: str) -> bool:
@@ -56,13 +62,8 @@ def unspaced(letter: str) -> bool:
     >>> unspaced("語"), unspaced("e")
     (True, False)
     """
-    return (
-        "\u3040" <= letter <= "\u30ff"
-        or "\u3400" <= letter <= "\u9fff"
-        or "\uf900" <= letter <= "\ufaff"
-        or "\u0e00" <= letter <= "\u0e7f"
-        or "\U00020000" <= letter <= "\U0003ffff"
-    )
+    code = ord(letter)
+    return code >= UNSPACED[0][0] and any(low <= code <= high for low, high in UNSPACED)
 
 
 def shingles(text: str) -> frozenset[str]:
@@ -81,46 +82,28 @@ def clusters(texts: Sequence[str], *, contained: float = CONTAINED) -> NDArray[n
     """Number texts so that near-duplicates share a number, directly or through others. Shape (n,).
 
     Exact: every pair that meets the rule is found, by looking only at the rarest shingles of the shorter text (if all
-    but k of its shingles are in the longer one, then one of any k + 1 is).
+    but k of its shingles are in the longer one, then two of any k + 2 are). The number is the place of the first.
+    Timed in `benchmarks/events.py`: what costs is how many *different* texts there are.
 
-    Source: prefix filtering, Chaudhuri, Ganti and Kaushik, "A primitive operator for similarity joins", ICDE 2006.
+    Source: prefix filtering, Chaudhuri, Ganti and Kaushik, "A primitive operator for similarity joins", ICDE 2006;
+    with more than one match in a longer prefix, Wang, Li and Feng, "Can we beat the prefix filtering?", SIGMOD 2012.
 
     >>> clusters(["VPNにつながらない", "すみません、VPNにつながらない。", "印刷できない"]).tolist()
     [0, 0, 2]
     """
-    plain = [normalised(text) for text in texts]
-    parent = list(range(len(plain)))
-
-    def root(at: int) -> int:
-        while parent[at] != at:
-            parent[at] = parent[parent[at]]
-            at = parent[at]
-        return at
-
-    def join(one: int, other: int) -> None:
-        one, other = root(one), root(other)
-        parent[max(one, other)] = min(one, other)
-
     first: dict[str, int] = {}
-    for at, text in enumerate(plain):
-        join(at, first.setdefault(text, at))
-    distinct = sorted(first.values())
-    pieces = {at: shingles(plain[at]) for at in distinct}
-    seen_in: dict[str, list[int]] = {}
-    for at in distinct:
-        for piece in pieces[at]:
-            seen_in.setdefault(piece, []).append(at)
-    for at in distinct:
-        mine = pieces[at]
-        if len(mine) < FEWEST_SHINGLES:
-            continue
-        needed = math.ceil(contained * len(mine))
-        rarest = sorted(mine, key=lambda piece: (len(seen_in[piece]), piece))[: len(mine) - needed + 1]
-        met = {other for piece in rarest for other in seen_in[piece] if len(pieces[other]) >= len(mine)}
-        for other in met - {at}:
-            if root(other) != root(at) and len(mine & pieces[other]) >= needed:
-                join(at, other)
-    return np.array([root(at) for at in range(len(plain))], dtype=np.int64)
+    seen: dict[str, int] = {}
+    at_first = np.empty(len(texts), dtype=np.int64)
+    for at, text in enumerate(texts):
+        known = seen.get(text)
+        if known is None:
+            known = seen[text] = first.setdefault(normalised(text), at)
+        at_first[at] = known
+    if not len(texts):
+        return at_first
+    places = np.fromiter(first.values(), dtype=np.int64, count=len(first))
+    groups = joined(list(first), contained, FEWEST_SHINGLES)
+    return places[groups][np.searchsorted(places, at_first)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,25 +117,39 @@ class Split:
     """Later examples left out because their like was taught, to the candidate or to the champion."""
     in_between: int
     """Examples asked before the cut-off and understood only after it: neither side may have them."""
+    groups: NDArray[np.int64] | None = None
+    """Each example's cluster of near-duplicates."""
 
 
-def split(examples: Examples, cutoff: datetime, groups: NDArray[np.int64], taught: Mask | None = None) -> Split:
+def split(
+    examples: Examples,
+    cutoff: datetime,
+    groups: NDArray[np.int64],
+    taught: Mask | None = None,
+    sealed: Mask | None = None,
+) -> Split:
     """Part examples at `cutoff`: what was known by then teaches; what was asked later, and is unlike it, judges.
 
     Args:
         groups: `clusters(examples.keys)`.
         taught: what the champion has learned from already; its likes do not judge either.
+        sealed: examples of people who only judge, ever.
 
     Raises:
-        LeakFound: by `check`, if the walls do not hold.
+        LeakFound: if the walls do not hold (`check`).
     """
     known = np.array([moment <= cutoff for moment in examples.known_at], dtype=np.bool_)
     later = np.array([moment > cutoff for moment in examples.occurred_at], dtype=np.bool_)
     teach = known & examples.teaches
+    if sealed is not None:
+        teach &= ~sealed
     spent = teach if taught is None else teach | (taught & examples.teaches)
     similar = np.isin(groups, groups[spent])
-    found = Split(cutoff, teach, later & ~similar, int((later & similar).sum()), int((~known & ~later).sum()))
+    between = int((~known & ~later).sum())
+    found = Split(cutoff, teach, later & ~similar, int((later & similar).sum()), between, groups)
     check(examples.take(found.teach), examples.take(found.judge), found.cutoff)
+    if sealed is not None and bool((found.teach & sealed).any()):
+        raise LeakFound("somebody who only judges would have taught", hint="nothing was trained; report this")
     return found
 
 

@@ -87,12 +87,37 @@ def history(connection: sa.Connection, learnable: str, limit: int) -> list[Decis
     return [_decision(row) for row in connection.execute(statement).mappings()]
 
 
+def every(connection: sa.Connection) -> list[Decision]:
+    """Every decision about everything, oldest first."""
+    columns = decisions_table.c
+    rows = connection.execute(sa.select(decisions_table).order_by(columns.decided_at, columns.id))
+    return [_decision(row) for row in rows.mappings()]
+
+
+def named(connection: sa.Connection, artifacts: Sequence[ArtifactId]) -> set[ArtifactId]:
+    """Those of these artifacts that a decision names."""
+    columns = decisions_table.c
+    found: set[ArtifactId] = set()
+    for column in (columns.candidate, columns.judged, columns.champion, columns.dataset):
+        found |= set(connection.scalars(sa.select(column).where(column.in_(artifacts))))
+    return found
+
+
+def how_many(connection: sa.Connection) -> int:
+    """How many decisions there are: another number means that something was decided meanwhile."""
+    return connection.execute(sa.select(sa.func.count()).select_from(decisions_table)).scalar_one()
+
+
 def known_until(connection: sa.Connection, learnable: str, artifact_id: ArtifactId) -> datetime | None:
-    """What this artifact had seen when it was promoted; None for one that was installed without examples."""
+    """What this artifact had seen when it was promoted or made again; None for one installed without examples."""
     columns = decisions_table.c
     moment: datetime | None = connection.execute(
         sa.select(columns.until)
-        .where(columns.learnable == learnable, columns.candidate == artifact_id, columns.decision == "promoted")
+        .where(
+            columns.learnable == learnable,
+            columns.candidate == artifact_id,
+            columns.decision.in_(("promoted", "rebuilt")),
+        )
         .order_by(columns.until.desc())
         .limit(1)
     ).scalar()
@@ -107,7 +132,7 @@ def serving_since(connection: sa.Connection, learnable: str, artifact_id: Artifa
         .where(
             columns.learnable == learnable,
             columns.candidate == artifact_id,
-            columns.decision.in_(("promoted", "installed", "rolled_back")),
+            columns.decision.in_(("promoted", "installed", "rolled_back", "rebuilt")),
             sa.or_(columns.champion.is_(None), columns.champion != artifact_id),
         )
         .order_by(columns.decided_at.desc())

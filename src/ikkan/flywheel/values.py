@@ -12,8 +12,9 @@ from ikkan.flywheel.statistics import Interval
 from ikkan.flywheel.stops import STOPS
 from ikkan.ground.ids import ArtifactId, DecisionId
 
-Outcome = Literal["promoted", "refused", "installed", "rolled_back", "trying", "awaiting", "kept", "drifted"]
-"""`trying`: on people, in the shadow or a canary; `awaiting` a signature; `kept` after a look at the holdback."""
+Outcome = Literal["promoted", "refused", "installed", "rolled_back", "trying", "awaiting", "kept", "drifted", "rebuilt"]
+"""`trying`: on people, in the shadow or a canary; `awaiting` a signature; `kept` after a look at the holdback;
+`rebuilt` without a person who was erased."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,17 @@ class Decision:
         """Whether it is the end of a turn of the wheel: not a look at a trial, a drill, a person's own deed,
         or a turn that broke off."""
         ends = self.decision in ("promoted", "refused", "trying", "awaiting")
-        return ends and not self.drill and "trial" not in self.numbers and self.code not in ("forced", *STOPS)
+        return (
+            ends
+            and not self.drill
+            and "trial" not in self.numbers
+            and self.code
+            not in (
+                "forced",
+                "erased_meanwhile",
+                *STOPS,
+            )
+        )
 
     @property
     def reason(self) -> str:

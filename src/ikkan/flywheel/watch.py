@@ -23,6 +23,8 @@ from ikkan.ground.ids import ArtifactId, DecisionId, new_id
 
 WEEK_S = 7 * 86_400.0
 _TURNS = ("promoted", "refused", "trying")
+_ASKS = ("drifted", "rebuilt_worse", "rebuilt_unsure", "rebuilt_as_base")
+"""Reasons that ask for a turn: what is served has changed, or what serves may be worse without an erased person."""
 
 
 class Watch:
@@ -90,13 +92,14 @@ class Watch:
         return learnable.served(lately, champion).yen_per_success(learnable.metric)
 
     def asks_for_turn(self, name: str) -> bool:
-        """Whether drift was found since the wheel was last turned: what a schedule asks."""
+        """Whether drift, or a loss by an erasure, was found since the wheel was last turned: what a schedule asks."""
         with self._database.read() as connection:
             history = store.history(connection, name, 200)
         for decision in history:
-            if decision.code == "drifted":
+            # What was made again but serves nobody now is no reason.
+            if decision.code in _ASKS and "champion" in decision.numbers.get("aliases", ["champion"]):
                 return True
-            if decision.decision in _TURNS and not decision.drill and decision.code not in STOPS:
+            if decision.decision in _TURNS and not decision.drill and decision.code not in (*STOPS, "erased_meanwhile"):
                 return False
         return False
 

@@ -205,6 +205,41 @@ _REASONS: dict[str, dict[str, str]] = {
         "en": "promoted by {who} without the gate's word, because: {because}",
         "ja": "関門の判断によらず {who} が昇格させました。理由: {because}",
     },
+    "rebuilt": {
+        "en": "a person was erased: made again from the base without them ({gone} examples went, {left} teach),"
+        " and not worse than before on {n} questions from {people} people: {gain:+.3f},"
+        " between {lower:+.3f} and {upper:+.3f}",
+        "ja": "利用者の消去により、その人なしで土台から作り直しました（例 {gone} 件がなくなり、{left} 件で学習）。"
+        "質問 {n} 件（{people} 人）で以前より悪くありません。{gain:+.3f}、{lower:+.3f} から {upper:+.3f} の間です",
+    },
+    "rebuilt_same": {
+        "en": "a person was erased: made again without them ({gone} examples went, {left} teach), it is"
+        " the same to the last byte, so nothing of them had been in it",
+        "ja": "利用者の消去により、その人なしで作り直しましたが（例 {gone} 件がなくなり、{left} 件で学習）、"
+        "最後の1バイトまで同じでした。モデルにその人の痕跡はありません",
+    },
+    "rebuilt_worse": {
+        "en": "a person was erased: made again without them, as the law does not wait, but worse on {n} questions from"
+        " {people} people: {gain:+.3f}, at best {upper:+.3f}; a turn of the wheel is asked for",
+        "ja": "利用者の消去により、その人なしで作り直しました。法は待ちませんが、質問 {n} 件（{people} 人）で"
+        "以前より悪くなりました。{gain:+.3f}、良くても {upper:+.3f} です。改善の実行を依頼します",
+    },
+    "rebuilt_unsure": {
+        "en": "a person was erased: made again without them; {n} questions from {people} people are too few to say"
+        " that it is as good: {gain:+.3f}, between {lower:+.3f} and {upper:+.3f}; a turn of the wheel is asked for",
+        "ja": "利用者の消去により、その人なしで作り直しました。質問 {n} 件（{people} 人）では"
+        "以前と同等とは言い切れません。{gain:+.3f}、{lower:+.3f} から {upper:+.3f} の間です。改善の実行を依頼します",
+    },
+    "rebuilt_as_base": {
+        "en": "a person was erased and it could not be made again without them{why}: the first model serves, from what"
+        " the company knows and nothing else; a turn of the wheel is asked for",
+        "ja": "利用者が消去され、その人なしでは作り直せませんでした{why_ja}。"
+        "会社の知識だけから作った最初のモデルに戻します。改善の実行を依頼します",
+    },
+    "erased_meanwhile": {
+        "en": "somebody it learned from was erased while this was being judged; run again",
+        "ja": "判定の途中で、学習に使った利用者が消去されました。もう一度実行してください",
+    },
     "champion_moved": {
         "en": "the champion changed while this was being judged; run again",
         "ja": "判定の途中で現行モデルが替わりました。もう一度実行してください",
@@ -221,6 +256,12 @@ _REASONS: dict[str, dict[str, str]] = {
 
 WAITS = {"en": "; it waits for a person's signature", "ja": "。人の署名を待っています"}
 """Added to the reason of whatever the gate would have promoted by itself."""
+
+WHY_BASE: dict[str, dict[str, str]] = {
+    "nothing_left": {"why": ", as nothing is left to learn from", "why_ja": "（学習に使えるものが残っていません）"},
+    "error": {"why": ", as training failed", "why_ja": "（学習に失敗しました）"},
+}
+"""Why the first model serves after an erasure."""
 
 _DRILL = {
     "en": {

@@ -14,15 +14,17 @@ Source of the idea: crypto-shredding, as in Boneh and Lipton, "A Revocable Backu
 from __future__ import annotations
 
 import hashlib
+import heapq
 import hmac
 import logging
 import os
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -83,7 +85,19 @@ _NOBODY = ""
 """Stands for "no subject" where a column may not be null: the tenant's own key, the tenant's default consent."""
 _FORMAT = b"\x01"
 """First byte of everything sealed: format 1 is a 12-byte nonce, then AES-256-GCM ciphertext with its tag."""
-_PAGE = 500
+_PAGE = 2_000
+"""Rows a reading takes at once: a few milliseconds, and little memory."""
+_IN_ONE = 500
+"""Values in one IN: statements of few lengths are prepared once."""
+_MOST_OPENED = 50_000
+"""Keys one reading remembers: some 20 MB."""
+_Whose: TypeAlias = tuple[TenantId, str]
+"""Whose key: tenant, and subject or `_NOBODY`."""
+_T = TypeVar("_T")
+_OPEN = [name for name in Event.__slots__ if name != "payload"]
+"""An event's fields that are columns."""
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
 _TOMBSTONE = re.compile(r"[0-9a-f]{64}")
 _TOMBSTONES_BYTES = 1 << 28
 """Of a file of tombstones: room for two million people. A larger one is not ours."""
@@ -154,8 +168,7 @@ class Keys:
 
     def seal(self, key: bytes, plain: bytes, context: bytes) -> bytes:
         """Encrypt; only the same key and the same context open it again."""
-        nonce = os.urandom(12)
-        return _FORMAT + nonce + AESGCM(key).encrypt(nonce, plain, context)
+        return _seal(AESGCM(key), plain, context)
 
     def unseal(self, key: bytes, sealed: bytes, context: bytes) -> bytes:
         """Decrypt what `seal` made.
@@ -163,9 +176,7 @@ class Keys:
         Raises:
             InvalidTag: another key or context, or the bytes were changed.
         """
-        if sealed[:1] != _FORMAT:
-            raise InvalidTag
-        return AESGCM(key).decrypt(sealed[1:13], sealed[13:], context)
+        return _unseal(AESGCM(key), sealed, context)
 
     def wrap(self, tenant_id: TenantId, subject: str, key: bytes) -> bytes:
         """A subject's key, closed with the master key."""
@@ -263,6 +274,14 @@ class Owner(NamedTuple):
     subject_id: SubjectId
 
 
+class Skeleton(NamedTuple):
+    """What stays of a person's events when nobody can open them any more: that they were."""
+
+    ids: frozenset[EventId]
+    sha256: str
+    """Over every column but the sealed one, in the order of the ids: the same before and after an erasure."""
+
+
 class EventLog:
     """Keeps events in `database`, at `clock`'s time, under `keys`."""
 
@@ -278,17 +297,11 @@ class EventLog:
             ErasedSubject: one of them is about an erased person. Nothing was written, and the transaction is still
                 good, so a caller who must record the rest (a bill) can go on without the event.
         """
-        opened: dict[tuple[TenantId, str], bytes | None] = {}
-        for event in events:
-            owner = (event.tenant_id, event.subject_id or _NOBODY)
-            if owner not in opened:
-                opened[owner] = self._existing_key(connection, *owner)
-        rows: list[dict[str, Any]] = []
+        owners = [(event.tenant_id, event.subject_id or _NOBODY) for event in events]
+        opened = self._keys_for(connection, dict.fromkeys(owners))
         now = self._clock.now()
-        for event in events:
-            owner = (event.tenant_id, event.subject_id or _NOBODY)
-            key = opened[owner] or self._new_key(connection, *owner)
-            opened[owner] = key
+        rows: list[dict[str, Any]] = []
+        for event, owner in zip(events, owners, strict=True):
             row: dict[str, Any] = {
                 "id": new_id(),
                 "name": event.name,
@@ -299,7 +312,8 @@ class EventLog:
                 "recorded_at": now,
                 "purpose": event.purpose,
             }
-            row["sealed"] = self._keys.seal(key, msgspec.json.encode(event.payload), _event_context(row))
+            context = _event_context(row["id"], event.name, event.version, *owner)
+            row["sealed"] = _seal(opened[owner], _encode(event.payload), context)
             rows.append(row)
         if rows:
             connection.execute(events_table.insert(), rows)
@@ -365,6 +379,41 @@ class EventLog:
         for table in (keys_table, consents_table):
             connection.execute(table.delete().where(table.c.tenant_id == tenant_id, table.c.subject_id == subject_id))
 
+    def tombstone(self, tenant_id: TenantId, subject_id: SubjectId) -> str:
+        """What is, or would be, remembered of this person once erased."""
+        return self._keys.tombstone(tenant_id, subject_id)
+
+    def is_known(self, connection: sa.Connection, tenant_id: TenantId, subject_id: SubjectId) -> bool:
+        """Whether anything is kept of this person: an event, a key, a word on consent."""
+        for table in (keys_table, consents_table, events_table):
+            here = sa.select(sa.literal(1)).where(table.c.tenant_id == tenant_id, table.c.subject_id == subject_id)
+            if connection.scalar(here.limit(1)) is not None:
+                return True
+        return False
+
+    def skeleton(self, connection: sa.Connection, tenant_id: TenantId, subject_id: SubjectId) -> Skeleton:
+        """Which events are about a person, readable or not, and one hash over all of them."""
+        shown = [column for column in events_table.columns if column.name != "sealed"]
+        columns = events_table.c
+        here = sa.select(*shown).where(columns.tenant_id == tenant_id, columns.subject_id == subject_id)
+        hashed, ids = hashlib.sha256(), set()
+        for row in connection.execute(here.order_by(columns.id)):
+            hashed.update(msgspec.json.encode(list(row)) + b"\n")
+            ids.add(EventId(row.id))
+        return Skeleton(frozenset(ids), hashed.hexdigest())
+
+    def erased_owners(self, connection: sa.Connection, *, apart_from: frozenset[str] = frozenset()) -> list[Owner]:
+        """Erased people of whom there are events, leaving out whose tombstones are given.
+
+        Reads no event unless there is another tombstone than these.
+        """
+        erased = self._keys.buried() | set(connection.scalars(sa.select(erasures_table.c.tombstone)))
+        if not erased - apart_from:
+            return []
+        found = connection.execute(sa.select(events_table.c.tenant_id, events_table.c.subject_id).distinct())
+        owners = (Owner(row.tenant_id, row.subject_id) for row in found if row.subject_id is not None)
+        return sorted(owner for owner in owners if self._keys.tombstone(*owner) in erased - apart_from)
+
     def returned(self, connection: sa.Connection) -> list[Owner]:
         """Erased people of whom the database knows more than a tombstone: a restored backup brought them back."""
         erased = self._keys.buried() | set(connection.scalars(sa.select(erasures_table.c.tombstone)))
@@ -391,7 +440,7 @@ class EventLog:
             connection.execute(_insert(connection, erasures_table).on_conflict_do_nothing(), rows)
         destroyed = 0
         for owner in self.returned(connection):
-            destroyed += _wrapped_key(connection, *owner) is not None
+            destroyed += owner in _wrapped_keys(connection, [owner])
             self.erase(connection, *owner)
         if destroyed:
             log.warning("keys of erased people had come back and were destroyed", extra={"keys": destroyed})
@@ -411,37 +460,46 @@ class EventLog:
         if tenant_id is not None:
             statement = statement.where(events_table.c.tenant_id == tenant_id)
         with self._database.read() as connection:
-            rows = connection.execute(statement.limit(limit)).mappings().all()
-        return list(_open_rows(self._keys, rows))
+            rows = connection.execute(statement.limit(limit)).all()
+        return list(_Opened(self._keys).events(rows))
 
-    def _existing_key(self, connection: sa.Connection, tenant_id: TenantId, subject: str) -> bytes | None:
-        tombstone = self._keys.tombstone(tenant_id, subject)
-        erased = subject != _NOBODY and tombstone in self._keys.buried()
-        wrapped = None if erased else _wrapped_key(connection, tenant_id, subject)
-        if wrapped is None and subject != _NOBODY and not erased:
-            known = sa.select(erasures_table.c.tombstone).where(erasures_table.c.tombstone == tombstone)
-            erased = connection.scalar(known) is not None
+    def _keys_for(self, connection: sa.Connection, owners: Iterable[_Whose]) -> dict[_Whose, AESGCM]:
+        """Each owner's key, made where there is none. Asks the database once for all of them."""
+        wrapped = _wrapped_keys(connection, owners)
+        unknown = sorted(owner for owner in owners if owner not in wrapped)
+        self._refuse_erased(connection, wrapped, unknown)
+        if unknown:
+            now = self._clock.now()
+            fresh = [
+                {
+                    "tenant_id": tenant_id,
+                    "subject_id": subject,
+                    "wrapped_key": self._keys.wrap(tenant_id, subject, AESGCM.generate_key(256)),
+                    "created_at": now,
+                }
+                for tenant_id, subject in unknown
+            ]
+            connection.execute(_insert(connection, keys_table).on_conflict_do_nothing(), fresh)
+            # Another transaction may have been first: what is in the table is the key.
+            wrapped |= _wrapped_keys(connection, unknown)
+        return {owner: AESGCM(self._keys.unwrap(*owner, closed)) for owner, closed in wrapped.items()}
+
+    def _refuse_erased(self, connection: sa.Connection, known: Collection[_Whose], unknown: Collection[_Whose]) -> None:
+        buried = self._keys.buried()
+        suspects = [*known, *unknown] if buried else unknown
+        tombstones = {self._keys.tombstone(*owner): owner for owner in suspects if owner[1] != _NOBODY}
+        erased = buried & tombstones.keys()
+        # Erased at another machine, whose file of tombstones is not ours: there is no key, and the database knows why.
+        asked = [tombstone for tombstone, owner in tombstones.items() if owner not in known]
+        for some in _portions(asked):
+            column = erasures_table.c.tombstone
+            erased |= set(connection.scalars(sa.select(column).where(column.in_(some))))
         if erased:
             raise ErasedSubject(
                 "this person was erased; nothing more is recorded about them",
                 hint="leave the event out, or give a returning person a new subject id",
-                tenant=tenant_id,
+                tenant=tombstones[min(erased)][0],
             )
-        return None if wrapped is None else self._keys.unwrap(tenant_id, subject, wrapped)
-
-    def _new_key(self, connection: sa.Connection, tenant_id: TenantId, subject: str) -> bytes:
-        key = AESGCM.generate_key(256)
-        statement = _insert(connection, keys_table).values(
-            tenant_id=tenant_id,
-            subject_id=subject,
-            wrapped_key=self._keys.wrap(tenant_id, subject, key),
-            created_at=self._clock.now(),
-        )
-        connection.execute(statement.on_conflict_do_nothing())
-        # Another transaction may have been first: what is in the table is the key.
-        wrapped = _wrapped_key(connection, tenant_id, subject)
-        assert wrapped is not None, "a key that was just inserted is there"
-        return self._keys.unwrap(tenant_id, subject, wrapped)
 
 
 def digest(connection: sa.Connection) -> dict[str, Any]:
@@ -473,25 +531,29 @@ class _Reader:
         until: datetime | None = None,
     ) -> Iterator[Event]:
         """See `EventReader.read`. Reads in pages, so that a long training never holds a transaction open."""
-        columns = events_table.c
-        statement = _readable(purpose).where(columns.name.in_(list(names)))
+        chosen = _readable(purpose)
         if tenant_id is not None:
-            statement = statement.where(columns.tenant_id == tenant_id)
-        if since is not None:
-            statement = statement.where(columns.recorded_at >= since)
+            chosen = chosen.where(events_table.c.tenant_id == tenant_id)
         if until is not None:
-            statement = statement.where(columns.recorded_at < until)
-        statement = statement.order_by(columns.recorded_at, columns.id).limit(_PAGE)
-        page = statement
+            chosen = chosen.where(events_table.c.recorded_at < until)
+        opened = _Opened(self._keys)
+        # One name at a time follows its index from page to page; merging keeps the order without sorting the log.
+        streams = [self._of_name(chosen, name, since, opened) for name in dict.fromkeys(names)]
+        return heapq.merge(*streams, key=attrgetter("recorded_at", "id"))
+
+    def _of_name(self, chosen: sa.Select[Any], name: str, since: datetime | None, opened: _Opened) -> Iterator[Event]:
+        columns = events_table.c
+        named = chosen.where(columns.name == name).order_by(columns.recorded_at, columns.id).limit(_PAGE)
+        page = named if since is None else named.where(columns.recorded_at >= since)
         while True:
             with self._database.read() as connection:
-                rows = connection.execute(page).mappings().all()
-            yield from _open_rows(self._keys, rows)
+                rows = connection.execute(page).all()
+            yield from opened.events(rows)
             if len(rows) < _PAGE:
                 return
-            last_at, last_id = rows[-1]["recorded_at"], rows[-1]["id"]
-            page = statement.where(
-                sa.or_(columns.recorded_at > last_at, sa.and_(columns.recorded_at == last_at, columns.id > last_id))
+            place = sa.tuple_(columns.recorded_at, columns.id)
+            page = named.where(
+                place > sa.tuple_(_moment(rows[-1].recorded_at), rows[-1].id, types=[UtcDateTime, sa.String])
             )
 
 
@@ -522,54 +584,90 @@ def _readable(purpose: str) -> sa.Select[Any]:
     granted = sa.func.coalesce(
         said.c.granted, default.c.granted, sa.literal(granted_by_default(purpose), sa.Boolean), type_=sa.Boolean
     )
-    return sa.select(events_table, keys_table.c.wrapped_key).select_from(joined).where(granted.is_(sa.true()))
-
-
-def _open_rows(keys: Keys, rows: Sequence[Any]) -> Iterator[Event]:
-    buried = keys.buried()
-    opened: dict[tuple[TenantId, str], bytes | None] = {}
-    for row in rows:
-        owner = (row["tenant_id"], row["subject_id"] or _NOBODY)
-        if owner not in opened:
-            erased = owner[1] != _NOBODY and keys.tombstone(*owner) in buried
-            opened[owner] = None if erased else keys.unwrap(*owner, row["wrapped_key"])
-        key = opened[owner]
-        if key is None:
-            continue
-        try:
-            payload = msgspec.json.decode(keys.unseal(key, row["sealed"], _event_context(row)))
-        except (InvalidTag, msgspec.DecodeError):
-            # One damaged row must not stop every loop; it is named, so that it can be looked at.
-            log.error("an event cannot be opened and is left out", extra={"event_id": row["id"]})
-            continue
-        yield Event(
-            id=row["id"],
-            name=row["name"],
-            version=row["version"],
-            tenant_id=row["tenant_id"],
-            subject_id=row["subject_id"],
-            occurred_at=row["occurred_at"],
-            recorded_at=row["recorded_at"],
-            purpose=row["purpose"],
-            payload=payload,
+    return (
+        sa.select(
+            *(events_table.c[name] for name in Event.__slots__[:-1]), events_table.c.sealed, keys_table.c.wrapped_key
         )
+        .select_from(joined)
+        .where(granted.is_(sa.true()))
+    )
+
+
+class _Opened:
+    """Opens rows of `_readable`; each owner's key once, for as long as one reading lasts."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self._opened: dict[tuple[_Whose, bytes], bytes] = {}
+
+    def events(self, rows: Iterable[Any]) -> Iterator[Event]:
+        """The events in these rows, without those of the erased and those that cannot be opened."""
+        buried = self._keys.buried()
+        for id, name, version, tenant_id, subject_id, occurred_at, recorded_at, purpose, sealed, wrapped in rows:
+            owner = (tenant_id, subject_id or _NOBODY)
+            if buried and owner[1] != _NOBODY and self._keys.tombstone(*owner) in buried:
+                continue
+            key = self._opened.get((owner, wrapped))
+            if key is None:
+                if len(self._opened) >= _MOST_OPENED:
+                    self._opened.clear()
+                key = self._opened[owner, wrapped] = self._keys.unwrap(*owner, wrapped)
+            try:
+                payload = _decode(_unseal(AESGCM(key), sealed, _event_context(id, name, version, *owner)))
+            except (InvalidTag, msgspec.DecodeError):
+                # One damaged row must not stop every loop; it is named, so that it can be looked at.
+                log.error("an event cannot be opened and is left out", extra={"event_id": id})
+                continue
+            moments = _moment(occurred_at), _moment(recorded_at)
+            yield Event(id, name, version, tenant_id, subject_id, *moments, purpose, payload)
+
+
+def _moment(kept: Any) -> datetime:
+    """What SQLite keeps as text and PostgreSQL as a moment, as aware UTC."""
+    if isinstance(kept, str):
+        return datetime.fromisoformat(kept).replace(tzinfo=UTC)
+    moment: datetime = kept
+    return moment.astimezone(UTC)
 
 
 def _context(*words: str) -> bytes:
     return b"\x00".join(word.encode() for word in ("ikkan", *words))
 
 
-def _event_context(row: Any) -> bytes:
-    return _context(
-        "event", row["id"], row["name"], str(row["version"]), row["tenant_id"], row["subject_id"] or _NOBODY
-    )
+def _event_context(id: str, name: str, version: int, tenant_id: str, subject: str) -> bytes:
+    return f"ikkan\x00event\x00{id}\x00{name}\x00{version}\x00{tenant_id}\x00{subject}".encode()
 
 
-def _wrapped_key(connection: sa.Connection, tenant_id: TenantId, subject: str) -> bytes | None:
+def _seal(key: AESGCM, plain: bytes, context: bytes) -> bytes:
+    nonce = os.urandom(12)
+    return _FORMAT + nonce + key.encrypt(nonce, plain, context)
+
+
+def _unseal(key: AESGCM, sealed: bytes, context: bytes) -> bytes:
+    if sealed[:1] != _FORMAT:
+        raise InvalidTag
+    return key.decrypt(sealed[1:13], sealed[13:], context)
+
+
+def _portions(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    """So many that each fits into one statement."""
+    for start in range(0, len(items), _IN_ONE):
+        yield items[start : start + _IN_ONE]
+
+
+def _wrapped_keys(connection: sa.Connection, owners: Iterable[_Whose]) -> dict[_Whose, bytes]:
+    """The wrapped keys that exist, by owner."""
     columns = keys_table.c
-    statement = sa.select(columns.wrapped_key).where(columns.tenant_id == tenant_id, columns.subject_id == subject)
-    wrapped: bytes | None = connection.execute(statement).scalar_one_or_none()
-    return wrapped
+    of_tenant: dict[TenantId, list[str]] = {}
+    for tenant_id, subject in owners:
+        of_tenant.setdefault(tenant_id, []).append(subject)
+    found: dict[_Whose, bytes] = {}
+    for tenant_id, subjects in of_tenant.items():
+        for some in _portions(subjects):
+            statement = sa.select(columns.subject_id, columns.wrapped_key)
+            rows = connection.execute(statement.where(columns.tenant_id == tenant_id, columns.subject_id.in_(some)))
+            found |= {(tenant_id, row.subject_id): row.wrapped_key for row in rows}
+    return found
 
 
 def _insert(connection: sa.Connection, table: sa.Table) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-import uuid
 from typing import NewType
 
 TenantId = NewType("TenantId", str)
@@ -45,5 +44,6 @@ def new_id(prefix: str = "") -> str:
         _last_ms, counter = now_ms, _counter
     tail = int.from_bytes(os.urandom(8), "big") & 0x3FFF_FFFF_FFFF_FFFF
     value = (now_ms & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | counter << 64 | 0b10 << 62 | tail
-    text = str(uuid.UUID(int=value))
+    digits = f"{value:032x}"
+    text = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
     return f"{prefix}-{text}" if prefix else text

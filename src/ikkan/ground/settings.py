@@ -111,6 +111,8 @@ class Settings:
     """How long it will serve."""
     log_level: str
     """The least serious level that is logged."""
+    scrub_training: bool
+    """Whether personal data in people's words is replaced by placeholders before anything is learned from them."""
     allow_keyless_loopback: bool
     """Whether a caller on this machine may use the API without a key."""
     reasons: Mapping[str, str] = field(repr=False, compare=False)
@@ -280,6 +282,9 @@ def load_settings(
         ),
         machine_years=decide("machine_years", _real(0.1, 100), 5.0, "a server's statutory life in Japan"),
         log_level=decide("log_level", _level, "INFO", "default"),
+        scrub_training=decide(
+            "scrub_training", _boolean, True, "default: a model must not be able to repeat whose number it read"
+        ),
         allow_keyless_loopback=decide(
             "allow_keyless_loopback",
             _boolean,

@@ -1,7 +1,8 @@
 """Kit: what an app is, and the frame its pages stand in.
 
-Lives here: the manifest an app hands over (`App`), what it is handed (`Parts`), and the page frame: session, CSRF,
-language, look. May not enter: any one app or the console. (Contract "Rooms are stacked".)
+Lives here: the manifest an app hands over (`App`), what it is handed (`Parts`), how it says what it showed and what
+became of it (`Signals`), and the page frame: session, CSRF, language, look.
+May not enter: any one app or the console. (Contract "Rooms are stacked".)
 Begin at `manifest.py`; `frame.py` is what a page talks to.
 """
 
@@ -11,6 +12,7 @@ from ikkan.kit.frame import Frame, Place, own_path
 from ikkan.kit.language import Words, negotiate
 from ikkan.kit.manifest import App, EventKind, Parts, Tool
 from ikkan.kit.session import Session, SessionKeeper
+from ikkan.kit.signals import Offer, Signals, as_served
 from ikkan.kit.stream import AnswerStream
 
 __all__ = [
@@ -18,13 +20,16 @@ __all__ = [
     "App",
     "EventKind",
     "Frame",
+    "Offer",
     "Parts",
     "Place",
     "Session",
     "SessionKeeper",
+    "Signals",
     "Tool",
     "Words",
     "api",
+    "as_served",
     "error_reply",
     "negotiate",
     "own_path",

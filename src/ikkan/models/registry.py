@@ -20,7 +20,7 @@ from ikkan.ground.errors import Conflict, UnknownArtifact
 from ikkan.ground.ids import ArtifactId, new_id
 
 Alias: TypeAlias = Literal["champion", "challenger", "shadow", "previous"]
-Deed: TypeAlias = Literal["registered", "promoted", "rolled_back", "assigned", "cleared"]
+Deed: TypeAlias = Literal["registered", "promoted", "rolled_back", "assigned", "cleared", "replaced", "withdrawn"]
 
 metadata: Final = sa.MetaData()
 
@@ -105,8 +105,9 @@ class Registry:
         now = self._clock.now()
         connection.execute(_insert_new(connection, names).values(name=name, created_at=now).on_conflict_do_nothing())
         row = {"name": name, "artifact_id": artifact_id, "facts": dict(facts or {}), "registered_at": now}
-        added = connection.execute(_insert_new(connection, artifacts).values(row).on_conflict_do_nothing())
-        if added.rowcount:
+        insert = _insert_new(connection, artifacts).values(row).on_conflict_do_nothing()
+        # PostgreSQL's driver does not count the rows of such an insert; both say which they are.
+        if connection.scalar(insert.returning(artifacts.c.artifact_id)) is not None:
             self._remember(connection, name, "registered", "", artifact_id, None, "")
 
     def alias(
@@ -188,6 +189,63 @@ class Registry:
             self._check_registered(connection, name, artifact_id)
             self._point(connection, name, alias, artifact_id)
             self._remember(connection, name, "assigned", alias, artifact_id, before, reason)
+
+    def replace(
+        self,
+        connection: sa.Connection,
+        name: str,
+        old: ArtifactId,
+        new: ArtifactId,
+        reason: str,
+        facts: Mapping[str, Any] | None = None,
+    ) -> list[str]:
+        """Point every alias of `old` at `new`; nobody can be promoted to `old` any more. Repeating it changes nothing.
+
+        Where champion and previous have become one artifact, there is nobody to go back to: previous is cleared.
+
+        Returns:
+            The aliases that moved.
+        """
+        assert old != new, "an artifact is not replaced by itself"
+        self.register(connection, name, new, facts)
+        self._lock(connection, name)
+        moved = sorted(alias for alias, artifact_id in _aliases(connection, name).items() if artifact_id == old)
+        for alias in moved:
+            self._point(connection, name, alias, new)
+            self._remember(connection, name, "replaced", alias, new, old, reason)
+        now = _aliases(connection, name)
+        if "previous" in now and now["previous"] == now.get("champion"):
+            self._clear(connection, name, "previous")
+            self._remember(connection, name, "cleared", "previous", None, new, reason)
+        self.withdraw(connection, name, old, reason)
+        return moved
+
+    def withdraw(self, connection: sa.Connection, name: str, artifact_id: ArtifactId, reason: str) -> list[str]:
+        """Take an artifact off a name, with every alias it has there. Absent is fine.
+
+        Returns:
+            The aliases that mean nothing now.
+        """
+        here = sa.and_(artifacts.c.name == name, artifacts.c.artifact_id == artifact_id)
+        if connection.scalar(sa.select(artifacts.c.name).where(here)) is None:
+            return []
+        self._lock(connection, name)
+        cleared = sorted(alias for alias, named in _aliases(connection, name).items() if named == artifact_id)
+        for alias in cleared:
+            self._clear(connection, name, alias)
+            self._remember(connection, name, "cleared", alias, None, artifact_id, reason)
+        connection.execute(sa.delete(artifacts).where(here))
+        self._remember(connection, name, "withdrawn", "", artifact_id, None, reason)
+        return cleared
+
+    def under(self, connection: sa.Connection, artifact_id: ArtifactId) -> dict[str, list[str]]:
+        """Every name an artifact is registered under, each with the aliases it has there."""
+        registered = connection.scalars(sa.select(artifacts.c.name).where(artifacts.c.artifact_id == artifact_id))
+        found: dict[str, list[str]] = {name: [] for name in sorted(registered)}
+        query = sa.select(aliases.c.name, aliases.c.alias).where(aliases.c.artifact_id == artifact_id)
+        for row in connection.execute(query.order_by(aliases.c.name, aliases.c.alias)):
+            found[row.name].append(row.alias)
+        return found
 
     def registered(self, name: str) -> list[Registered]:
         """All artifacts of a name, oldest first."""

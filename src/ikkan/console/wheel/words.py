@@ -51,6 +51,7 @@ WHEEL: dict[str, dict[str, str]] = {
     "wheel.awaiting": {"ja": "署名待ち", "en": "waits for a signature"},
     "wheel.kept": {"ja": "昇格後の確認", "en": "still good"},
     "wheel.drifted": {"ja": "変化を検知", "en": "drift found"},
+    "wheel.rebuilt": {"ja": "消去後に作り直し", "en": "made again"},
     "wheel.drill_promoted": {"ja": "試験: 通過(要調査)", "en": "drill: let through"},
     "wheel.drill_refused": {"ja": "試験: 却下", "en": "drill: refused"},
     "wheel.installed": {"ja": "最初のモデル", "en": "installed"},

@@ -37,6 +37,8 @@ class AnswerLearnable:
     """
 
     name = LEARNABLE
+    verbatim = frozenset({"after"})
+    """What people type as the right answer becomes the company's answer, its phone number included."""
     metric = Metric(
         name="answer_score",
         title={

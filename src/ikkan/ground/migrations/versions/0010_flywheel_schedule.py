@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0010_flywheel_schedule"
-down_revision = "0007_flywheel_trials"
+down_revision = "0008_flywheel_erasures"
 branch_labels = None
 depends_on = None
 
