@@ -43,7 +43,9 @@ IkkanError
 │   └── DatabaseUnready
 ├── WheelStopped
 │   ├── LeakFound
-│   └── NothingToLearn
+│   ├── NothingToLearn
+│   ├── TrainingDiverged
+│   └── CheckpointFailed
 └── Internal
 """
 
@@ -325,6 +327,18 @@ class NothingToLearn(WheelStopped):
     """There is not enough new evidence to train or judge on."""
 
     code, status, retryable = "nothing_to_learn", 409, False
+
+
+class TrainingDiverged(WheelStopped):
+    """A training's loss ran away; nothing of it was kept."""
+
+    code, status, retryable = "training_diverged", 409, False
+
+
+class CheckpointFailed(WheelStopped):
+    """Where a training stands could not be written down; the checkpoint before is still there."""
+
+    code, status, retryable = "checkpoint_failed", 507, True
 
 
 class Internal(IkkanError):

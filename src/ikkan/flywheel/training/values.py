@@ -55,6 +55,9 @@ class Plan:
     device: str = "auto"
     """`auto`: cuda where there is one, else cpu."""
 
+    checkpoint_steps: int = 20
+    """After so many steps what was learned is written down again, where a checkpoint is kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -78,6 +81,27 @@ class Trained:
     """One per optimiser step."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Tokens, seconds, tokens per second, dtype, device, the base's name and digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """How much a model expects an answer: its tokens and the one that ends it."""
+
+    logprob: float
+    """Sum over the tokens, in nats."""
+    tokens: int
+    rejected_logprob: float | None = None
+    """The same of what should not be said, where the lesson has it."""
+    rejected_tokens: int = 0
+
+    @property
+    def per_token(self) -> float:
+        """The mean log-probability of a token.
+
+        >>> Likelihood(-6.0, 3).per_token
+        -2.0
+        """
+        return self.logprob / max(self.tokens, 1)
 
 
 Tell: TypeAlias = Callable[[Step], None]

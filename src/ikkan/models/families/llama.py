@@ -1,6 +1,6 @@
 """Llama and those built like it (SmolLM2): the plain block, no biases.
 
-Its GGUF files keep the rows of q and k interleaved for the rotation; `weights.half_split` puts them right at load.
+Its GGUF files keep the rows of q and k interleaved for the rotation; `plain.half_split` puts them right at load.
 """
 
 from __future__ import annotations

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ikkan.ground.errors import HostileFile, NotFinite, UnsupportedFormat
+from ikkan.models.plain import half_split
 from ikkan.models.safetensors import widen
 from ikkan.models.values import Float32, RawTensor, RopeStyle
 from ikkan.silicon.kernels import FORMATS, PackedMatrix, pack
@@ -83,17 +83,6 @@ class Weights:
             return pack(kind, raw, rows, cols)
         except NotFinite as exc:
             raise NotFinite(f"{name}: {exc.message}", hint="get the model again", tensor=name, **exc.facts) from exc
-
-
-def half_split(rows: NDArray[Any], heads: int) -> NDArray[Any]:
-    """Reorder rows whose rotation partners stand side by side so that they stand half a head apart.
-
-    Whole rows move, so it works on quantised bytes as well; the rotation then needs one form only.
-
-    >>> half_split(np.arange(8).reshape(8, 1), heads=2).ravel().tolist()
-    [0, 2, 1, 3, 4, 6, 5, 7]
-    """
-    return rows.reshape(heads, -1, 2, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape)
 
 
 def _checked(tensor: RawTensor, shape: tuple[int, ...]) -> RawTensor:
