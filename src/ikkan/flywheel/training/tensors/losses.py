@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_ROWS: Final = 64
+_ROWS: Final = 32
 """Rows of logits that are in float32 at once: a vocabulary is wide."""
 
 
@@ -18,19 +19,28 @@ class LogProbs(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
         logits = hidden @ head.t()
-        total = torch.cat([part.float().logsumexp(-1) for part in logits.split(_ROWS)])
+        total = torch.empty(len(logits), device=logits.device)
+        for rows, wide in _wide(logits):
+            highest = wide.copy_(logits[rows]).amax(-1, keepdim=True)
+            total[rows] = wide.sub_(highest).exp_().sum(-1).log_() + highest[:, 0]
         ctx.save_for_backward(logits, head, targets, total)
         return logits.gather(1, targets[:, None])[:, 0].float() - total
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         logits, head, targets, total = ctx.saved_tensors
-        for at in range(0, len(logits), _ROWS):
-            rows = slice(at, at + _ROWS)
-            wide = (logits[rows].float() - total[rows, None]).exp_().mul_(-grad[rows, None])
+        for rows, wide in _wide(logits):
+            wide.copy_(logits[rows]).sub_(total[rows, None]).exp_().mul_(-grad[rows, None])
             wide.scatter_add_(1, targets[rows, None], grad[rows, None])
-            logits[rows] = wide.to(logits.dtype)  # kept for this only, and used once
+            logits[rows] = wide  # kept for this only, and used once
         return logits @ head, None, None
+
+
+def _wide(logits: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Some rows at a time, and room for them in float32, the same again and again."""
+    room = torch.empty(_ROWS, logits.shape[1], device=logits.device)
+    for at in range(0, len(logits), _ROWS):
+        yield slice(at, at + _ROWS), room[: len(logits) - at]
 
 
 def supervised(logprobs: Tensor, weights: Tensor, total: float) -> Tensor:
