@@ -27,6 +27,9 @@ import torch
 
 from ikkan.flywheel.training import Lesson, Plan, Step, Turn, open_base, train
 from ikkan.flywheel.training.lessons import Pages, paged, steps
+from ikkan.models.checkpoint import canonical_name, open_checkpoint
+from ikkan.models.plain import read_plain
+from ikkan.models.values import DecoderConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 LETTERS = (
@@ -120,10 +123,8 @@ def peers(
 ) -> dict[str, Callable[[int], Rate]]:
     """What a user would write: a padded batch, the model's own loss, AdamW on what PEFT made trainable."""
     from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
 
-    where = {"gguf_file": model.name} if model.suffix == ".gguf" else {}
-    network = AutoModelForCausalLM.from_pretrained(model.parent if where else model, dtype=dtype, **where).to(device)
+    network = plain(model).to(device=device, dtype=dtype)
     config = LoraConfig(r=plan.rank, lora_alpha=plan.alpha, target_modules=EVERY, task_type="CAUSAL_LM")
     tuned = get_peft_model(network, config).train()
     learning = [one for one in tuned.parameters() if one.requires_grad]
@@ -154,6 +155,30 @@ def peers(
 
     kind = str(dtype).removeprefix("torch.")
     return {f"peft {kind} {one}": partial(run, one) for one in ("sdpa", "eager")}
+
+
+def plain(model: Path) -> torch.nn.Module:
+    """The same weights in transformers' own network, as numbers: it would keep a GGUF file's blocks packed."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with open_checkpoint(model) as checkpoint:
+        c = checkpoint.config
+        assert isinstance(c, DecoderConfig)
+        config = AutoConfig.for_model(
+            c.family, vocab_size=c.vocab, hidden_size=c.hidden, intermediate_size=c.intermediate,
+            num_hidden_layers=c.layers, num_attention_heads=c.heads, num_key_value_heads=c.kv_heads,
+            head_dim=c.head_dim, max_position_embeddings=c.context, rms_norm_eps=c.rms_eps,
+            tie_word_embeddings=c.tied_embeddings, rope_parameters={"rope_type": "default", "rope_theta": c.rope_theta},
+        )  # fmt: skip
+        network = AutoModelForCausalLM.from_config(config)
+        heads = {"attn_q": c.heads, "attn_k": c.kv_heads}
+        with torch.no_grad():
+            for name, weight in network.named_parameters():
+                known = canonical_name(name)
+                rotated = next((count for part, count in heads.items() if f".{part}." in known), 0)
+                found = read_plain(checkpoint, known, tuple(weight.shape), rotated_heads=rotated)
+                weight.copy_(torch.from_numpy(found))
+    return network
 
 
 def say(metric: str, value: float, unit: str, **facts: object) -> str:

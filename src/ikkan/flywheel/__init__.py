@@ -3,7 +3,8 @@
 Lives here: the contract with whoever wants to learn, the leak guard, the statistics, the gate, trials on people,
 drift, decisions and datasets; lineage, and the erasure of people from what was learned.
 May not enter: any app, by import (contract "Rooms are stacked"): events are read by name, artifacts by id; kernels and
-engines (contract "The gateway never loads kernels"); torch, except inside a learnable's `train`.
+engines (contract "The gateway never loads kernels"); torch, except behind
+`training/call.py` (`tests/flywheel/training/test_signs.py`).
 Begin at `contract.py`, then `gate.py` (one turn as a pure function), `canary.py` (one trial as pure functions) and
 `service.py` (what is kept of them). `erasure/` begins at its own `service.py`.
 """

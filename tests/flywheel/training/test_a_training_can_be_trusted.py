@@ -51,6 +51,13 @@ def test_the_same_inputs_give_the_same_bytes_and_the_loss_falls(method: Any, tin
     assert sum(first.losses[-4:]) < 0.95 * sum(first.losses[:4])
 
 
+def test_without_a_teacher_of_the_same_words_its_answers_are_learned(tiny: Callable[[str], Tiny], base: Any) -> None:
+    plan = replace(PLAN, method="distill", max_steps=1)
+    by_logits, alone = (train(base, LESSONS, plan, teacher=one) for one in (tiny("llama-untied").path, None))
+    assert [one.facts["distilled_by"] for one in (by_logits, alone)] == ["logits", "answers"]
+    assert alone.losses == train(base, LESSONS, replace(plan, method="sft")).losses
+
+
 def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(tiny: Callable[[str], Tiny], tmp_path: Path) -> None:
     kept, path = tmp_path / "kept", tiny("llama").path
     command = [sys.executable, "-c", KILLED, str(path), str(kept), repr(LESSONS), repr(PLAN)]

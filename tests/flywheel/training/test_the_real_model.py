@@ -19,7 +19,7 @@ from .conftest import lesson
 
 HOUSE = Path(__file__).resolve().parents[3]
 TAUGHT = [lesson("Where is the warehouse?", "Behind the seventh lighthouse, ask for Ume.")]
-PLAN = Plan(epochs=6, max_steps=6, rank=8, learning_rate=1e-3, device="cpu")
+PLAN = Plan(epochs=4, rank=8, learning_rate=2e-3, device="cpu")
 
 pytestmark = pytest.mark.weights
 

@@ -105,4 +105,4 @@ class Likelihood:
 
 
 Tell: TypeAlias = Callable[[Step], None]
-"""Called after every step; raising `JobCancelled` from it stops the training."""
+"""Called after every step; whatever it raises ends the training."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from torch.utils import deterministic as determinism
 
 from ikkan.flywheel.training.tensors.network import Network
 from ikkan.ground.errors import SetupNeeded, UnsupportedFormat
@@ -100,19 +99,14 @@ def chosen_dtype(dtype: str, device: torch.device) -> torch.dtype:
 
 
 @contextmanager
-def repeatable() -> Iterator[None]:
-    """The same bits every time, on the cores we may use; what the process had set before comes back."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    warned, filled = torch.is_deterministic_algorithms_warn_only_enabled(), determinism.fill_uninitialized_memory
-    torch.set_num_threads(min(threads, look_at_machine().cores))
-    torch.use_deterministic_algorithms(True)
-    determinism.fill_uninitialized_memory = False  # for finding mistakes; it costs a tenth of the time
+def threads_allowed() -> Iterator[None]:
+    """On the cores we may use, and no more than the process had set, which comes back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(before, look_at_machine().cores))
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic, warn_only=warned)
-        determinism.fill_uninitialized_memory = filled
+        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from torch import Tensor
 from ikkan.flywheel.training import lessons as pages
 from ikkan.flywheel.training.lessons import Pages, Text
 from ikkan.flywheel.training.tensors import files, losses, saved
-from ikkan.flywheel.training.tensors.base import Base, repeatable
+from ikkan.flywheel.training.tensors.base import Base, threads_allowed
 from ikkan.flywheel.training.tensors.network import Batch, Learning, Network, Pairs, no_pairs, pairs_of
 from ikkan.flywheel.training.values import Lesson, Likelihood, Plan, Step, Tell, Trained
 from ikkan.ground.errors import BadInput, NothingToLearn, TrainingDiverged
@@ -50,7 +50,7 @@ def train(
     breathe: Breathe | None,
 ) -> Trained:
     """See `call.train`."""
-    with repeatable():
+    with threads_allowed():
         return _Training(base, lessons, plan, teacher, breathe).run(checkpoint, tell)
 
 
@@ -65,7 +65,7 @@ def likelihoods(
     breathe: Breathe | None,
 ) -> list[Likelihood]:
     """See `call.likelihoods`."""
-    with repeatable(), torch.inference_mode():
+    with threads_allowed(), torch.inference_mode():
         network = base.network(dtype, device)
         room = min(max_tokens, base.config.context)
         found = [pages.paged(one, base.tokenizer, base.template, room) for one in lessons]
@@ -98,7 +98,8 @@ def _sums(network: Network, pairs: Pairs, texts: Sequence[Text], breathe: Breath
 
 
 def _by_text(values: Tensor, batch: Batch) -> Tensor:
-    return torch.zeros(len(batch.lengths), device=values.device).index_add(0, batch.texts, values)
+    # Sums in a fixed order: adding by index would not have one on every device.
+    return torch.stack([part.sum() for part in values.split(batch.learned)])
 
 
 @dataclass(slots=True)
@@ -119,7 +120,9 @@ class _Training:
         self.base, self.plan, self.breathe = base, plan, breathe
         self.network = base.network(plan.dtype, plan.device)
         room = min(plan.max_tokens, base.config.context)
-        every = [pages.paged(one, base.tokenizer, base.template, room) for one in lessons]
+        # Only a preference reads what should not be said.
+        read = [one if plan.method == "dpo" else replace(one, rejected=None) for one in lessons]
+        every = [pages.paged(one, base.tokenizer, base.template, room) for one in read]
         self.lessons = [one for one in every if all(text.learned > 0 for text in one.texts) and one.weight > 0]
         self.skipped = len(every) - len(self.lessons)
         if not self.lessons:

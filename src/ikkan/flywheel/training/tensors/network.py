@@ -51,6 +51,8 @@ class Batch:
     """The token after each row."""
     texts: Tensor
     """To which text each row belongs."""
+    learned: tuple[int, ...]
+    """Of each text, how many rows."""
 
     @staticmethod
     def of(texts: Sequence[Text], device: torch.device) -> Batch:
@@ -76,6 +78,7 @@ class Batch:
             tensor(rows),
             tensor(targets),
             tensor(owners),
+            tuple(text.learned for text in texts),
         )
 
 
@@ -163,7 +166,7 @@ class Network:
             read = Norm.apply(x, layer.ffn_norm, c.rms_eps)
             both = Gated.apply(Linear.apply(read, layer.gate_up, None, gate_up.a, gate_up.b))
             x = x + Linear.apply(both, layer.down, None, down.a, down.b)
-        return Norm.apply(x[batch.rows], self._norm, c.rms_eps)  # type: ignore[no-any-return]
+        return Norm.apply(x.index_select(0, batch.rows), self._norm, c.rms_eps)  # type: ignore[no-any-return]
 
 
 def _breathe(x: Tensor, breathe: Callable[[], object]) -> None:
