@@ -14,8 +14,6 @@ import pytest
 
 from ikkan.flywheel.training import Lesson, Turn, open_base
 
-pytest.importorskip("torch", reason="training is not installed: pip install 'ikkan[train]'")
-
 HERE = Path(__file__).resolve().parent
 GGUF_OF = {"llama-f32": ("F32",), "llama-q4_1": ("Q4_1",), "qwen2-mixed": ("Q8_0", "F16", "Q4_0")}
 """Kinds of file that are quantised; all others are folders."""

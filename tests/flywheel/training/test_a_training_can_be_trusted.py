@@ -204,7 +204,12 @@ def test_a_device_that_is_not_there_is_named(base: Any, monkeypatch: pytest.Monk
 
 def test_a_waiting_person_goes_first_between_layers_on_both_ways(base: Any) -> None:
     breaths: list[int] = []
-    train(base, LESSONS, replace(PLAN, max_steps=1), breathe=lambda: breaths.append(1))
+
+    def breathe() -> bool:
+        breaths.append(1)
+        return False  # as a lease does when nobody waited
+
+    train(base, LESSONS, replace(PLAN, max_steps=1), breathe=breathe)
     # Two layers there; back, the first layer's input has no gradient; and once when a group is done.
     assert len(breaths) == 2 + 1 + 1
 

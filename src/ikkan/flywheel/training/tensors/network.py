@@ -166,13 +166,16 @@ class Network:
             read = Norm.apply(x, layer.ffn_norm, c.rms_eps)
             both = Gated.apply(Linear.apply(read, layer.gate_up, None, gate_up.a, gate_up.b))
             x = x + Linear.apply(both, layer.down, None, down.a, down.b)
-        return Norm.apply(x.index_select(0, batch.rows), self._norm, c.rms_eps)  # type: ignore[no-any-return]
+        return Norm.apply(x.index_select(0, batch.rows), self._norm, c.rms_eps)
 
 
 def _breathe(x: Tensor, breathe: Callable[[], object]) -> None:
+    def on_the_way_back(gradient: Tensor) -> None:  # what a hook returns would become the gradient
+        breathe()
+
     breathe()
     if x.requires_grad:
-        x.register_hook(lambda gradient: breathe() and None)
+        x.register_hook(on_the_way_back)
 
 
 class Learning:
@@ -238,7 +241,7 @@ def pairs_of(adapter: Adapter, network: Network) -> Pairs:
             for (rows, _), one in zip(shapes, found, strict=True)
         ]
         joined = torch.block_diag(*(torch.from_numpy(one) for one in b))
-        kind = {"device": network.device, "dtype": network.dtype}
-        return Pair(torch.from_numpy(np.concatenate(a)).to(**kind), joined.to(**kind))
+        first, second = (one.to(network.device, network.dtype) for one in (torch.from_numpy(np.concatenate(a)), joined))
+        return Pair(first, second)
 
     return [[pair(layer, group) for group in GROUPS] for layer in range(network.config.layers)]

@@ -133,13 +133,12 @@ class Attend(torch.autograd.Function):
 def attend(q: Tensor, k: Tensor, v: Tensor, lengths: tuple[int, ...]) -> Tensor:
     """`Attend`, or torch's own attention, which keeps no shares, where a text is long."""
     if max(lengths) <= SHARES_KEPT:
-        return Attend.apply(q, k, v, lengths)  # type: ignore[no-any-return]
-    parts = [
-        F.scaled_dot_product_attention(
-            *(every[one].transpose(0, 1)[None] for every in (q, k, v)), is_causal=True, enable_gqa=True
-        )[0].transpose(0, 1)
-        for one, _ in _spans(lengths)
-    ]
+        return Attend.apply(q, k, v, lengths)
+    parts = []
+    for one, _ in _spans(lengths):
+        queries, keys, values = (every[one].transpose(0, 1)[None] for every in (q, k, v))
+        seen = F.scaled_dot_product_attention(queries, keys, values, is_causal=True, enable_gqa=True)
+        parts.append(seen[0].transpose(0, 1))
     return torch.cat(parts)
 
 
