@@ -208,6 +208,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Platform:
 @contextlib.contextmanager
 def opened(settings: Settings) -> Iterator[Platform]:
     """The platform for the length of one command; tables are made or brought up to date first."""
+    _wait_quietly()
     settings.home.mkdir(parents=True, exist_ok=True)
     upgrade(settings.database_url)
     platform = build(settings)
@@ -278,6 +279,7 @@ def serve(settings: Settings) -> None:
 
 def work(settings: Settings) -> None:
     """The worker's process: durable jobs, and a look at each learnable every so often, until SIGTERM."""
+    _wait_quietly()
     ground_log.configure(settings.log_level)
     platform = build(settings)
     go_on(platform.eraser, platform.jobs)
@@ -331,6 +333,11 @@ def load_sample(platform: Platform, *, seed: int = 1) -> dict[str, int]:
 
 
 # ---- private ---------------------------------------------------------------------------------------------------------
+
+
+def _wait_quietly() -> None:
+    """Threads of a training that is loaded later sleep while they wait, instead of taking turns from everyone else."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _app_modules() -> list[Any]:
