@@ -84,7 +84,7 @@ def forest(bars: Sequence[Bar]) -> str:
 
     parts = [
         f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="6" y2="{height - 24}" stroke="var(--line)"/>'
-        f'<text class=faint x="{x(tick):.1f}" y="{height - 8}" text-anchor="middle">{tick:+g}</text>'
+        f'<text class=faint x="{x(tick):.1f}" y="{height - 8}" text-anchor="middle">{_signed(tick)}</text>'
         for tick in ticks
     ]
     parts.append(f'<line x1="{x(0):.1f}" x2="{x(0):.1f}" y1="6" y2="{height - 24}" stroke="var(--ink)"/>')
@@ -98,6 +98,10 @@ def forest(bars: Sequence[Bar]) -> str:
             f'<circle cx="{x(bar.gain):.1f}" cy="{y}" r="5" fill="{colour}"/>'
         )
     return f"<div class=card>{_svg(width, height, parts)}</div>"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+g}" if value else "0"
 
 
 def _name(name: Mapping[str, str], x: float, y: float, anchor: str) -> str:

@@ -47,7 +47,7 @@ class Journal:
         self._folder = path.with_name(path.name + ".artifacts")
         self.artifacts = ArtifactStore(self._folder)
         self._steps: dict[tuple[int, str], list[Step]] = {}
-        self.resumed = self._read(plan.digest())
+        self.resumed = self._read(plan)
         """How many steps an earlier run left."""
 
     def steps(self, seed: int, arm: str) -> list[Step]:
@@ -72,10 +72,11 @@ class Journal:
         self._path.unlink(missing_ok=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _read(self, digest: str) -> int:
+    def _read(self, plan: Plan) -> int:
+        digest = plan.digest()
         if not self._path.exists():
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._write({"protocol_hash": digest})
+            self._write({"protocol_hash": digest, "protocol": plan.as_json()})
             return 0
         content = self._path.read_bytes()
         # A line without its end was being written when the run was killed.

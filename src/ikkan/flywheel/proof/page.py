@@ -33,7 +33,7 @@ td.number, th.number { text-align: right; }
 th, td:not(:last-child), td.number { white-space: nowrap; overflow-wrap: normal; }
 ul { padding-left: 1.1rem; } li { margin: .2rem 0; } ul.checks { list-style: none; padding: 0; }
 svg { width: 100%; height: auto; display: block; } svg text { fill: var(--ink); font-size: 12px; }
-svg .faint { fill: var(--faint); } code, pre { font-size: .85rem; } pre { overflow-x: auto; }
+svg .faint { fill: var(--faint); font-size: 12px; } code, pre { font-size: .85rem; } pre { overflow-x: auto; }
 .charts { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); }
 .tongue { display: flex; gap: 1rem; justify-content: flex-end; }
 body:has(#say-ja:checked) [lang=en].said, body:has(#say-en:checked) [lang=ja].said { display: none; }

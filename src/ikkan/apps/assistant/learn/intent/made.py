@@ -73,7 +73,7 @@ def made(n: int, seed: int = 0) -> tuple[Labelled, ...]:
 
     >>> rows = made(400)
     >>> len({row.intent for row in rows}), rows == made(400)
-    (24, True)
+    (27, True)
     """
     rng = np.random.default_rng([seed, 0x3ADE])
 
