@@ -26,7 +26,7 @@ header, section { overflow-wrap: anywhere; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem; }
 .faint { color: var(--faint); font-size: .9rem; } .big { font-size: 1.8rem; font-variant-numeric: tabular-nums; }
 .pass { color: var(--good); } .fail { color: var(--bad); }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; margin-top: .8rem; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .3rem .7rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 td.number, th.number { text-align: right; }
