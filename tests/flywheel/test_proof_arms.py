@@ -95,6 +95,24 @@ def test_where_nothing_is_learned_the_verdict_is_a_fail(tmp_path: Path) -> None:
     assert proof["gain"] == 0.0 and not any(each["promoted"] for each in proof["decisions"])
 
 
+def test_a_training_that_runs_away_is_refused_in_words_and_the_champion_serves_on(tmp_path: Path) -> None:
+    proof = proved(tmp_path, FakeWorld(RunsAway()), seeds=1, rounds=2)
+    first, refused = [each for each in proof["decisions"] if each["arm"] == "flywheel"]
+    assert (first["code"], refused["code"], refused["promoted"]) == ("too_few_judges", "diverged", False)
+    assert refused["reasons"]["ja"] and proof["arms"]["flywheel"]["over_frozen"][2]["mean"] == 0.0
+
+
+class RunsAway(FakeLearnable):
+    """Its second training, the flywheel's first, comes to nothing."""
+
+    def train(self, examples: Examples, budget: Budget, seed: int) -> Fitted:
+        fitted = super().train(examples, budget, seed)
+        return self._burst() if self.trained == 2 else fitted
+
+    def _burst(self) -> Fitted:
+        raise FloatingPointError("a loss is not a number")
+
+
 def test_where_permuted_feedback_teaches_as_well_the_verdict_is_a_fail(tmp_path: Path) -> None:
     proof = proved(tmp_path, FakeWorld(same=True), rounds=2)
     assert proof["lower"] > 0 and proof["placebo"]["lower"] > 0

@@ -63,7 +63,7 @@ def flywheel(
             reads_files(found)
         world = found.world(data, quick=quick)
         made = Plan.of(
-            world, seeds=seeds or (2 if quick else 5), rounds=rounds or (3 if quick else 5), data=data, test=test,
+            world, seeds=seeds or (3 if quick else 5), rounds=rounds or (3 if quick else 5), data=data, test=test,
             quick=quick,
         )  # fmt: skip
         # Before anything but its hash is read of the data.

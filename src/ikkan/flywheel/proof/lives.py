@@ -21,10 +21,14 @@ from ikkan.flywheel.proof.contract import World, joined
 from ikkan.flywheel.proof.journal import Journal, Step
 from ikkan.flywheel.proof.plan import Plan
 from ikkan.flywheel.statistics import by_unit
+from ikkan.flywheel.stops import why
 from ikkan.flywheel.words import reasons
+from ikkan.ground.errors import NotFinite, NothingToLearn
 
 GATED = ("flywheel", "placebo", "malicious")
 LEARNING = (*GATED, "no_gate", "self_training", "oracle", "trivial")
+_BREAKS_OFF = (ArithmeticError, NotFinite, NothingToLearn)
+"""What a training may end with; then nobody new serves, as in the service. Anything else ends the experiment."""
 _MOMENT = timedelta(microseconds=1)
 _PEOPLE, _LIARS, _LUCK = 1, 2, 3
 
@@ -140,20 +144,26 @@ def _learn(
     world, plan, seed = town.world, town.plan, town.seed
     if arm not in GATED:
         recipe = world.trivial()[1] if arm == "trivial" else world.learnable.train
-        return recipe(known.take(known.teaches), plan.budget, seed), None
+        try:
+            return recipe(known.take(known.teaches), plan.budget, seed), None
+        except _BREAKS_OFF:
+            return None, None
     judged = _judged(before)
     digest = known.digest()
     came = Turn(False, "already_judged")
     if digest not in judged:
-        came = turn(
-            world.learnable,
-            known,
-            serving,
-            seed=seed,
-            terms=plan.terms,
-            attempt=len(judged) + 1,
-            budget=plan.budget,
-        )
+        try:
+            came = turn(
+                world.learnable,
+                known,
+                serving,
+                seed=seed,
+                terms=plan.terms,
+                attempt=len(judged) + 1,
+                budget=plan.budget,
+            )
+        except _BREAKS_OFF as error:
+            came = Turn(False, *why(error))
     return came.refit if came.promoted else None, _decision(came, known, digest, world)
 
 
