@@ -114,13 +114,17 @@ def clustered_mean(values: Floats, units: Sequence[str], *, alpha: float = 0.05)
 
 
 def student(level: float, degrees: int) -> float:
-    """Student's t below which lies `level` of its distribution; within 0.005 from five degrees of freedom on.
+    """Student's t below which lies `level` of its distribution; exact to two degrees of freedom, then within 0.005.
 
     Source: Abramowitz and Stegun, 26.7.5 (expansion around the normal quantile, four terms).
 
-    >>> [round(student(0.975, degrees), 2) for degrees in (7, 19, 99)]
-    [2.36, 2.09, 1.98]
+    >>> [round(student(0.975, degrees), 2) for degrees in (1, 2, 4, 7, 19, 99)]
+    [12.71, 4.3, 2.78, 2.36, 2.09, 1.98]
     """
+    if degrees == 1:
+        return math.tan(math.pi * (level - 0.5))
+    if degrees == 2:
+        return (2 * level - 1) / math.sqrt(2 * level * (1 - level))
     x, v = NormalDist().inv_cdf(level), float(degrees)
     terms = (
         (x**3 + x) / 4,

@@ -315,7 +315,7 @@ def test_the_gate_promotes_what_learned_and_refuses_what_was_shuffled() -> None:
     assert came.gain is not None and came.gain.lower > 0
     assert came.candidate_score is not None and came.candidate_score > 0.85
     baselines = {contest.name: contest for contest in came.baselines}
-    assert baselines["majority"].gain.lower > 0 and "nearest" in baselines
+    assert baselines["majority"].gain.lower > 0
     shuffled = turn(learnable, examples.shuffled(0), base, seed=0, terms=terms)
     assert not shuffled.promoted
 

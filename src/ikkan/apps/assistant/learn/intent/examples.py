@@ -93,7 +93,8 @@ def read_labelled(path: Path) -> tuple[Labelled, ...]:
     try:
         content = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _bad(path, f"is not UTF-8: byte {error.start:,}", "save it as UTF-8") from error
+        line = error.object[: error.start].count(b"\n") + 1
+        raise _bad(path, f"is not UTF-8: line {line:,}, byte {error.start:,}", "save it as UTF-8") from error
     reader = csv.DictReader(io.StringIO(content, newline=""), strict=True)
     rows = []
     try:

@@ -6,11 +6,14 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 
-from ikkan.apps.assistant.learn.intent.examples import agreed, read_intents
+from ikkan.apps.assistant.learn.intent.examples import agreed, as_examples, read_intents, read_labelled
 from ikkan.apps.assistant.learn.intent.fit import BOTTOM, Recipe, fit
+from ikkan.apps.assistant.learn.intent.report import report
+from ikkan.apps.assistant.learn.intent.world import IntentWorld, Remembering
 from ikkan.apps.assistant.rules.intent import Asked, Float32, Ladder, Readings
 from ikkan.apps.assistant.values import FEEDBACK, INTENT, SERVED, Embed
 from ikkan.flywheel.contract import NO_OUTCOMES, Budget, Examples, Fitted, Metric, Outcomes, Scores, Shown
@@ -65,13 +68,13 @@ class IntentLearnable:
 
     def score(self, fitted: Fitted, examples: Examples) -> Scores:
         """1 where the likeliest intent is the right one, else 0; where none is known, 0."""
-        said = self._said(fitted, examples)
+        said = self.likeliest(fitted, examples.inputs)
         right = [reply == meant.intent for reply, meant in zip(said, examples.truths, strict=True)]
         return np.array(right, dtype=np.float64)
 
     def show(self, fitted: Fitted, examples: Examples) -> Sequence[Shown]:
         """Text, intent and right intent; no intent where the ladder defers."""
-        said = list[str | None](self._said(fitted, examples))
+        said = list[str | None](self.likeliest(fitted, examples.inputs))
         if fitted.kind == KIND:
             ladder = self.ladder(fitted)
             sure = self.read(fitted, examples.inputs).answered(len(ladder.steps))
@@ -84,8 +87,50 @@ class IntentLearnable:
         return NO_OUTCOMES
 
     def baselines(self) -> Mapping[str, Trivial]:
-        """Say the most frequent intent to everything; say what the nearest example meant."""
-        return {"majority": self._majority, "nearest": self._nearest}
+        """Say the most frequent intent to everything. The bottom rung alone is not trivial: it is this ladder's own,
+        and it learns from the same people, so that to ask for proof against it would stop the wheel.
+        """
+        return {"majority": self._majority}
+
+    def nearest(self, examples: Examples, budget: Budget, seed: int) -> Fitted:
+        """The bottom rung alone: say what the most alike examples meant."""
+        return self._fit(examples, budget, seed, BOTTOM[:1])
+
+    def labelled(self, path: Path) -> Examples:
+        """The rows of a CSV file with the columns `text` and `category`. See `proof.ReadsFiles`."""
+        return as_examples(read_labelled(path))
+
+    def measured(self, fitted: Fitted, examples: Examples) -> Mapping[str, float]:
+        """Accuracy with nothing deferred, what is answered at the chosen levels, and what could be at 97 %."""
+        found = report(self, fitted, examples, yen_an_hour=0.0)
+        return {
+            "accuracy": found.accuracy,
+            "coverage_at_97": found.coverage_at_97,
+            "coverage": found.coverage,
+            "accuracy_answered": found.accuracy_answered,
+        }
+
+    def world(self, data: Path | None, *, quick: bool = False) -> IntentWorld:
+        """Where it can be proved that people's labels teach. See `proof.Provable`."""
+        embed = Remembering(self._embed) if self._embed else None
+        return IntentWorld(IntentLearnable(embed=embed, above=self._recipes[len(BOTTOM) :]), data, quick=quick)
+
+    @property
+    def has_embedder(self) -> bool:
+        """Whether meaning is read as well as spelling."""
+        return self._embed is not None
+
+    @property
+    def rungs(self) -> tuple[str, ...]:
+        """The ladder's rungs, cheapest first."""
+        return tuple(recipe.name for recipe in self._recipes)
+
+    def likeliest(self, fitted: Fitted, texts: Sequence[str]) -> list[str]:
+        """The likeliest intent of each text; empty where none is known."""
+        if fitted.kind == CONSTANT:
+            return [json.loads(fitted.files["constant.json"])] * len(texts)
+        ladder, read = self.ladder(fitted), self.read(fitted, texts)
+        return [ladder.intents[at] if at >= 0 else "" for at in read.intent.tolist()]
 
     def read(self, fitted: Fitted, texts: Sequence[str]) -> Readings:
         """What these texts want, and how surely.
@@ -131,13 +176,3 @@ class IntentLearnable:
         named = Counter(meant.intent for meant in agreed(examples).truths)
         most = min(named, key=lambda intent: (-named[intent], intent)) if named else ""
         return Fitted(CONSTANT, {"constant.json": json.dumps(most, ensure_ascii=False).encode()})
-
-    def _nearest(self, examples: Examples, budget: Budget, seed: int) -> Fitted:
-        return self._fit(examples, budget, seed, BOTTOM[:1])
-
-    def _said(self, fitted: Fitted, examples: Examples) -> list[str]:
-        """The likeliest intent of each text; empty where none is known."""
-        if fitted.kind == CONSTANT:
-            return [json.loads(fitted.files["constant.json"])] * len(examples)
-        ladder, read = self.ladder(fitted), self.read(fitted, examples.inputs)
-        return [ladder.intents[at] if at >= 0 else "" for at in read.intent.tolist()]

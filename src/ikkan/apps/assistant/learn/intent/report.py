@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ikkan.apps.assistant.learn.intent.fit import TARGET
-from ikkan.apps.assistant.learn.intent.learnable import IntentLearnable
 from ikkan.apps.assistant.rules.intent import Asked, Floats
 from ikkan.flywheel.contract import Examples, Fitted
+
+if TYPE_CHECKING:
+    from ikkan.apps.assistant.learn.intent.learnable import IntentLearnable
 
 
 @dataclass(frozen=True, slots=True)
