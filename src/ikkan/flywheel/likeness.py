@@ -159,7 +159,7 @@ def _shingled(plain: list[str]) -> tuple[int, Int64]:
     del cut, whose, letters
     different = _distinct(codes.copy())
     kinds = max(1, len(different))
-    pairs: Int64 = np.searchsorted(different, codes).astype(np.int64) + owners * np.int64(kinds)
+    pairs: Int64 = np.searchsorted(different, codes) + owners.astype(np.int64) * kinds
     del codes, owners
     return kinds, _distinct(pairs)
 
