@@ -33,7 +33,7 @@ KIND = "flywheel-dataset"
 FORMAT = 2
 """Of `dataset.json`: 2 has its rows in Parquet; in 1 they stood in the JSON."""
 MANIFEST = "dataset.json"
-ROWS_IN_A_FILE = 100_000
+ROWS_IN_A_FILE = 50_000
 SIDES = ("aside", "teach", "judge")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
