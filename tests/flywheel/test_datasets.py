@@ -93,6 +93,12 @@ def test_an_empty_dataset_is_one_too(artifacts: ArtifactStore) -> None:
     assert (read.ids, read.teach, read.unit_ids, read.facts["rows"]) == ((), [], frozenset(), 0)
 
 
+def test_a_file_that_cannot_be_written_is_an_error_of_the_disk(artifacts: ArtifactStore, tmp_path: Path) -> None:
+    # DuckDB has errors of its own; whoever waits for a full disk looks for the system's.
+    with datasets._Duck() as duck, pytest.raises(OSError, match="missing"):
+        duck.write(datasets._chunk(rows(3), np.ones(3, dtype=np.int8), 0, 3), tmp_path / "missing" / "rows.parquet")
+
+
 def test_other_tools_read_the_rows(artifacts: ArtifactStore) -> None:
     kept = datasets.write(artifacts, rows(), np.ones(40, dtype=np.int8), FACTS)
     found = duckdb.sql(

@@ -8,8 +8,10 @@ Words stay in the event log, under the key of whoever wrote them: a replay reads
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +33,7 @@ KIND = "flywheel-dataset"
 FORMAT = 2
 """Of `dataset.json`: 2 has its rows in Parquet; in 1 they stood in the JSON."""
 MANIFEST = "dataset.json"
-ROWS_IN_A_FILE = 100_000
+ROWS_IN_A_FILE = 50_000
 SIDES = ("aside", "teach", "judge")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -314,15 +316,19 @@ class _Duck:
         self._connection.close()
 
     def write(self, chunk: Mapping[str, NDArray[Any]], path: Path) -> Path:
-        """The chunk as a Parquet file; times as timestamps, NaN as nothing."""
+        """The chunk as a Parquet file; times as timestamps, NaN as nothing.
+
+        Raises:
+            OSError: it cannot be written; a full disk is ENOSPC, as everywhere.
+        """
+        import duckdb
+
         self._connection.register("chunk", dict(chunk))
-        self._connection.execute(
-            "COPY (SELECT id::VARCHAR AS id, unit_id::VARCHAR AS unit_id, make_timestamp(occurred_us) AS occurred_at, "
-            "make_timestamp(known_us) AS known_at, slice::VARCHAR AS slice, cluster, side::VARCHAR AS side, "
-            "teaches, own, weight, CASE WHEN isnan(value) THEN NULL ELSE value END AS value, "
-            "events::VARCHAR[] AS events FROM chunk) "
-            f"TO '{_quoted(path)}' (FORMAT parquet, COMPRESSION zstd)"
-        )
+        try:
+            self._connection.execute(_COPY.format(path=_quoted(path)))
+        except duckdb.IOException as exc:
+            number = errno.ENOSPC if "No space left" in str(exc) else errno.EIO
+            raise OSError(number, os.strerror(number), str(path)) from exc
         self._connection.unregister("chunk")
         return path
 
@@ -335,6 +341,16 @@ class _Duck:
             )
             while some := found.fetchmany(10_000):
                 yield from some
+
+
+_COPY = """
+COPY (
+    SELECT id::VARCHAR AS id, unit_id::VARCHAR AS unit_id, make_timestamp(occurred_us) AS occurred_at,
+        make_timestamp(known_us) AS known_at, slice::VARCHAR AS slice, cluster, side::VARCHAR AS side, teaches, own,
+        weight, CASE WHEN isnan(value) THEN NULL ELSE value END AS value, events::VARCHAR[] AS events
+    FROM chunk
+) TO '{path}' (FORMAT parquet, COMPRESSION zstd)
+"""
 
 
 def _quoted(path: Path) -> str:

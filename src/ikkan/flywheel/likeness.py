@@ -159,7 +159,7 @@ def _shingled(plain: list[str]) -> tuple[int, Int64]:
     del cut, whose, letters
     different = _distinct(codes.copy())
     kinds = max(1, len(different))
-    pairs = np.searchsorted(different, codes) + owners * np.int64(kinds)
+    pairs: Int64 = np.searchsorted(different, codes) + owners.astype(np.int64) * kinds
     del codes, owners
     return kinds, _distinct(pairs)
 
@@ -167,7 +167,8 @@ def _shingled(plain: list[str]) -> tuple[int, Int64]:
 def _distinct(values: Int64) -> Int64:
     """Each value once, in order. Sorts what it is given."""
     values.sort()
-    return values[np.append(True, values[1:] != values[:-1])[: len(values)]]
+    distinct: Int64 = values[np.append(True, values[1:] != values[:-1])[: len(values)]]
+    return distinct
 
 
 def _windows(letters: NDArray[np.uint32]) -> list[tuple[NDArray[np.bool_], Int64]]:
