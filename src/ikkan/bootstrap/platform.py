@@ -31,6 +31,7 @@ from ikkan import __version__, console
 from ikkan.bootstrap import DEFAULTS, ENGINE, device_profile, engine_models, model_store, use_model
 from ikkan.bootstrap.embedding import home_embedder
 from ikkan.bootstrap.erasing import ERASE, Erasing, go_on
+from ikkan.bootstrap.teaching import home_chat_model
 from ikkan.bootstrap.tuning import LeasedTrainer, home_bases
 from ikkan.cloud.assembly import Cloud, Workshop, assemble
 from ikkan.cloud.directory import ANY_MODEL
@@ -142,6 +143,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Platform:
         cloud=joined,
         frame=frame,
         embed=home_embedder(store),
+        chat_model=home_chat_model(store, settings.run_dir / "device.lease", settings.engine_threads),
         # The wheel is made below, of what the apps want to learn; nobody is served before it is.
         gives=lambda name, unit: flywheel.given(name, unit),
     )

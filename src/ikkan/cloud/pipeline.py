@@ -214,7 +214,8 @@ class Pipeline:
             yield piece
 
     async def _plan(self, run: _Run) -> None:
-        run.targets = await self._router.resolve(run.request.model, run.request.principal.tenant_id)
+        manner = run.request.manner if isinstance(run.request, ChatRequest) else None
+        run.targets = await self._router.resolve(run.request.model, run.request.principal.tenant_id, manner)
 
     async def _reserve(self, run: _Run) -> None:
         await self._open_attempt(run)

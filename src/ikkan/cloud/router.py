@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cryptography.exceptions import InvalidTag
 
@@ -15,7 +15,9 @@ from ikkan.cloud.freshness import Freshness
 from ikkan.cloud.tuning.values import PREFIX, TUNED, TunedModel
 from ikkan.cloud.upstreams import Health, Upstream
 from ikkan.cloud.upstreams.adapted import Loader
+from ikkan.cloud.upstreams.mannered import Failures, Mannered
 from ikkan.cloud.upstreams.openai_wire import HttpPool, OpenAIWire, Timeouts
+from ikkan.cloud.values import Manner
 from ikkan.ground.errors import IkkanError, RateLimited, SetupNeeded, UnknownModel, UpstreamFailed
 from ikkan.ground.eventlog import Keys
 from ikkan.ground.ids import TenantId
@@ -109,17 +111,23 @@ class Router:
         self._tuned = tuned
         self._seen: Snapshot | None = None
         self._unloading: set[asyncio.Task[None]] = set()
+        self._manners = Failures(monotonic)
 
     def register(self, name: str, upstream: Upstream, *, models: Sequence[str], price: Price | None = FREE) -> None:
         """Add an upstream that lives in this process. Its models are known by their bare names."""
         assert name not in self._registered, f"two upstreams of this process are called {name}"
         self._registered[name] = _Registered(upstream, tuple(models), price)
 
-    async def resolve(self, model: str, tenant_id: TenantId | None = None) -> Sequence[Target]:
+    async def resolve(
+        self, model: str, tenant_id: TenantId | None = None, manner: Manner | None = None
+    ) -> Sequence[Target]:
         """Who can answer for this name, best first. Those resting after a failure come last.
 
         A model of the tenant's own wins over an alias, that over a registered model, that over `upstream/model`, that
         over a bare name some upstream lists. Other tenants' models are not there; without a tenant, nobody's own.
+
+        Args:
+            manner: an adapter to answer with, where an upstream can load it.
 
         Raises:
             UnknownModel: nobody.
@@ -143,6 +151,8 @@ class Router:
             found = await self._by_bare_name(snapshot, model)
         if not found:
             raise UnknownModel(f"there is no model {model!r} here", hint="GET /v1/models lists what there is")
+        if manner is not None:
+            found = [self._mannered(snapshot, target, manner) for target in found]
         now = self._monotonic()
         return sorted(found, key=lambda target: max(0.0, self._state(target.upstream_name).rests_until - now))
 
@@ -227,6 +237,14 @@ class Router:
             )
         price = snapshot.price_of(model.upstream, model.upstream_model)
         return Target(model.upstream, self._tuned.around(self._wire(snapshot, record), model), model.adapter, price)
+
+    def _mannered(self, snapshot: Snapshot, target: Target, manner: Manner) -> Target:
+        """The same target, answering with the adapter if it can."""
+        record = snapshot.upstreams.get(target.upstream_name)
+        can = record is not None and record.quirks.get("adapters") and not target.model.startswith(PREFIX)
+        if not can or self._tuned is None or not isinstance(target.upstream, OpenAIWire):
+            return target
+        return replace(target, upstream=Mannered(self._tuned, target.upstream, target.model, manner, self._manners))
 
     def _state(self, name: str) -> _Standing:
         return self._standing.get(name) or _Standing()

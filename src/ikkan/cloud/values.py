@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ikkan.ground.ids import KeyId, RequestId, SubjectId, TenantId, new_id
+from ikkan.ground.ids import ArtifactId, KeyId, RequestId, SubjectId, TenantId, new_id
 
 USER = "user"
 """May ask for answers and give feedback."""
@@ -91,6 +91,15 @@ def new_request_id(endpoint: Endpoint = "chat") -> RequestId:
 
 
 @dataclass(frozen=True, slots=True)
+class Manner:
+    """An adapter that an answer is wanted with, where whoever answers can load it; else it is answered without."""
+
+    artifact_id: ArtifactId
+    base: str
+    """The model it was trained on, by its name in the model store."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
     """A conversation that wants its next turn."""
 
@@ -108,6 +117,8 @@ class ChatRequest:
     request_id: RequestId = field(default_factory=new_request_id)
     deadline_s: float | None = None
     """How long the client is willing to wait: for all of an answer, or for a stream's first piece."""
+    manner: Manner | None = None
+    """Set by this house alone, never by a client."""
 
     @property
     def endpoint(self) -> Endpoint:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -279,6 +279,13 @@ class Learnable(Protocol):
     def baselines(self) -> Mapping[str, Recipe]:
         """The trivial ways of doing it; each is trained on the same side as the candidate, which must beat them."""
         ...
+
+
+@runtime_checkable
+class Slow(Protocol):
+    """A learnable whose training takes longer than the wheel allows by itself."""
+
+    budget: Budget
 
 
 def parents(fitted: Fitted) -> tuple[ArtifactId, ...]:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from ikkan import __version__
 from ikkan.flywheel import datasets, figures, forced, schedule, stops, store, trials
 from ikkan.flywheel.canary import REVERSIBLE, Policy, Trial
-from ikkan.flywheel.contract import Budget, Examples, Fitted, Given, Learnable, aware, parents
+from ikkan.flywheel.contract import Budget, Examples, Fitted, Given, Learnable, Slow, aware, parents
 from ikkan.flywheel.drift import Limits
 from ikkan.flywheel.erasure import store as erasures
 from ikkan.flywheel.gate import Champion, Terms, Turn, confirm, judge, turn
@@ -121,7 +121,7 @@ class Flywheel:
         self._log = log
         self._tenant_id = tenant_id
         self._terms = terms or Terms()
-        self._budget = budget or Budget()
+        self._fixed_budget = budget
         self._policy = policy
         self._scrub = scrub
         self._rollout = Rollout(database, events, registry, clock, self._note, salts)
@@ -148,7 +148,7 @@ class Flywheel:
                 return champion
         now = self._clock.now()
         nothing = learnable.examples(_NoEvents(), now)
-        artifact_id = self._keep(learnable, learnable.train(nothing, self._budget, 0), None, 0)
+        artifact_id = self._keep(learnable, learnable.train(nothing, self._budget(learnable), 0), None, 0)
         if artifact_id == champion:
             return champion
         decision = self._decision(
@@ -499,7 +499,7 @@ class Flywheel:
         lessons = examples.take([place[id] for id in teaching if id in place])
         terms = Terms(**manifest["terms"])
         if decision.drill:
-            rival = learnable.train(examples.take([]), self._budget, decision.seed)
+            rival = learnable.train(examples.take([]), self._budget(learnable), decision.seed)
         else:
             assert decision.champion is not None, "a judgement is against a champion"
             rival = self._load(decision.champion)
@@ -514,7 +514,7 @@ class Flywheel:
             Split(cutoff, none, none, 0, 0),
             terms,
             int(manifest["attempt"]),
-            self._budget,
+            self._budget(learnable),
             decision.seed,
             bool(manifest.get("screen", False)),
         )
@@ -538,6 +538,10 @@ class Flywheel:
             raise UnknownLearnable(f"nothing called {name!r} can be learned here", hint=f"there is: {known}", name=name)
         return self._learnables[name]
 
+    def _budget(self, learnable: Learnable) -> Budget:
+        """What one training of it may take."""
+        return self._fixed_budget or (learnable.budget if isinstance(learnable, Slow) else Budget())
+
     def _load(self, artifact_id: ArtifactId) -> Fitted:
         return Fitted.read(self._artifacts.get(artifact_id))
 
@@ -548,7 +552,7 @@ class Flywheel:
         name = learnable.name
         if shuffle:
             examples = examples.shuffled(seed)
-            champion = Champion(learnable.train(examples.take([]), self._budget, seed))
+            champion = Champion(learnable.train(examples.take([]), self._budget(learnable), seed))
             attempt, digest, known_already = 1, examples.digest(), False
         else:
             with self._database.read() as connection:
@@ -567,7 +571,7 @@ class Flywheel:
             seed=seed,
             terms=self._terms,
             attempt=attempt,
-            budget=self._budget,
+            budget=self._budget(learnable),
             screen=screen,
         )
         return _Judged(examples, champion, came, digest)

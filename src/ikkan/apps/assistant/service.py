@@ -17,11 +17,14 @@ from ikkan.apps.assistant import store
 from ikkan.apps.assistant.rules.answerer import Answerer, Reply
 from ikkan.apps.assistant.rules.text import language_of
 from ikkan.apps.assistant.values import (
+    EARLIER,
     FEEDBACK,
     FROM_SAMPLE,
     LEARNABLE,
     MODEL,
+    REPLY_STYLE,
     SERVED,
+    STYLE,
     UNSEEN,
     Candidate,
     Consulted,
@@ -32,6 +35,7 @@ from ikkan.apps.assistant.values import (
 )
 from ikkan.cloud.pipeline import DELEGATED_TO, Pipeline
 from ikkan.cloud.upstreams import Health
+from ikkan.cloud.upstreams.mannered import MANNER
 from ikkan.cloud.values import (
     LOCAL_TENANT,
     ChatChunk,
@@ -39,19 +43,22 @@ from ikkan.cloud.values import (
     CompletionRequest,
     Embeddings,
     EmbedRequest,
+    Manner,
     Usage,
     new_request_id,
     text_chunk,
+    text_of,
 )
 from ikkan.flywheel import Fitted, Given
 from ikkan.flywheel.contract import Gives
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import Clock
 from ikkan.ground.db import Database
-from ikkan.ground.errors import ErasedSubject, UnknownModel
+from ikkan.ground.errors import ErasedSubject, IkkanError, UnknownModel
 from ikkan.ground.eventlog import EventLog
 from ikkan.ground.events import IMPROVE, SERVICE, NewEvent
 from ikkan.ground.ids import ArtifactId, RequestId, SubjectId, TenantId
+from ikkan.models.adapters import WEIGHTS
 from ikkan.models.registry import Registry
 
 UNKNOWN = {
@@ -64,6 +71,7 @@ CORRECTED = {"ja": "社内の訂正", "en": "A colleague's correction"}
 _PIECE = re.compile(r"\s*\S{1,12}|\s+")
 _BATCH = 40
 _ARMS = 2
+_EARLIER_LETTERS = 2_000
 _log = logging.getLogger(__name__)
 
 
@@ -196,6 +204,37 @@ class KnowledgeService:
             return store.get(connection, self._tenant_id, entry.id)
 
 
+class ReplyStyle:
+    """How this house wants the model's answers written: the adapter of the champion of `assistant.reply_style`.
+
+    Args:
+        gives: who writes for a person; None: always the registry's champion.
+    """
+
+    def __init__(self, registry: Registry, artifacts: ArtifactStore, *, gives: Gives | None = None) -> None:
+        self._registry = registry
+        self._artifacts = artifacts
+        self._gives = gives or self._champion
+        self._known: tuple[ArtifactId, Manner | None] | None = None
+
+    def manner(self, unit: str) -> Manner | None:
+        """The adapter for one person's answer; None where nothing was learned yet. Blocking; a row is read."""
+        given = self._gives(REPLY_STYLE, unit)
+        if given is None:
+            return None
+        known = self._known
+        if known is None or known[0] != given.artifact_id:
+            manifest = self._artifacts.get(given.artifact_id).manifest
+            base = manifest.facts.get("base")
+            found = Manner(given.artifact_id, base) if WEIGHTS in manifest.files and isinstance(base, str) else None
+            self._known = known = (given.artifact_id, found)
+        return known[1]
+
+    def _champion(self, name: str, unit: str) -> Given | None:
+        champion = self._registry.alias(name, "champion")
+        return Given(champion) if champion is not None else None
+
+
 class AssistantUpstream:
     """Answers from knowledge when sure, else hands the request to the model `default`, through the same pipeline.
 
@@ -203,13 +242,20 @@ class AssistantUpstream:
     """
 
     def __init__(
-        self, knowledge: KnowledgeService, pipeline: Pipeline, database: Database, events: EventLog, clock: Clock
+        self,
+        knowledge: KnowledgeService,
+        pipeline: Pipeline,
+        database: Database,
+        events: EventLog,
+        clock: Clock,
+        style: ReplyStyle | None = None,
     ) -> None:
         self._knowledge = knowledge
         self._pipeline = pipeline
         self._database = database
         self._events = events
         self._clock = clock
+        self._style = style
         self._beside: set[asyncio.Task[None]] = set()
 
     async def chat(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
@@ -236,11 +282,14 @@ class AssistantUpstream:
             for chunk in _told(answer.text, facts):
                 yield chunk
             return
-        inner = replace(request, model="default", request_id=new_request_id(), include_usage=False)
+        manner = await self._database.run(self._manner, unit)
+        inner = replace(request, model="default", request_id=new_request_id(), include_usage=False, manner=manner)
+        earlier = earlier_turns(request.messages)
         try:
             async with aclosing(self._pipeline.chat(request.principal, inner)) as chunks:
                 async for chunk in chunks:
-                    yield _from_model(chunk, inner.request_id, asked)
+                    told = {**asked, EARLIER: earlier} if earlier and chunk.finish_reason is not None else asked
+                    yield _from_model(chunk, inner.request_id, told)
         except UnknownModel:
             unknown = UNKNOWN["en" if language_of(question) == "en" else "ja"]
             for chunk in _told(unknown, {"source": "none", **asked}):
@@ -270,6 +319,16 @@ class AssistantUpstream:
         """Wait until what the shadow said is recorded."""
         await asyncio.gather(*self._beside)
 
+    def _manner(self, unit: str) -> Manner | None:
+        """A style is no reason to go without an answer."""
+        if self._style is None:
+            return None
+        try:
+            return self._style.manner(unit)
+        except IkkanError as error:
+            _log.warning("answering in no style", extra={"code": error.code})
+            return None
+
     def _record_unseen(self, request: ChatRequest, consulted: Consulted) -> None:
         """A trial is there for the people it serves: what goes wrong in its shadow reaches the log and nobody else."""
         try:
@@ -288,6 +347,27 @@ class AssistantUpstream:
             _log.error("the shadow could not answer", extra={"artifact": consulted.given.beside, "error": kind})
 
 
+def earlier_turns(messages: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """What was said before the question, as `[role, text]`: its end, as long as a lesson may be.
+
+    >>> earlier_turns([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"},
+    ...                {"role": "user", "content": "c"}])
+    [['user', 'a'], ['assistant', 'b']]
+    >>> earlier_turns([{"role": "user", "content": "a" * 5_000}, {"role": "user", "content": "b"}])
+    []
+    """
+    last = max((at for at, each in enumerate(messages) if each.get("role") == "user"), default=0)
+    found: list[list[str]] = []
+    room = _EARLIER_LETTERS
+    for each in reversed(messages[:last]):
+        text = text_of(each.get("content"))
+        room -= len(text)
+        if room < 0 or each.get("role") not in ("user", "assistant", "system"):
+            break
+        found.insert(0, [str(each["role"]), text])
+    return found
+
+
 def _told(text: str, facts: dict[str, Any]) -> Iterator[ChatChunk]:
     """A text that is there at once, in pieces that a page can show as they come. No tokens were spent on it."""
     first = True
@@ -300,8 +380,10 @@ def _told(text: str, facts: dict[str, Any]) -> Iterator[ChatChunk]:
 def _from_model(chunk: ChatChunk, inner: RequestId, asked: Mapping[str, Any]) -> ChatChunk:
     """A piece of the model's answer, with what ties it to the request that pays for it, and who deferred to it."""
     facts: dict[str, Any] = {"source": "model", DELEGATED_TO: inner, **asked}
-    if chunk.facts:
-        facts |= {"model": chunk.facts.get("upstream_model"), "spent_micros": chunk.facts.get("cost_micros")}
+    if "upstream_model" in chunk.facts:
+        facts |= {"model": chunk.facts["upstream_model"], "spent_micros": chunk.facts.get("cost_micros")}
+    if MANNER in chunk.facts:
+        facts[STYLE] = chunk.facts[MANNER]
     data = {key: value for key, value in chunk.data.items() if key != "ikkan"}
     return replace(chunk, data=data, facts=facts)
 

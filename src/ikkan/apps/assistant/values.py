@@ -16,6 +16,10 @@ LEARNABLE = "assistant.answer"
 """The name under which the flywheel, the registry and the command line know this app's loop."""
 INTENT = "assistant.intent"
 """The loop that learns what people want of what they write."""
+REPLY_STYLE = "assistant.reply_style"
+"""The loop that learns how people here want answers written."""
+REPLY_STYLE_KIND = "assistant-reply-style"
+"""The kind of its artifacts: an adapter in PEFT's format beside the chat model, or none."""
 MODEL = "assistant"
 """The model name a client asks for, and the upstream that answers."""
 
@@ -27,6 +31,10 @@ UNSEEN = "assistant.AnsweredUnseen"
 """What a candidate in the shadow would have said: payload `{request_id, artifact, knowledge_id, confidence,
 lookup_ms}`. Recorded, never shown."""
 
+EARLIER = "earlier"
+"""A fact of a model's answer: what was said before the question, as `[role, text]`, where anything was."""
+STYLE = "style"
+"""A fact of a model's answer: the artifact of `assistant.reply_style` whose adapter wrote it; absent where none did."""
 FROM_SAMPLE = "sample"
 """`facts["origin"]` of an `InferenceServed` that the bundled sample brought with it."""
 

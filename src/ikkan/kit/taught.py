@@ -1,0 +1,41 @@
+"""This home's chat model, to be taught. Handed to apps by `bootstrap`, so that none of them imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from ikkan.flywheel.training.values import Lesson, Likelihood, Plan, Trained, Turn
+
+
+class Taught(Protocol):
+    """A base model that learns adapters, judges texts and writes some.
+
+    Whatever needs what is not installed, or a model that is not here, raises `SetupNeeded`, which says what to do.
+    """
+
+    @property
+    def name(self) -> str:
+        """What adapters say they were trained on: the model's name in the store."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """sha256 of its weights, in hexadecimal."""
+        ...
+
+    def train(self, lessons: Sequence[Lesson], plan: Plan) -> Trained:
+        """See `flywheel.training.train`."""
+        ...
+
+    def likelihoods(
+        self, adapter_files: Mapping[str, bytes] | None, lessons: Sequence[Lesson], *, max_tokens: int
+    ) -> Sequence[Likelihood]:
+        """See `flywheel.training.likelihoods`."""
+        ...
+
+    def write(
+        self, adapter_files: Mapping[str, bytes] | None, conversations: Sequence[Sequence[Turn]], *, max_tokens: int
+    ) -> Sequence[str]:
+        """How it would go on, always taking the likeliest token."""
+        ...
