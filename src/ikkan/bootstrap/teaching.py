@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ikkan.bootstrap.names import DEFAULTS
 from ikkan.flywheel.training import Lesson, Likelihood, Plan, Trained, Turn, likelihoods, open_base, train
@@ -57,15 +57,15 @@ class HomeChatModel:
 
     def train(self, lessons: Sequence[Lesson], plan: Plan) -> Trained:
         """See `Taught.train`."""
-        with self._base() as (base, turn):
-            return train(base, lessons, plan, breathe=turn.breathe)
+        with self._base() as (base, breathe):
+            return train(base, lessons, plan, breathe=breathe)
 
     def likelihoods(
         self, adapter_files: Mapping[str, bytes] | None, lessons: Sequence[Lesson], *, max_tokens: int
     ) -> Sequence[Likelihood]:
         """See `Taught.likelihoods`."""
-        with self._base() as (base, turn):
-            return likelihoods(base, adapter_files, lessons, max_tokens=max_tokens, breathe=turn.breathe)
+        with self._base() as (base, breathe):
+            return likelihoods(base, adapter_files, lessons, max_tokens=max_tokens, breathe=breathe)
 
     def write(
         self, adapter_files: Mapping[str, bytes] | None, conversations: Sequence[Sequence[Turn]], *, max_tokens: int
@@ -96,7 +96,7 @@ class HomeChatModel:
         raise SetupNeeded(f"the model {aliases[_ALIAS]!r} is gone", hint="ikkan model list")
 
     @contextmanager
-    def _base(self) -> Iterator[tuple[Base, Any]]:
+    def _base(self) -> Iterator[tuple[Base, Callable[[], None]]]:
         """The model in memory, and the processor."""
         with self._using:
             self._stay()
@@ -104,17 +104,16 @@ class HomeChatModel:
             if self._opened is None or self._opened[0].sha256 != stored.sha256:
                 self._leave()
                 self._opened = (stored, open_base(stored))
-            with self._turn() as turn:
-                yield self._opened[1], turn
+            self._lease.parent.mkdir(parents=True, exist_ok=True)
+            with DeviceLease(self._lease).background(patience_s=_PATIENCE_S) as turn:
+
+                def breathe() -> None:
+                    turn.breathe()
+
+                yield self._opened[1], breathe
             self._leaving = threading.Timer(_IDLE_S, self._leave)
             self._leaving.daemon = True
             self._leaving.start()
-
-    @contextmanager
-    def _turn(self) -> Iterator[Any]:
-        self._lease.parent.mkdir(parents=True, exist_ok=True)
-        with DeviceLease(self._lease).background(patience_s=_PATIENCE_S) as turn:
-            yield turn
 
     def _stay(self) -> None:
         if self._leaving is not None:

@@ -60,14 +60,19 @@ class Desk:
         shown: str | None = None,
         source: str | None = None,
         origin: str | None = None,
+        answer: str = "",
+        finish: str = "stop",
+        earlier: Sequence[Sequence[str]] = (),
         after: timedelta = timedelta(minutes=7),
     ) -> str:
         """One visit; returns the answer's id."""
         self.clock.advance(after.total_seconds())
         self.asked += 1
         request_id = f"chatcmpl-{self.asked:05d}"
-        facts = {"source": source or ("knowledge" if shown else "model"), "knowledge_id": shown, "origin": origin}
+        facts: dict[str, Any] = {"source": source or ("knowledge" if shown else "model"), "knowledge_id": shown}
+        facts |= {"origin": origin, **({"earlier": [list(turn) for turn in earlier]} if earlier else {})}
         served = {"request_id": request_id, "model": "assistant", "question": question, "facts": facts}
+        served |= {"answer": answer, "finish_reason": finish}
         self._append("InferenceServed", subject, served)
         for reaction in reactions:
             self.clock.advance(5)

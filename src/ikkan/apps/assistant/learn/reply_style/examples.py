@@ -4,7 +4,7 @@
 |---|---|---|
 | edit | what the person made of it; of several edits the last | yes |
 | thumb up, and no edit | the answer as it was | yes |
-| edit into an answer that the company's knowledge has | none: knowledge gives that answer, and `assistant.answer` learns it | |
+| edit into an answer that knowledge has | none: knowledge gives it, and `assistant.answer` learns when | |
 | thumb down, and no edit | none: nobody said what was wanted | |
 | an answer from knowledge, a stopped or an empty one | none | |
 

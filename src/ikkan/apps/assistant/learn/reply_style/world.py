@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +153,7 @@ class ReplyStyleWorld:
                 hint="give a larger file, or fewer --rounds",
             )
         ends = np.cumsum([self._warm, *sizes]).tolist()
-        return [town.take(np.arange(begin, end)) for begin, end in zip(ends, ends[1:], strict=False)]
+        return [town.take(np.arange(begin, end)) for begin, end in pairwise(ends)]
 
     def told(self, visits: Examples, scores: Scores, rng: np.random.Generator) -> Examples:
         """Edits of some answers that were far from what was wanted, and thumbs up for some that were not."""
