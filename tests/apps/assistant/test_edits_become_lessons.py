@@ -18,7 +18,7 @@ WANTED = "Dear colleague, park at the back."
 
 def read(desk: Desk) -> Examples:
     names = ["InferenceServed", "FeedbackGiven"]
-    return read_edits(desk.events.reader().read(names, until=desk.now()), KNOWLEDGE)
+    return read_edits(desk.events.read(names, until=desk.now()), KNOWLEDGE)
 
 
 @pytest.mark.parametrize(

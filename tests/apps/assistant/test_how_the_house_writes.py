@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -12,10 +14,8 @@ from ikkan.apps.assistant.values import REPLY_STYLE
 from ikkan.flywheel import Fitted, Flywheel
 from ikkan.flywheel.contract import Budget, Slow
 from ikkan.ground.artifacts import ArtifactStore
-from ikkan.ground.clock import FakeClock
 from ikkan.ground.db import Database
 from ikkan.ground.errors import SetupNeeded
-from ikkan.ground.eventlog import EventLog
 from ikkan.kit.fakes import FakeTaught
 from ikkan.models.adapters import CONFIG, WEIGHTS
 from ikkan.models.registry import Registry
@@ -96,15 +96,10 @@ def test_showing_the_latest_edit_is_the_simple_way_to_do_it(learnable: ReplyStyl
 
 
 def test_a_turn_of_the_wheel_promotes_what_people_taught_and_a_rollback_takes_it_back(
-    database: Database,
-    clock: FakeClock,
-    events: EventLog,
-    registry: Registry,
-    artifacts: ArtifactStore,
-    learnable: ReplyStyleLearnable,
-    desk: Desk,
+    database: Database, tmp_path: Path, learnable: ReplyStyleLearnable, desk: Desk
 ) -> None:
-    wheel = Flywheel(database, desk.events.reader(), registry, artifacts, [learnable], desk.clock)
+    registry, artifacts = Registry(database, desk.clock), ArtifactStore(tmp_path / "artifacts")
+    wheel = Flywheel(database, desk.events, registry, artifacts, [learnable], desk.clock)
     plain = wheel.ensure_champion(REPLY_STYLE)
     rows = as_examples(made(200))
     for number, (key, wanted) in enumerate(zip(rows.keys, rows.truths, strict=True)):

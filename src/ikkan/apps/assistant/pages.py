@@ -40,6 +40,12 @@ WORDS: dict[str, dict[str, str]] = {
     "assistant.correct": {"ja": "直す", "en": "Correct"},
     "assistant.others": {"ja": "正しい回答を選ぶ", "en": "Pick the right answer"},
     "assistant.right_answer": {"ja": "正しい回答", "en": "The right answer"},
+    "assistant.edit_keys": {
+        "ja": "そのまま直せます。Ctrl+Enter で保存、Esc でやめる。モデルの回答の直しは、次からの書き方になります。",
+        "en": "Edit it as it stands. Ctrl+Enter saves, Esc leaves. Edits of the model's answers teach it how to write.",
+    },
+    "assistant.about": {"ja": "何の質問か", "en": "What was this about?"},
+    "assistant.about_what": {"ja": "何についての質問でしたか", "en": "What was the question about?"},
     "assistant.save": {"ja": "保存", "en": "Save"},
     "assistant.cancel": {"ja": "やめる", "en": "Cancel"},
 }

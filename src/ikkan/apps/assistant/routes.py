@@ -1,4 +1,5 @@
-"""The assistant's API, under `/a/assistant/v1`: ask (a stream on the OpenAI wire), candidates, feedback.
+"""The assistant's API, under `/a/assistant/v1`: ask (a stream on the OpenAI wire), candidates, the intents known so
+far, feedback.
 
 The answer itself takes the one pipeline of `cloud`, as a request for the model `assistant`; these routes only open the
 door for a signed-in browser.
@@ -12,7 +13,7 @@ from fastapi import FastAPI, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from ikkan.apps.assistant.service import KnowledgeService
+from ikkan.apps.assistant.service import KnowledgeService, known_intents
 from ikkan.apps.assistant.values import MODEL
 from ikkan.cloud.events import Feedback
 from ikkan.cloud.values import ChatRequest
@@ -53,7 +54,7 @@ class Mark(BaseModel):
 
 
 def api(parts: Parts, knowledge: KnowledgeService) -> FastAPI:
-    """The three routes. Session, key and CSRF token are checked at the door of `kit.api`."""
+    """The four routes. Session, key and CSRF token are checked at the door of `kit.api`."""
     door = kit_api("assistant", parts.frame)
 
     @door.post("/ask")
@@ -80,6 +81,10 @@ def api(parts: Parts, knowledge: KnowledgeService) -> FastAPI:
                 for each in found
             ]
         }
+
+    @door.get("/intents")
+    async def intents() -> dict[str, list[str]]:
+        return {"intents": list(await parts.database.run(known_intents, parts.registry, parts.artifacts))}
 
     @door.post("/feedback")
     async def feedback(request: Request, mark: Mark) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 import threading
@@ -20,6 +21,7 @@ from ikkan.apps.assistant.values import (
     EARLIER,
     FEEDBACK,
     FROM_SAMPLE,
+    INTENT,
     LEARNABLE,
     MODEL,
     REPLY_STYLE,
@@ -202,6 +204,15 @@ class KnowledgeService:
             return entry  # typed as a correction: it lives in the artifact alone
         with self._database.read() as connection:
             return store.get(connection, self._tenant_id, entry.id)
+
+
+def known_intents(registry: Registry, artifacts: ArtifactStore) -> tuple[str, ...]:
+    """What the champion of `assistant.intent` can tell apart, in order; none before it learned. Blocking."""
+    champion = registry.alias(INTENT, "champion")
+    if champion is None:
+        return ()
+    with artifacts.open(champion, "ladder.json") as file:
+        return tuple(sorted(json.load(file)["intents"]))
 
 
 class ReplyStyle:

@@ -67,6 +67,15 @@
     window.ikkan.notice(said);
   }
 
+  async function offerIntents() {
+    const response = await window.ikkan.call("/a/assistant/v1/intents");
+    document.getElementById("intents").replaceChildren(...(await response.json()).intents.map((name) => {
+      const option = document.createElement("option");
+      option.value = name;
+      return option;
+    }));
+  }
+
   function wire(turn, question, answer) {
     const up = turn.querySelector(".up"), down = turn.querySelector(".down");
     const correction = turn.querySelector(".correction"), text = correction.querySelector("textarea");
@@ -79,18 +88,41 @@
     }));
     thumb(up, down, 1);
     thumb(down, up, -1);
-    turn.querySelector(".correct").addEventListener("click", () => {
+    // Each form opens with a button, and gives the focus back to it: by Escape as by its own button.
+    const opens = (button, form, field, fill) => {
+      button.addEventListener("click", () => { fill(); form.hidden = false; field.focus(); });
+      const leave = () => { form.hidden = true; button.focus(); };
+      form.querySelector(".cancel").addEventListener("click", leave);
+      form.addEventListener("keydown", (event) => {
+        if (event.isComposing || event.keyCode === 229) return;
+        if (event.key === "Escape") { event.stopPropagation(); leave(); }
+        if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); form.requestSubmit(); }
+      });
+      return leave;
+    };
+    const closeCorrection = opens(turn.querySelector(".correct"), correction, text, () => {
       text.value = answer.corrected || answer.text;
-      correction.hidden = false;
-      text.focus();
     });
-    turn.querySelector(".cancel").addEventListener("click", () => { correction.hidden = true; });
+    const label = turn.querySelector(".label"), about = label.querySelector("input");
+    const closeLabel = opens(turn.querySelector(".about"), label, about, () => {
+      about.value = answer.label || "";
+      attempt(offerIntents);
+    });
+    label.addEventListener("submit", (event) => {
+      event.preventDefault();
+      attempt(async () => {
+        await mark(answer, { kind: "label", after: about.value.trim() }, words.recorded);
+        answer.label = about.value.trim();
+        closeLabel();
+        keep();
+      });
+    });
     correction.addEventListener("submit", (event) => {
       event.preventDefault();
       attempt(async () => {
         await mark(answer, { kind: "edit", before: answer.text, after: text.value.trim() }, words.recorded);
         answer.corrected = text.value.trim();
-        correction.hidden = true;
+        closeCorrection();
         keep();
       });
     });
