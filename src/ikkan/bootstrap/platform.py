@@ -99,8 +99,12 @@ class Platform:
         self.database.close()
 
 
-def build(settings: Settings, *, clock: Clock | None = None) -> Platform:
-    """Join all rooms for one process. Opens the database; starts nothing."""
+def build(settings: Settings, *, clock: Clock | None = None, is_serving: bool = False) -> Platform:
+    """Join all rooms for one process. Opens the database; starts nothing.
+
+    Args:
+        is_serving: people wait for this process; it trains nothing and loads no model.
+    """
     clock = clock or SystemClock()
     database = Database(settings.database_url)
     keys = Keys.open(settings.keys_dir, settings.erasures)
@@ -143,7 +147,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Platform:
         cloud=joined,
         frame=frame,
         embed=home_embedder(store),
-        chat_model=home_chat_model(store, settings.run_dir / "device.lease", settings.engine_threads),
+        chat_model=home_chat_model(store, settings, is_serving=is_serving),
         # The wheel is made below, of what the apps want to learn; nobody is served before it is.
         gives=lambda name, unit: flywheel.given(name, unit),
     )
@@ -271,7 +275,7 @@ def serve(settings: Settings) -> None:
 
     ground_log.configure(settings.log_level)
     upgrade(settings.database_url)
-    platform = build(settings)
+    platform = build(settings, is_serving=True)
     forget_again(platform)
     # What a killed gateway left reserved is given back before anyone asks; on SQLite there is no other gateway.
     platform.cloud.sweep(alone=platform.database.dialect == "sqlite")

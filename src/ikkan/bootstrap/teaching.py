@@ -6,12 +6,13 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ikkan.bootstrap.names import DEFAULTS
+from ikkan.bootstrap.writing import ask, write
 from ikkan.flywheel.training import Lesson, Likelihood, Plan, Trained, Turn, likelihoods, open_base, train
 from ikkan.ground.errors import NotFound, SetupNeeded
+from ikkan.ground.settings import Settings
 from ikkan.models.store import ModelStore, StoredModel
 from ikkan.silicon.lease import DeviceLease
 
@@ -33,14 +34,16 @@ class HomeChatModel:
     """A `kit.taught.Taught`: the model that answers for `default` in this home, in turns between people's answers.
 
     Args:
-        lease: the file by which engine and trainers of this machine take turns.
-        threads: to write with.
+        is_serving: this process answers people: it writes nothing itself, because that loads kernels.
     """
 
-    def __init__(self, store: ModelStore, lease: Path, threads: int) -> None:
+    def __init__(self, store: ModelStore, settings: Settings, *, is_serving: bool = False) -> None:
         self._store = store
-        self._lease = lease
-        self._threads = threads
+        self._lease = settings.run_dir / "device.lease"
+        self._threads = settings.engine_threads
+        self._engine_url = settings.engine_url
+        self._shared = settings.artifacts_dir / ".shown"
+        self._may_write = not is_serving
         self._using = threading.RLock()
         self._opened: tuple[StoredModel, Base] | None = None
         self._leaving: threading.Timer | None = None
@@ -70,11 +73,13 @@ class HomeChatModel:
     def write(
         self, adapter_files: Mapping[str, bytes] | None, conversations: Sequence[Sequence[Turn]], *, max_tokens: int
     ) -> Sequence[str]:
-        """See `Taught.write`. An engine of this process writes them, several at once, and is gone afterwards."""
-        # Compiles kernels; whoever only reads decisions is spared that.
-        from ikkan.bootstrap.writing import write
-
+        """See `Taught.write`. This home's engine writes where it runs; else one of this process, if it may."""
         asked = [[{"role": turn.role, "content": turn.content} for turn in turns] for turns in conversations]
+        told = ask(
+            self._engine_url, self._shared, adapter_files, asked, model=_ALIAS, max_tokens=max_tokens, at_once=_SLOTS
+        )
+        if told is not None or not self._may_write:
+            return told or [""] * len(asked)
         with self._using:
             return write(
                 self._stored().path,
@@ -127,6 +132,6 @@ class HomeChatModel:
                 self._opened = None
 
 
-def home_chat_model(store: ModelStore, lease: Path, threads: int) -> HomeChatModel | None:
+def home_chat_model(store: ModelStore, settings: Settings, *, is_serving: bool = False) -> HomeChatModel | None:
     """The chat model of this home, or None where none was pulled."""
-    return HomeChatModel(store, lease, threads) if _ALIAS in store.aliases() else None
+    return HomeChatModel(store, settings, is_serving=is_serving) if _ALIAS in store.aliases() else None

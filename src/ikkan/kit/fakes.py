@@ -51,8 +51,7 @@ class FakeTaught:
         for lesson in lessons:
             asked = set(_WORDS.findall(lesson.turns[-1].content))
             chances = [
-                0.05 + 0.35 * (word in words) + 0.5 * repeats * (word in asked)
-                for word in _WORDS.findall(lesson.answer)
+                0.05 + 0.2 * (word in words) + 0.7 * repeats * (word in asked) for word in _WORDS.findall(lesson.answer)
             ]
             found.append(Likelihood(sum(math.log(chance) for chance in chances), len(chances)))
         return found

@@ -82,9 +82,12 @@ def test_an_adapter_of_another_base_is_scored_as_it_would_serve(learnable: Reply
 
 def test_people_are_shown_question_text_and_what_was_wanted(learnable: ReplyStyleLearnable) -> None:
     examples = as_examples(made(8))
-    (shown, *_) = learnable.show(learnable.train(examples, HOUR, 0), examples)
-    assert shown.question == examples.keys[0] and shown.right == examples.truths[0].text
-    assert shown.answer is not None and shown.answer.startswith(shown.question)
+    shown = learnable.show(learnable.train(examples, HOUR, 0), examples)
+    assert [each.question for each in shown] == list(examples.keys)
+    assert [each.right for each in shown] == [wanted.text for wanted in examples.truths]
+    first, last = shown[0].answer, shown[-1].answer
+    assert first == "…", "only the latest are written out"
+    assert last is not None and last.startswith(examples.keys[-1])
 
 
 def test_showing_the_latest_edit_is_the_simple_way_to_do_it(learnable: ReplyStyleLearnable) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ikkan.apps.assistant.learn.examples import decode_knowledge
 from ikkan.apps.assistant.learn.reply_style.examples import read_edits
-from ikkan.apps.assistant.learn.reply_style.world import MOST_TOKENS, Remembering, ReplyStyleWorld
+from ikkan.apps.assistant.learn.reply_style.world import MOST_TOKENS, Remembering, ReplyStyleWorld, digest_of
 from ikkan.apps.assistant.values import FEEDBACK, REPLY_STYLE, REPLY_STYLE_KIND, SERVED, Knowledge
 from ikkan.flywheel.contract import (
     NO_OUTCOMES,
@@ -40,6 +40,8 @@ SECONDS_A_STEP = 4.0
 """A budget in seconds, in steps: about what one takes on two busy cores, and the same everywhere, so that the same
 budget learns the same."""
 SHOWN_TOKENS = 128
+SHOWN_TEXTS = 4
+_NOT_WRITTEN = "…"
 
 
 class ReplyStyleLearnable:
@@ -78,6 +80,7 @@ class ReplyStyleLearnable:
         self._base = base
         self._tenant_id = tenant_id
         self._plan = plan
+        self._shown: dict[tuple[str, tuple[tuple[Turn, ...], ...]], Sequence[str]] = {}
 
     @property
     def base(self) -> Taught:
@@ -126,10 +129,13 @@ class ReplyStyleLearnable:
         return np.exp(np.array([each.per_token for each in found], dtype=np.float64))
 
     def show(self, fitted: Fitted, examples: Examples) -> Sequence[Shown]:
-        """Question, what the model writes now, and the wanted text."""
-        before = self._before(fitted)
-        asked = [lesson.turns for lesson in self.lessons(examples, before)]
-        written = self.base.write(self.adapter(fitted), asked, max_tokens=SHOWN_TOKENS) if asked else ()
+        """Question, what the model writes now, and the wanted text. Only the last few are written out: it takes time,
+        and somebody waits."""
+        first = max(0, len(examples) - SHOWN_TEXTS)
+        asked = [lesson.turns for lesson in self.lessons(examples, self._before(fitted))[first:]]
+        written = [_NOT_WRITTEN] * first
+        if asked:
+            written += self._written(self.adapter(fitted), asked)
         return [
             Shown(turns[-1].content, text.strip() or None, wanted.text)
             for turns, text, wanted in zip(examples.inputs, written, examples.truths, strict=True)
@@ -169,6 +175,16 @@ class ReplyStyleLearnable:
         first = before or {}
         rows = zip(examples.inputs, examples.truths, examples.slices, strict=True)
         return [Lesson((*first.get(lang, ()), *turns), wanted.text) for turns, wanted, lang in rows]
+
+    def _written(self, adapter: Mapping[str, bytes] | None, asked: Sequence[Sequence[Turn]]) -> Sequence[str]:
+        """What was asked for last is remembered: a page is opened more than once."""
+        key = (digest_of(adapter), tuple(tuple(turns) for turns in asked))
+        if key not in self._shown:
+            texts = self.base.write(adapter, asked, max_tokens=SHOWN_TOKENS)
+            if any(texts):
+                self._shown = dict([*self._shown.items(), (key, texts)][-SHOWN_TEXTS:])
+            return texts
+        return self._shown[key]
 
     def _before(self, fitted: Fitted) -> Mapping[str, Sequence[Turn]]:
         if fitted.kind != SHOWN:

@@ -43,8 +43,8 @@ CONFIRMED = 0.2
 """… by this share confirmed above it."""
 MISTAKEN = 0.05
 """Of the edits, this share is in somebody else's style."""
-VISITS_EACH = 3
-"""So often the average person comes."""
+VISITS_EACH = 1
+"""So often the average person of a round comes: an interval is over people."""
 MOST_TOKENS = 128
 """Of one example, question and answer together."""
 WRITTEN_TOKENS = 64
@@ -85,7 +85,7 @@ class Remembering:
         self, adapter_files: Mapping[str, bytes] | None, lessons: Sequence[Lesson], *, max_tokens: int
     ) -> Sequence[Likelihood]:
         """See `Taught.likelihoods`."""
-        who = _digest(adapter_files)
+        who = digest_of(adapter_files)
         new = [each for each in dict.fromkeys(lessons) if (who, each, max_tokens) not in self._judged]
         if new:
             found = self._base.likelihoods(adapter_files, new, max_tokens=max_tokens)
@@ -96,7 +96,7 @@ class Remembering:
         self, adapter_files: Mapping[str, bytes] | None, conversations: Sequence[Sequence[Turn]], *, max_tokens: int
     ) -> Sequence[str]:
         """See `Taught.write`."""
-        who, asked = _digest(adapter_files), [tuple(turns) for turns in conversations]
+        who, asked = digest_of(adapter_files), [tuple(turns) for turns in conversations]
         new = [turns for turns in dict.fromkeys(asked) if (who, turns, max_tokens) not in self._written]
         if new:
             found = self._base.write(adapter_files, new, max_tokens=max_tokens)
@@ -119,7 +119,7 @@ class ReplyStyleWorld:
     def __init__(self, learnable: ReplyStyleLearnable, data: Path | None, *, quick: bool = False) -> None:
         self.learnable = learnable
         self._data = data
-        self._warm, self._each, self._last = (8, 110, 16) if quick else (32, 220, 110)
+        self._warm, self._each, self._last = (32, 120, 40) if quick else (32, 300, 110)
         self.facts: Mapping[str, Any] = {
             "texts": "file" if data else "made",
             "base": learnable.base.name,
@@ -271,7 +271,8 @@ def _read(path: Path, content: str) -> Iterator[Any]:
         raise _bad(path, f"cannot be read: {error}") from error
 
 
-def _digest(adapter_files: Mapping[str, bytes] | None) -> str:
+def digest_of(adapter_files: Mapping[str, bytes] | None) -> str:
+    """Which adapter it is; empty for none."""
     return "" if adapter_files is None else hashlib.sha256(adapter_files[WEIGHTS]).hexdigest()
 
 
