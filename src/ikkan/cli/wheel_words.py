@@ -56,6 +56,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "standing_gain": (": {gain} {interval}", "。差 {gain} {interval}"),
     "guard": ("              {name}: {gain} {interval}", "              {name}: {gain} {interval}"),
+    "remark": ("  note        {text}", "  備考        {text}"),
     "drift": ("  drift       {reason}", "  変化        {reason}"),
     "no_drift": ("  drift       none found", "  変化        見つかっていません"),
     "cost": (
@@ -159,6 +160,8 @@ def told_status(status: Status, now: datetime, enough: int, language: str) -> st
     lines.append(_told_next(status, now, enough, say))
     drift = status.drift
     lines.append(say("drift", reason=drift.reasons.get(language) or drift.reason) if drift else say("no_drift"))
+    if status.remark:
+        lines.append(say("remark", text=status.remark.get(language) or status.remark.get("en", "")))
     if status.yen_per_success is not None:
         lines.append(say("cost", yen=status.yen_per_success))
     lines.append(say("policy", policy=say(status.policy)))

@@ -288,6 +288,15 @@ class Slow(Protocol):
     budget: Budget
 
 
+@runtime_checkable
+class Remarks(Protocol):
+    """A learnable with something to say about how its champion serves now."""
+
+    def remark(self) -> Mapping[str, str]:
+        """It in words, by language; empty where there is nothing to say. Blocking."""
+        ...
+
+
 def parents(fitted: Fitted) -> tuple[ArtifactId, ...]:
     """Artifacts this one was built from, as its facts name them."""
     return tuple(ArtifactId(parent) for parent in fitted.facts.get("built_from", ()))

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from ikkan import __version__
 from ikkan.flywheel import datasets, figures, forced, schedule, stops, store, trials
 from ikkan.flywheel.canary import REVERSIBLE, Policy, Trial
-from ikkan.flywheel.contract import Budget, Examples, Fitted, Given, Learnable, Slow, aware, parents
+from ikkan.flywheel.contract import Budget, Examples, Fitted, Given, Learnable, Remarks, Slow, aware, parents
 from ikkan.flywheel.drift import Limits
 from ikkan.flywheel.erasure import store as erasures
 from ikkan.flywheel.gate import Champion, Terms, Turn, confirm, judge, turn
@@ -416,6 +416,7 @@ class Flywheel:
             wants_turn=self._watch.asks_for_turn(name),
             next_look=next_look,
             policy=self._policy.name,
+            remark=learnable.remark() if isinstance(learnable, Remarks) else {},
             yen_per_success=self._watch.yen_per_success(learnable, champion),
         )
 

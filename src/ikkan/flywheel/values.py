@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -194,6 +194,8 @@ class Status:
     """When the worker looks again; None: it has no schedule."""
     policy: str = REVERSIBLE.name
     """How this house promotes: by itself, or with a signature."""
+    remark: Mapping[str, str] = field(default_factory=dict)
+    """What its app has to say about how it serves now, by language (`contract.Remarks`)."""
     yen_per_success: float | None = None
     """What an answer of the champion that went well cost in the last week, those that did not included."""
 
@@ -220,5 +222,6 @@ class Status:
             "wants_turn": self.wants_turn,
             "next_look": self.next_look.isoformat() if self.next_look else None,
             "policy": self.policy,
+            "remark": dict(self.remark),
             "yen_per_success": self.yen_per_success,
         }

@@ -277,6 +277,7 @@ _DRILL = {
 BASELINES: dict[str, dict[str, str]] = {
     "majority": {"en": "always the most frequent answer", "ja": "いつも一番多い答え"},
     "never": {"en": "always “I don't know”", "ja": "いつも「わかりません」"},
+    "untaught": {"en": "the model before anybody taught it", "ja": "何も学ぶ前のモデル"},
     "by_heart": {"en": "only what was asked word for word", "ja": "一字一句同じ質問だけ答える"},
 }
 """Names of the usual trivial methods; one that is not here goes by its own name."""

@@ -4,24 +4,39 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ikkan.apps.assistant.service import AssistantUpstream, KnowledgeService, ReplyStyle
-from ikkan.apps.assistant.values import REPLY_STYLE, REPLY_STYLE_KIND
+from ikkan.apps.assistant.learn import IntentLearnable
+from ikkan.apps.assistant.learn.intent.examples import Labelled, as_examples
+from ikkan.apps.assistant.service import (
+    AssistantUpstream,
+    KnowledgeService,
+    ReplyStyle,
+    known_intents,
+    style_remark,
+)
+from ikkan.apps.assistant.values import INTENT, REPLY_STYLE, REPLY_STYLE_KIND
+from ikkan.cloud.directory import Alias, UpstreamRecord
 from ikkan.cloud.upstreams.mannered import MANNER
 from ikkan.cloud.values import ChatChunk, ChatRequest, Manner, Principal, text_chunk
+from ikkan.flywheel import Given
+from ikkan.flywheel.contract import Budget
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import FakeClock
 from ikkan.ground.db import Database
 from ikkan.ground.eventlog import EventLog, Keys
 from ikkan.ground.ids import ArtifactId
+from ikkan.kit.fakes import FakeTaught
 from ikkan.models.adapters import CONFIG, WEIGHTS
 from ikkan.models.registry import Registry
 
 ADAPTER = {CONFIG: b"{}", WEIGHTS: b"numbers"}
+QUIRKS: dict[str, dict[str, Any]] = {"local": {"adapters": True}, "vendor": {}}
+SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 PLAIN = {"plain.json": b"{}"}
 
 
@@ -55,6 +70,22 @@ class House:
         request = ChatRequest("assistant", [*earlier, {"role": "user", "content": "Hello?"}])
         self.said = [chunk async for chunk in self.upstream.chat(request)]
         return "".join(chunk.text for chunk in self.said)
+
+
+@dataclass
+class Names:
+    """What the house calls its models."""
+
+    targets: tuple[str, ...]
+
+    def aliases(self) -> list[Alias]:
+        return [Alias("default", self.targets)] if self.targets else []
+
+    def upstreams(self) -> list[UpstreamRecord]:
+        made = [
+            UpstreamRecord(name, f"http://{name}/v1", None, False, quirks, SINCE) for name, quirks in QUIRKS.items()
+        ]
+        return made
 
 
 @pytest.fixture
@@ -103,8 +134,38 @@ async def test_what_was_said_before_is_recorded_once_with_the_end_of_the_answer(
 
 
 def test_every_person_may_be_given_an_artifact_of_their_own(house: House) -> None:
-    from ikkan.flywheel import Given
-
     made = house.artifacts.put(ADAPTER, kind=REPLY_STYLE_KIND, source="test", facts={"base": "smol"}).id
     style = ReplyStyle(house.registry, house.artifacts, gives=lambda name, unit: Given(made) if unit == "ada" else None)
     assert (style.manner("ada"), style.manner("bo")) == (Manner(made, "smol"), None)
+
+
+@pytest.mark.parametrize(
+    ("targets", "base", "told"),
+    [
+        (("local/default",), "smol", ""),
+        (("vendor/big",), "smol", "vendor"),
+        (("local/default",), "larger", "larger"),
+        ((), "smol", "-"),
+    ],
+    ids=["it is used", "a vendor", "another base", "nobody"],
+)
+def test_status_says_why_what_was_learned_is_not_used(
+    house: House, targets: tuple[str, ...], base: str, told: str
+) -> None:
+    style, directory = ReplyStyle(house.registry, house.artifacts), Names(targets)
+    model = FakeTaught(base)
+    assert style_remark(style, model, directory) == {}, "nothing was learned"
+    house.promote(ADAPTER, base="smol")
+    remark = style_remark(style, model, directory)
+    assert set(remark) == {"ja", "en"} - ({"ja", "en"} if not told else set())
+    assert told in remark.get("en", "")
+
+
+def test_known_intents_are_those_of_the_champion(house: House) -> None:
+    assert known_intents(house.registry, house.artifacts) == ()
+    fitted = IntentLearnable().train(as_examples([Labelled("a", "b"), Labelled("c", "a")]), Budget(), 0)
+    made = house.artifacts.put(fitted.files, kind=fitted.kind, source="test").id
+    with house.database.transaction() as connection:
+        house.registry.register(connection, INTENT, made, {})
+        house.registry.promote(connection, INTENT, made, "first")
+    assert known_intents(house.registry, house.artifacts) == ("a", "b")

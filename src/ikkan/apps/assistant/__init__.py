@@ -4,14 +4,14 @@ Lives here: the knowledge, the ranking that finds an answer in it, the upstream 
 learnables `assistant.answer`, `assistant.intent` and `assistant.reply_style`.
 May not enter: other apps (contract "Rooms are stacked"); torch and kernels (contracts "Tensors stay below the cloud",
 "The gateway never loads kernels").
-Begin at `service.py`; `learn/` is what the flywheel may train.
+Begin at `service/upstream.py`; `learn/` is what the flywheel may train.
 """
 
 from __future__ import annotations
 
 from ikkan.apps.assistant import pages, routes, store
 from ikkan.apps.assistant.learn import AnswerLearnable, IntentLearnable, ReplyStyleLearnable
-from ikkan.apps.assistant.service import AssistantUpstream, KnowledgeService, ReplyStyle
+from ikkan.apps.assistant.service import AssistantUpstream, KnowledgeService, ReplyStyle, style_remark
 from ikkan.apps.assistant.values import UNSEEN
 from ikkan.cloud.values import LOCAL_TENANT
 from ikkan.kit import App, EventKind, Parts
@@ -47,7 +47,12 @@ def app(parts: Parts) -> App:
         learns=(
             AnswerLearnable(knowledge.known, tenant_id=LOCAL_TENANT, tried_on_people=parts.settings.flywheel_canary),
             IntentLearnable(tenant_id=LOCAL_TENANT, embed=parts.embed),
-            ReplyStyleLearnable(knowledge.known, parts.chat_model, tenant_id=LOCAL_TENANT),
+            ReplyStyleLearnable(
+                knowledge.known,
+                parts.chat_model,
+                tenant_id=LOCAL_TENANT,
+                remark=lambda: style_remark(style, parts.chat_model, parts.cloud.service),
+            ),
         ),
         templates="ikkan.apps.assistant",
         words=pages.WORDS,

@@ -119,6 +119,7 @@ def schedule(status: Status, now: datetime, say: Say, language: str) -> dict[str
         "own": say("wheel.next_own", own=status.own_fresh, enough=ENOUGH),
         "drift": (drift.reasons.get(language) or drift.reason) if drift else "",
         "policy": say(f"wheel.policy_{status.policy}"),
+        "remark": status.remark.get(language) or status.remark.get("en", ""),
         "yen": f"{status.yen_per_success:.3g} JPY" if status.yen_per_success is not None else "",
     }
 

@@ -149,6 +149,7 @@ WHEEL: dict[str, dict[str, str]] = {
     },
     "wheel.drift": {"ja": "提供時の変化", "en": "Drift"},
     "wheel.drift_none": {"ja": "見つかっていません。", "en": "None found."},
+    "wheel.remark": {"ja": "備考", "en": "Note"},
     "wheel.policy": {"ja": "昇格の方針", "en": "Policy"},
     "wheel.policy_reversible": {
         "ja": "良いと示されたものが自動で昇格し、いつでも戻せます。",

@@ -55,6 +55,7 @@ class ReplyStyleLearnable:
         base: the chat model; None where there is none.
         tenant_id: whose events to learn from; None: everyone's.
         plan: how to train; its seed and steps are overwritten.
+        remark: what there is to say about how the champion serves now.
     """
 
     name = REPLY_STYLE
@@ -75,11 +76,13 @@ class ReplyStyleLearnable:
         *,
         tenant_id: TenantId | None = None,
         plan: Plan = PLAN,
+        remark: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._knowledge = knowledge
         self._base = base
         self._tenant_id = tenant_id
         self._plan = plan
+        self._remark = remark
         self._shown: dict[tuple[str, tuple[tuple[Turn, ...], ...]], Sequence[str]] = {}
 
     @property
@@ -144,6 +147,10 @@ class ReplyStyleLearnable:
     def outcome(self, events: EventReader, arm: str) -> Outcomes:
         """None are kept: an edit is an opinion about one text, and silence about a text is none."""
         return NO_OUTCOMES
+
+    def remark(self) -> Mapping[str, str]:
+        """Whether the champion writes the model's answers at all. See `flywheel.contract.Remarks`."""
+        return self._remark()
 
     def baselines(self) -> Mapping[str, Recipe]:
         """The base as it is. Showing it an edit before the question is measured in the proof and not asked for here:
