@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from ikkan.apps.assistant.learn import IntentLearnable
+from ikkan.apps.assistant.learn.intent.examples import Labelled, as_examples
 from ikkan.apps.assistant.pages import CHAT_WORDS, STARTERS, WORDS, ModelWatch
-from ikkan.apps.assistant.values import FEEDBACK, LEARNABLE, SERVED
+from ikkan.apps.assistant.values import FEEDBACK, INTENT, LEARNABLE, REPLY_STYLE, SERVED
 from ikkan.bootstrap.platform import Platform, asgi
 from ikkan.cloud.upstreams.fakes import FakeUpstream
+from ikkan.flywheel.contract import Budget
 from ikkan.ground.errors import UpstreamUnreachable
 
-ASK, MARK, CANDIDATES = (f"/a/assistant/v1/{name}" for name in ("ask", "feedback", "candidates"))
+ASK, MARK, CANDIDATES, INTENTS = (f"/a/assistant/v1/{name}" for name in ("ask", "feedback", "candidates", "intents"))
 
 
 @pytest.fixture
@@ -129,6 +133,41 @@ def test_a_correction_is_an_event_of_the_same_person(page: TestClient, platform:
     served = next(event for event in events if event.payload.get("request_id") == answer_id)
     assert feedback.payload["knowledge_id"] == "acc-008-en"
     assert feedback.subject_id == served.subject_id is not None
+
+
+def test_an_edit_of_the_models_answer_is_a_lesson_with_the_conversation_it_stood_in(
+    page: TestClient, platform: Platform
+) -> None:
+    headers = token(page)
+    history = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    asked = {"question": "Write about the moon and the sea", "history": history}
+    answer_id = frames(page.post(ASK, json=asked, headers=headers).text)[0]["id"]
+    mark = {"answer_id": answer_id, "kind": "edit", "before": "The quick brown fox.", "after": "Dear all: the sea."}
+    assert page.post(MARK, json=mark, headers=headers).status_code == 200
+    (learnable,) = [each for app in platform.apps for each in app.learns if each.name == REPLY_STYLE]
+    found = learnable.examples(platform.events.reader(), platform.clock.now() + timedelta(seconds=1))
+    ((turns, wanted),) = zip(found.inputs, found.truths, strict=True)
+    assert [turn.content for turn in turns] == ["Hi", "Hello", asked["question"]]
+    assert wanted.text == "Dear all: the sea."
+
+
+def test_a_person_says_what_a_question_was_about_among_the_intents_known(page: TestClient, platform: Platform) -> None:
+    assert page.get(INTENTS).json() == {"intents": []}
+    fitted = IntentLearnable().train(as_examples([Labelled("a", "vpn"), Labelled("c", "leave")]), Budget(), 0)
+    made = platform.artifacts.put(fitted.files, kind=fitted.kind, source="test").id
+    with platform.database.transaction() as connection:
+        platform.registry.register(connection, INTENT, made, {})
+        platform.registry.promote(connection, INTENT, made, "first")
+    assert page.get(INTENTS).json() == {"intents": ["leave", "vpn"]}
+    headers = token(page)
+    answer_id = frames(page.post(ASK, json={"question": STARTERS["en"][1]}, headers=headers).text)[0]["id"]
+    mark = {"answer_id": answer_id, "kind": "label", "after": "leave"}
+    assert page.post(MARK, json=mark, headers=headers).status_code == 200
+    (learnable,) = [each for app in platform.apps for each in app.learns if each.name == INTENT]
+    found = learnable.examples(platform.events.reader(), platform.clock.now() + timedelta(seconds=1))
+    assert [(text, meant.intent) for text, meant in zip(found.inputs, found.truths, strict=True)] == [
+        (STARTERS["en"][1], "leave")
+    ]
 
 
 @pytest.mark.parametrize(
