@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 prove_app = typer.Typer(no_args_is_help=True, help="Experiments that would convince a sceptic.")
 
-Data = Annotated[Path | None, typer.Option("--data", help="A labelled file; assistant.intent: CSV text,category.")]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", help="A file; assistant.intent: CSV text,category; assistant.reply_style: question,answer."),
+]
 Test = Annotated[Path | None, typer.Option("--test", help="Another such file, scored once, at the end.")]
 
 
@@ -34,17 +37,19 @@ def prove() -> None:
 
 @prove_app.command("flywheel")
 def flywheel(
-    learnable: Annotated[str, typer.Option("--learnable", help="What to prove: assistant.intent.")],
+    learnable: Annotated[str, typer.Option("--learnable", help="assistant.intent or assistant.reply_style.")],
     json_file: Annotated[Path, typer.Option("--json", help="Write the proof here; a killed run goes on from it.")],
     seeds: Annotated[int | None, typer.Option(min=1, help="Towns of people; default 5, at least 2 for a pass.")] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Write a page for people here (HTML).")] = None,
     data: Data = None,
     test: Test = None,
-    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds that teach; default 5.")] = None,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="Rounds that teach; default 5, and what a slow world says.")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Small: does everything run?")] = False,
 ) -> None:
     """Prove, or fail to prove, that people's feedback makes it better. Status 0 only when the verdict is a pass."""
-    from ikkan.flywheel.proof import Journal, Plan, Provable, page_of, prove
+    from ikkan.flywheel.proof import Journal, Paced, Plan, Provable, page_of, prove
     from ikkan.flywheel.proof.files import learn, reads_files
 
     if test is not None and data is None:
@@ -58,12 +63,15 @@ def flywheel(
     with bootstrap.opened(settings) as platform:
         found = named(platform, learnable)
         if not isinstance(found, Provable):
-            raise BadInput(f"{learnable} has no world to be proved in", hint="assistant.intent has one")
+            raise BadInput(
+                f"{learnable} has no world to be proved in", hint="assistant.intent and assistant.reply_style have one"
+            )
         if test is not None:
             reads_files(found)
         world = found.world(data, quick=quick)
+        usual = world.rounds if isinstance(world, Paced) else 3 if quick else 5
         made = Plan.of(
-            world, seeds=seeds or (3 if quick else 5), rounds=rounds or (3 if quick else 5), data=data, test=test,
+            world, seeds=seeds or (3 if quick else 5), rounds=rounds or usual, data=data, test=test,
             quick=quick,
         )  # fmt: skip
         # Before anything but its hash is read of the data.

@@ -616,7 +616,7 @@ class Flywheel:
             "digest": examples.digest(),
             "terms": {name: getattr(self._terms, name) for name in self._terms.__slots__},
             "refit": refit,
-            "budget": asdict(self._budget),
+            "budget": asdict(self._budget(learnable)),
         }
         rows = datasets.Rows.of(examples, came.split.groups)
         return datasets.write(

@@ -33,6 +33,8 @@ def read(desk: Desk) -> Examples:
         ([thumb(1), thumb(-1)], []),
         ([thumb(-1), thumb(1)], [SAID]),
         ([edit("  ")], []),
+        ([edit("Dear Ms. [NAME], call [PHONE2].")], []),
+        ([edit("[氏名]様、裏手です。")], []),
         ([edit("Apply in the portal, extension 2201.")], []),
         ([edit("apply in the portal extension 2201")], []),
         ([{"kind": "label", "after": "parking"}], []),

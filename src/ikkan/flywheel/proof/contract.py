@@ -79,6 +79,14 @@ class Provable(Protocol):
 
 
 @runtime_checkable
+class Paced(Protocol):
+    """A world whose trainings are so slow that it says itself how many rounds it is worth."""
+
+    rounds: int
+    """After which something is learned, unless somebody asks for another number."""
+
+
+@runtime_checkable
 class ReadsFiles(Protocol):
     """A learnable that people may give a file of labelled examples."""
 

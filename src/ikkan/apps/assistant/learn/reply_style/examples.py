@@ -6,6 +6,7 @@
 | thumb up, and no edit | the answer as it was | yes |
 | edit into an answer that knowledge has | none: knowledge gives it, and `assistant.answer` learns when | |
 | thumb down, and no edit | none: nobody said what was wanted | |
+| a wanted text in which personal data stood | none: a blank in its place would be learned as style | |
 | an answer from knowledge, a stopped or an empty one | none | |
 
 A thumb down takes back an earlier thumb up. It does not judge: a number for "not this" would reward every change, for
@@ -14,6 +15,7 @@ better or worse.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,10 +25,14 @@ import numpy as np
 from ikkan.apps.assistant.learn.examples import BACKGROUND, MOST_LETTERS, encode_knowledge, facts_of
 from ikkan.apps.assistant.rules.text import language_of, nearly_the_same, same_text
 from ikkan.apps.assistant.values import EARLIER, FEEDBACK, FROM_SAMPLE, MODEL, SERVED, Knowledge, unit_of
+from ikkan.assurance.recognisers.scrubbing import PLACEHOLDERS
 from ikkan.flywheel.contract import Examples
 from ikkan.flywheel.training.values import Turn
 from ikkan.ground.events import Event
 
+_WORDS = sorted({word for words in PLACEHOLDERS.values() for word in words.values()})
+_BLANK = re.compile(rf"\[(?:{'|'.join(map(re.escape, _WORDS))})\d*\]")
+"""What the wheel's reader leaves where personal data stood."""
 _ENDED = ("stop", "length", None)
 """How an answer ends that was not broken off."""
 
@@ -53,7 +59,7 @@ def read_edits(events: Iterable[Event], entries: Sequence[Knowledge]) -> Example
         said = reactions.get(request_id, [])
         turns = _turns(event)
         text = _wanted(event, said)
-        if not turns or not text or same_text(text) in known:
+        if not turns or not text or same_text(text) in known or _BLANK.search(text):
             continue
         if any(nearly_the_same(text, entry.answer) for entry in entries):
             continue
