@@ -25,7 +25,7 @@ prove_app = typer.Typer(no_args_is_help=True, help="Experiments that would convi
 
 Data = Annotated[
     Path | None,
-    typer.Option("--data", help="A file; assistant.intent: CSV text,category; assistant.reply_style: question,answer."),
+    typer.Option("--data", help="A file: CSV text,category (intent) or question,answer (reply_style)."),
 ]
 Test = Annotated[Path | None, typer.Option("--test", help="Another such file, scored once, at the end.")]
 
@@ -43,9 +43,7 @@ def flywheel(
     report: Annotated[Path | None, typer.Option("--report", help="Write a page for people here (HTML).")] = None,
     data: Data = None,
     test: Test = None,
-    rounds: Annotated[
-        int | None, typer.Option(min=1, help="Rounds that teach; default 5, and what a slow world says.")
-    ] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds that teach; default 5, fewer if slow.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Small: does everything run?")] = False,
 ) -> None:
     """Prove, or fail to prove, that people's feedback makes it better. Status 0 only when the verdict is a pass."""
