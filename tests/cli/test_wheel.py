@@ -64,7 +64,11 @@ def test_status_says_everything_a_person_asks(cli: Cli) -> None:
     assert {"champion", "can_roll_back", "fresh", "last", "trial"} <= set(told), "what others rely on stays"
     assert {"own_fresh", "drift", "wants_turn", "next_look", "policy", "yen_per_success"} <= set(told)
     assert (told["policy"], told["trial"]["state"]) == ("regulated", "awaiting_signature")
-    assert [each["learnable"] for each in cli("status", "--json")] == [NAME, "assistant.intent"]
+    assert [each["learnable"] for each in cli("status", "--json")] == [
+        NAME,
+        "assistant.intent",
+        "assistant.reply_style",
+    ]
 
 
 def test_it_speaks_japanese_too(cli: Cli, environ: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ from ikkan.apps.assistant.learn import ReplyStyleLearnable
 from ikkan.apps.assistant.learn.reply_style.made import made
 from ikkan.apps.assistant.learn.reply_style.world import as_examples
 from ikkan.apps.assistant.values import REPLY_STYLE
-from ikkan.flywheel import Fitted, Flywheel
+from ikkan.flywheel import Fitted, Flywheel, datasets
 from ikkan.flywheel.contract import Budget, Slow
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.db import Database
@@ -32,7 +32,7 @@ def base() -> FakeTaught:
 
 @pytest.fixture
 def learnable(base: FakeTaught) -> ReplyStyleLearnable:
-    return ReplyStyleLearnable(lambda: (), base)
+    return ReplyStyleLearnable(lambda: (), base, remark=lambda: {"en": "by a vendor"})
 
 
 def test_no_examples_give_the_model_as_it_is_also_where_there_is_none() -> None:
@@ -110,6 +110,10 @@ def test_a_turn_of_the_wheel_promotes_what_people_taught_and_a_rollback_takes_it
     desk.now()
     decision = wheel.run(REPLY_STYLE)
     assert decision.decision == "promoted", decision.reasons["en"]
+    assert decision.dataset is not None
+    assert datasets.facts(artifacts, decision.dataset)["budget"]["seconds"] == learnable.budget.seconds
+    assert wheel.replay(decision.id).same
+    assert wheel.status(REPLY_STYLE).remark == {"en": "by a vendor"}
     champion = wheel.champion(REPLY_STYLE)
     assert isinstance(champion, Fitted) and WEIGHTS in champion.files
     assert wheel.run(REPLY_STYLE).decision == "refused"
