@@ -7,8 +7,10 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from ikkan.cloud.assembly import Cloud
+from ikkan.cloud.tables import meter
 from ikkan.cloud.tuning.values import Base
 from ikkan.cloud.upstreams.mannered import MANNER
 from ikkan.cloud.values import LOCAL, ChatRequest, Manner
@@ -45,6 +47,9 @@ async def test_an_adapter_is_loaded_once_and_the_answer_says_that_it_wrote_it(
     assert await ask(open_cloud, manner) == ("politely", made)
     assert len(engine.loads) == 1
     assert await ask(open_cloud, None) == ("nothing", None)
+    with open_cloud.database.read() as connection:
+        rows = connection.execute(sa.select(meter.c.upstream, meter.c.upstream_model)).all()
+    assert set(rows) == {("local", "default")}, "it is metered under the model's own name"
 
 
 async def test_an_engine_that_started_again_is_given_it_again(open_cloud: Cloud, engine: Any, made: ArtifactId) -> None:

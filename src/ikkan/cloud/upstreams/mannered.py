@@ -54,6 +54,7 @@ class Mannered:
 
     def __init__(self, loader: Loader, wire: OpenAIWire, model: str, manner: Manner, failures: Failures) -> None:
         self._wire = wire
+        self._model = model
         self._manner = manner
         self._failures = failures
         made = TunedModel(
@@ -92,9 +93,11 @@ class Mannered:
                 yield chunk
 
     def _signed(self, chunk: ChatChunk) -> ChatChunk:
+        """A piece under the model's own name, by which it is priced and shown; who wrote it is a fact beside it."""
+        data = {**chunk.data, "model": self._model} if "model" in chunk.data else chunk.data
         if not chunk.text and chunk.finish_reason is None:
-            return chunk
-        return replace(chunk, facts={**chunk.facts, MANNER: self._manner.artifact_id})
+            return replace(chunk, data=data)
+        return replace(chunk, data=data, facts={**chunk.facts, MANNER: self._manner.artifact_id})
 
     def complete(self, request: CompletionRequest) -> AsyncIterator[ChatChunk]:
         """See `Upstream.complete`: without the adapter, which was taught to answer."""
