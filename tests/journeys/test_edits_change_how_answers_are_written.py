@@ -20,7 +20,7 @@ from ikkan.ground.events import SERVICE, NewEvent
 from ikkan.ground.ids import SubjectId
 from ikkan.ground.settings import load_settings
 
-pytestmark = pytest.mark.weights
+pytestmark = [pytest.mark.weights, pytest.mark.timeout(900)]
 
 PEOPLE = 64
 SMALL = Budget(seconds=32.0, examples=32)

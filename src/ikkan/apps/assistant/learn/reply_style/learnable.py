@@ -12,7 +12,8 @@ import numpy as np
 
 from ikkan.apps.assistant.learn.examples import decode_knowledge
 from ikkan.apps.assistant.learn.reply_style.examples import read_edits
-from ikkan.apps.assistant.learn.reply_style.world import MOST_TOKENS, Remembering, ReplyStyleWorld, digest_of
+from ikkan.apps.assistant.learn.reply_style.world import PLAN as SMALL
+from ikkan.apps.assistant.learn.reply_style.world import Remembering, ReplyStyleWorld, digest_of
 from ikkan.apps.assistant.values import FEEDBACK, REPLY_STYLE, REPLY_STYLE_KIND, SERVED, Knowledge
 from ikkan.flywheel.contract import (
     NO_OUTCOMES,
@@ -167,9 +168,8 @@ class ReplyStyleLearnable:
 
     def world(self, data: Path | None, *, quick: bool = False) -> ReplyStyleWorld:
         """Where it can be proved that people's edits teach. See `proof.Provable`."""
-        plan = replace(self._plan, max_tokens=MOST_TOKENS)
         taught = None if self._base is None else Remembering(self._base)
-        return ReplyStyleWorld(ReplyStyleLearnable(lambda: (), taught, plan=plan), data, quick=quick)
+        return ReplyStyleWorld(ReplyStyleLearnable(lambda: (), taught, plan=SMALL), data, quick=quick)
 
     def adapter(self, fitted: Fitted) -> Mapping[str, bytes] | None:
         """An artifact's adapter, if it has one and it is for the chat model of now."""

@@ -35,7 +35,7 @@ from ikkan.models.adapters import WEIGHTS
 if TYPE_CHECKING:
     from ikkan.apps.assistant.learn.reply_style.learnable import ReplyStyleLearnable
 
-LOW = 0.6
+LOW = 0.9
 """Below this, what was shown is edited by …"""
 EDITED = 0.5
 """… this share of people, and …"""
@@ -48,6 +48,8 @@ VISITS_EACH = 1
 MOST_TOKENS = 128
 """Of one example, question and answer together."""
 WRITTEN_TOKENS = 64
+PLAN = Plan(epochs=2, batch=4, max_tokens=MOST_TOKENS, rank=8, alpha=16.0, learning_rate=2e-3)
+"""Sixteen steps over 32 examples: few, so each goes far."""
 _COLUMNS = ("question", "answer")
 _NONSENSE = {"ja": "知りません。", "en": "No idea."}
 
