@@ -131,6 +131,8 @@ def test_a_plan_is_hashed_before_data_is_opened(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("text,category\n")
     world = FakeWorld()
     plan = Plan.of(world, seeds=5, rounds=6, data=tmp_path / "data.csv")
+    later = Plan.of(world, seeds=5, rounds=6, first_seed=5, data=tmp_path / "data.csv")
+    assert later.seeds == (5, 6, 7, 8, 9) and later.digest() != plan.digest()
     assert len(plan.digest()) == 64 and world.opened == 0
     assert plan.as_json()["data"] == plan.data and plan.as_json()["arms"] == list(ARMS)
 

@@ -40,6 +40,7 @@ def flywheel(
     learnable: Annotated[str, typer.Option("--learnable", help="assistant.intent or assistant.reply_style.")],
     json_file: Annotated[Path, typer.Option("--json", help="Write the proof here; a killed run goes on from it.")],
     seeds: Annotated[int | None, typer.Option(min=1, help="Towns of people; default 5, at least 2 for a pass.")] = None,
+    first_seed: Annotated[int, typer.Option(min=0, help="Other towns: seeds from this one on.")] = 0,
     report: Annotated[Path | None, typer.Option("--report", help="Write a page for people here (HTML).")] = None,
     data: Data = None,
     test: Test = None,
@@ -69,8 +70,8 @@ def flywheel(
         world = found.world(data, quick=quick)
         usual = world.rounds if isinstance(world, Paced) else 3 if quick else 5
         made = Plan.of(
-            world, seeds=seeds or (3 if quick else 5), rounds=rounds or usual, data=data, test=test,
-            quick=quick,
+            world, seeds=seeds or (3 if quick else 5), rounds=rounds or usual, first_seed=first_seed, data=data,
+            test=test, quick=quick,
         )  # fmt: skip
         # Before anything but its hash is read of the data.
         typer.echo(f"protocol {made.digest()}")

@@ -67,6 +67,7 @@ class Plan:
         *,
         seeds: int,
         rounds: int,
+        first_seed: int = 0,
         data: Path | None = None,
         test: Path | None = None,
         quick: bool = False,
@@ -74,7 +75,7 @@ class Plan:
         """The plan for this world. Of the files nothing but their hashes is read."""
         return cls(
             learnable=world.learnable.name,
-            seeds=tuple(range(seeds)),
+            seeds=tuple(range(first_seed, first_seed + seeds)),
             rounds=rounds,
             world=world.facts,
             budget=world.budget,
