@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from fastapi import FastAPI
@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute
 from ikkan.cloud.assembly import Cloud
 from ikkan.cloud.upstreams import Upstream
 from ikkan.flywheel.contract import Gives, Learnable
+from ikkan.flywheel.training.values import Sorter, SortingPlan
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import Clock
 from ikkan.ground.db import Database
@@ -24,6 +25,24 @@ from ikkan.ground.settings import Settings
 from ikkan.kit.frame import Frame
 from ikkan.kit.taught import Taught
 from ikkan.models.registry import Registry
+from ikkan.models.values import EncoderPairs
+
+
+class Tunes(Protocol):
+    """This home's embedding model, as something that can learn. It stays as it is; what was learned lies beside it."""
+
+    @property
+    def can_learn(self) -> bool:
+        """Whether `ikkan[train]` is here."""
+        ...
+
+    def learn(self, texts: Sequence[str], classes: Sequence[int], count: int, plan: SortingPlan) -> Sorter:
+        """See `flywheel.training.learn_to_sort`."""
+        ...
+
+    def adapted(self, pairs: EncoderPairs) -> Callable[[Sequence[str]], NDArray[np.float32]]:
+        """Texts to vectors of unit length by the model with these pairs; made at the first text."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +59,8 @@ class Parts:
     frame: Frame
     embed: Callable[[Sequence[str]], NDArray[np.float32]] | None = None
     """Texts to vectors of unit length by this home's embedding model, in this process; None where there is none."""
+    tunes: Tunes | None = None
+    """The embedding model, for whoever wants to teach it something of their own; None where there is none."""
     chat_model: Taught | None = None
     """The model that answers for `default`, to be taught; None where there is none."""
     gives: Gives | None = None

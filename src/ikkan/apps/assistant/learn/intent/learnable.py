@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ikkan.apps.assistant.learn.intent.examples import agreed, as_examples, read_intents, read_labelled
-from ikkan.apps.assistant.learn.intent.fit import BOTTOM, Recipe, fit
+from ikkan.apps.assistant.learn.intent.fit import BOTTOM, EXAMPLES_A_SECOND, Recipe, fit
 from ikkan.apps.assistant.learn.intent.report import report
 from ikkan.apps.assistant.learn.intent.world import IntentWorld, Remembering
 from ikkan.apps.assistant.rules.intent import Asked, Float32, Ladder, Readings
@@ -25,9 +25,6 @@ from ikkan.ground.ids import TenantId
 KIND = "assistant-intent"
 CONSTANT = "assistant-intent-constant"
 """The kind of a baseline: one intent for everything."""
-EXAMPLES_A_SECOND = 100
-"""A budget in seconds, in examples: twice as careful as measured on two cores, and the same on every machine, so that
-the same budget learns from the same examples."""
 
 
 class IntentLearnable:
@@ -40,7 +37,7 @@ class IntentLearnable:
         tenant_id: whose events to learn from; None: everyone's.
         embed: texts to unit vectors, or None: then spelling alone decides. Given, it must be the same function whenever
             artifacts are used.
-        above: rungs above the bottom ones, cheapest first.
+        above: rungs above the bottom ones, cheapest first. One learns where the budget has the time for it.
     """
 
     name = INTENT
@@ -147,10 +144,19 @@ class IntentLearnable:
         return ladder.read(asked)
 
     def ladder(self, fitted: Fitted) -> Ladder:
-        """The ladder in an artifact."""
+        """The ladder in an artifact.
+
+        Raises:
+            SetupNeeded: it has a rung that cannot be read here.
+        """
         loaded = self._loaded  # a page and a turn may ask at the same time
         if loaded is None or loaded[0] is not fitted:
             loads = {recipe.name: recipe.load for recipe in self._recipes}
+            if strange := [name for name in fitted.facts.get("rungs", ()) if name not in loads]:
+                raise SetupNeeded(
+                    f"{INTENT} learned a rung {strange[0]!r} that nothing here can read",
+                    hint="pull the embedding model that it learned with, or train again",
+                )
             loaded = self._loaded = (fitted, Ladder.load(fitted.files, loads))
         return loaded[1]
 
@@ -168,9 +174,19 @@ class IntentLearnable:
         most = min(budget.examples, int(budget.seconds * EXAMPLES_A_SECOND))
         taught = agreed(examples)
         latest = taught.take(np.arange(max(0, len(taught) - most), len(taught)))
-        ladder = fit(self.asked(latest.inputs), [meant.intent for meant in latest.truths], seed, recipes=recipes)
+        chosen = self._in_time(recipes, len(latest), budget)
+        ladder = fit(self.asked(latest.inputs), [meant.intent for meant in latest.truths], seed, recipes=chosen)
         facts = {"lessons": len(latest), "intents": len(ladder.intents), "rungs": [step.name for step in ladder.steps]}
         return Fitted(KIND, ladder.files(), facts)
+
+    def _in_time(self, recipes: Sequence[Recipe], n: int, budget: Budget) -> list[Recipe]:
+        """The bottom rungs, whose share of the examples was chosen for it, and those above that there is time for."""
+        chosen, left = list(recipes[: len(BOTTOM)]), budget.seconds - n / EXAMPLES_A_SECOND
+        for recipe in recipes[len(BOTTOM) :]:
+            if recipe.seconds(n) <= left:
+                chosen.append(recipe)
+                left -= recipe.seconds(n)
+        return chosen
 
     def _majority(self, examples: Examples, budget: Budget, seed: int) -> Fitted:
         named = Counter(meant.intent for meant in agreed(examples).truths)
