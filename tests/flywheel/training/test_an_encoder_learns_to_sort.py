@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def test_every_text_is_seen_once_an_epoch_beside_others_of_its_length() -> None:
     plan = SortingPlan(epochs=2, batch=8)
     batches = list(sorting._batches(lengths, plan))
     half = len(batches) // 2
-    assert all(sorted(sum(part, [])) == list(range(100)) for part in (batches[:half], batches[half:]))
+    assert all(sorted(chain(*part)) == list(range(100)) for part in (batches[:half], batches[half:]))
     assert batches[:half] != batches[half:]
     padded = sum(len(batch) * max(lengths[one] for one in batch) for batch in batches)
     assert padded < 1.2 * 2 * sum(lengths)
