@@ -47,7 +47,10 @@ def app(parts: Parts) -> App:
         learns=(
             AnswerLearnable(knowledge.known, tenant_id=LOCAL_TENANT, tried_on_people=parts.settings.flywheel_canary),
             IntentLearnable(
-                tenant_id=LOCAL_TENANT, embed=parts.embed, above=[TunedRecipe(parts.tunes)] if parts.tunes else ()
+                tenant_id=LOCAL_TENANT,
+                embed=parts.embed,
+                above=[TunedRecipe(parts.tunes)] if parts.tunes else (),
+                yen_an_hour=parts.settings.yen_an_hour,
             ),
             ReplyStyleLearnable(
                 knowledge.known,

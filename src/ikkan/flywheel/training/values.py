@@ -112,6 +112,7 @@ Tell: TypeAlias = Callable[[Step], None]
 Keep: TypeAlias = Callable[[Step, Mapping[str, bytes]], None]
 """Called with the adapter's files at the end of an epoch; whatever it raises ends the training."""
 
+
 @dataclass(frozen=True, slots=True)
 class SortingPlan:
     """How an encoder learns to sort texts into classes. The same texts and plan give the same bytes on one machine."""

@@ -38,6 +38,7 @@ class IntentLearnable:
         embed: texts to unit vectors, or None: then spelling alone decides. Given, it must be the same function whenever
             artifacts are used.
         above: rungs above the bottom ones, cheapest first. One learns where the budget has the time for it.
+        yen_an_hour: what the machine costs under load, for reports; `Settings.yen_an_hour`.
     """
 
     name = INTENT
@@ -47,10 +48,16 @@ class IntentLearnable:
     )
 
     def __init__(
-        self, *, tenant_id: TenantId | None = None, embed: Embed | None = None, above: Sequence[Recipe] = ()
+        self,
+        *,
+        tenant_id: TenantId | None = None,
+        embed: Embed | None = None,
+        above: Sequence[Recipe] = (),
+        yen_an_hour: float = 0.0,
     ) -> None:
         self._tenant_id = tenant_id
         self._embed = embed
+        self._yen_an_hour = yen_an_hour
         self._recipes = (*BOTTOM, *above)
         self._loaded: tuple[Fitted, Ladder] | None = None
         self._seen: dict[tuple[str, ...], Asked] = {}
@@ -98,13 +105,19 @@ class IntentLearnable:
         return as_examples(read_labelled(path))
 
     def measured(self, fitted: Fitted, examples: Examples) -> Mapping[str, float]:
-        """Accuracy with nothing deferred, what is answered at the chosen levels, and what could be at 97 %."""
-        found = report(self, fitted, examples, yen_an_hour=0.0)
+        """Accuracy with nothing deferred, what is answered at the chosen levels, and what could be at 97 %; by rung,
+        which share it answers and what a right answer of its own costs, where it gave any.
+        """
+        found = report(self, fitted, examples, yen_an_hour=self._yen_an_hour)
+        shares = {f"{rung.name}_answers": rung.answered / max(found.texts, 1) for rung in found.rungs}
+        costs = {f"{rung.name}_yen_per_success": rung.yen_per_success for rung in found.rungs}
         return {
             "accuracy": found.accuracy,
             "coverage_at_97": found.coverage_at_97,
             "coverage": found.coverage,
             "accuracy_answered": found.accuracy_answered,
+            **shares,
+            **{name: yen for name, yen in costs.items() if yen is not None},
         }
 
     def world(self, data: Path | None, *, quick: bool = False) -> IntentWorld:
