@@ -21,7 +21,7 @@ _ALIAS = DEFAULTS[1][0]
 
 
 class HomeEmbedder:
-    """Texts to vectors of unit length. Texts longer than the model reads are cut. Implements `kit.manifest.Tunes`."""
+    """Texts to vectors of unit length. Texts longer than the model reads are cut. Implements `kit.taught.Tunes`."""
 
     def __init__(self, store: ModelStore) -> None:
         self._store = store

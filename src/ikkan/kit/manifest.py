@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from fastapi import FastAPI
@@ -15,7 +15,6 @@ from starlette.routing import BaseRoute
 from ikkan.cloud.assembly import Cloud
 from ikkan.cloud.upstreams import Upstream
 from ikkan.flywheel.contract import Gives, Learnable
-from ikkan.flywheel.training.values import Sorter, SortingPlan
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import Clock
 from ikkan.ground.db import Database
@@ -23,26 +22,8 @@ from ikkan.ground.eventlog import EventLog
 from ikkan.ground.ids import SubjectId, TenantId
 from ikkan.ground.settings import Settings
 from ikkan.kit.frame import Frame
-from ikkan.kit.taught import Taught
+from ikkan.kit.taught import Taught, Tunes
 from ikkan.models.registry import Registry
-from ikkan.models.values import EncoderPairs
-
-
-class Tunes(Protocol):
-    """This home's embedding model, as something that can learn. It stays as it is; what was learned lies beside it."""
-
-    @property
-    def can_learn(self) -> bool:
-        """Whether `ikkan[train]` is here."""
-        ...
-
-    def learn(self, texts: Sequence[str], classes: Sequence[int], count: int, plan: SortingPlan) -> Sorter:
-        """See `flywheel.training.learn_to_sort`."""
-        ...
-
-    def adapted(self, pairs: EncoderPairs) -> Callable[[Sequence[str]], NDArray[np.float32]]:
-        """Texts to vectors of unit length by the model with these pairs; made at the first text."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

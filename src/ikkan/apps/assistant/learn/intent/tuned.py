@@ -13,7 +13,7 @@ import numpy as np
 
 from ikkan.apps.assistant.rules.intent import Asked, Index, Tuned
 from ikkan.flywheel.training.values import SortingPlan
-from ikkan.kit.manifest import Tunes
+from ikkan.kit.taught import Tunes
 
 TEXTS_A_SECOND = 40
 """Learned from, one judgement included, on two cores, carefully."""
