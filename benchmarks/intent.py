@@ -1,10 +1,12 @@
 """How well, how surely and how cheaply are intents read? BANKING77, parts of its train file, on this machine.
 
-    .venv/bin/python benchmarks/intent.py [--folds 5] [--fold K] [--table] [--data FILE] [--test FILE]
+    .venv/bin/python benchmarks/intent.py [--folds 5] [--fold K] [--ladder] [--table] [--data FILE] [--test FILE]
 
 Each part of the train file is judged once by a ladder that learned from the rest (the same text never on both sides):
 accuracy with nothing deferred, coverage and accuracy at the levels that training chose, seconds to train (embedding
-included), and what a right answer costs at each rung. `--table` compares ways to read, on one part. `--test` trains on
+included), and what a right answer costs at each rung. `--ladder` puts the rung above whose embedder learns too, and
+says by how much the whole is righter than its bottom rung, and than its bottom rungs, with nothing deferred, the same
+texts asked of all (`ikkan[train]` needed). `--table` compares ways to read, on one part. `--test` trains on
 all of `--data` and scores another file, once. The data lies beside the repository (`../shared/data`) or where
 `IKKAN_TEST_DATA` says, the default models where `IKKAN_TEST_MODELS` says. Prints one JSON line per figure.
 """
@@ -24,20 +26,28 @@ from pathlib import Path
 
 import numpy as np
 
-from ikkan.apps.assistant.learn.intent import IntentLearnable, Labelled, as_examples, read_labelled, report
+from ikkan.apps.assistant.learn.intent import (
+    IntentLearnable,
+    Labelled,
+    Recipe,
+    TunedRecipe,
+    as_examples,
+    read_labelled,
+    report,
+)
 from ikkan.apps.assistant.learn.intent.fit import lbfgs, multinomial
 from ikkan.apps.assistant.learn.intent.report import coverage_at
-from ikkan.apps.assistant.rules.intent import Asked, Float32, Floats, Index, Linear, Nearest, spelling, tempered
+from ikkan.apps.assistant.rules.intent import Asked, Float32, Floats, Index, Ladder, Linear, Nearest, spelling, tempered
 from ikkan.apps.assistant.rules.text import same_text
 from ikkan.apps.assistant.values import Embed
-from ikkan.flywheel import Budget
+from ikkan.bootstrap.embedding import home_embedder
+from ikkan.flywheel import Budget, Examples, Fitted
 from ikkan.ground.settings import load_settings
-from ikkan.models.checkpoint import open_checkpoint
-from ikkan.models.families import load_encoder
 from ikkan.models.store import ModelStore
 
 HOUSE = Path(__file__).parents[1]
 BUDGET = Budget(seconds=120.0)
+LADDER_BUDGET = Budget(seconds=600.0)
 
 
 def main() -> None:
@@ -47,6 +57,7 @@ def main() -> None:
     options.add_argument("--test", type=Path)
     options.add_argument("--folds", type=int, default=5)
     options.add_argument("--fold", type=int, help="Only this one, from 0.")
+    options.add_argument("--ladder", action="store_true")
     options.add_argument("--table", action="store_true")
     options.add_argument("--seed", type=int, default=0)
     given = options.parse_args()
@@ -55,9 +66,11 @@ def main() -> None:
         print(json.dumps({"metric": "intent", "skipped": f"needs {given.data} and the models in {models}"}))
         sys.exit(0)
     rows = read_labelled(given.data)
-    embed = embedder(models)
+    embed = home_embedder(ModelStore(models))
+    assert embed is not None, "the models are there"
+    above = [TunedRecipe(embed)] if given.ladder else []
     if given.test:
-        say({"metric": "test", **measured(rows, read_labelled(given.test), embed, given.seed)})
+        say({"metric": "test", **measured(rows, read_labelled(given.test), embed, given.seed, above)})
     elif given.table:
         for line in table(*next(parts(rows, given.folds, given.seed)), embed):
             say(line)
@@ -66,7 +79,7 @@ def main() -> None:
         for number, (taught, judging) in enumerate(parts(rows, given.folds, given.seed)):
             if given.fold not in (None, number):
                 continue
-            found.append({"metric": "fold", "fold": number, **measured(taught, judging, embed, given.seed)})
+            found.append({"metric": "fold", "fold": number, **measured(taught, judging, embed, given.seed, above)})
             say(found[-1])
         say({"metric": "folds", "folds": len(found), **summary(found)})
 
@@ -81,21 +94,44 @@ def parts(rows: Sequence[Labelled], folds: int, seed: int) -> Iterator[tuple[lis
         yield [row for row in rows if part[same_text(row.text)] != number], here
 
 
-def measured(taught: Sequence[Labelled], judging: Sequence[Labelled], embed: Embed, seed: int) -> dict[str, object]:
+def measured(
+    taught: Sequence[Labelled], judging: Sequence[Labelled], embed: Embed, seed: int, above: Sequence[Recipe]
+) -> dict[str, object]:
     """One ladder on texts it has not seen."""
-    learnable = IntentLearnable(embed=embed)
+    learnable = IntentLearnable(embed=embed, above=above)
     began, began_cpu = time.perf_counter(), time.process_time()
-    fitted = learnable.train(as_examples(taught, seed), BUDGET, seed)
+    fitted = learnable.train(as_examples(taught, seed), LADDER_BUDGET if above else BUDGET, seed)
     train_s, train_cpu_s = time.perf_counter() - began, time.process_time() - began_cpu
     settings = load_settings({})
-    found = report(learnable, fitted, as_examples(judging, seed), yen_an_hour=settings.yen_an_hour)
-    return {
+    judges = as_examples(judging, seed)
+    found = report(learnable, fitted, judges, yen_an_hour=settings.yen_an_hour)
+    line = {
         "taught": len(taught),
         "train_s": round(train_s, 1),
         "train_cpu_s": round(train_cpu_s, 1),
         "bytes": sum(map(len, fitted.files.values())),
         "yen_per_success": found.yen_per_success,
         **asdict(found),
+    }
+    return {**line, "gains": gains(learnable, fitted, judges)} if above else line
+
+
+def gains(learnable: IntentLearnable, fitted: Fitted, judges: Examples) -> dict[str, dict[str, int]]:
+    """The whole ladder against its lower part, text by text, nothing deferred: where only one of the two is right."""
+    ladder, asked = learnable.ladder(fitted), learnable.asked(judges.inputs)
+    truths = [meant.intent for meant in judges.truths]
+
+    def right(steps: int) -> list[bool]:
+        read = Ladder(ladder.intents, ladder.steps[:steps], ladder.width).read(asked)
+        return [ladder.intents[at] == truth for at, truth in zip(read.intent.tolist(), truths, strict=True)]
+
+    whole = right(len(ladder.steps))
+    return {
+        "+".join(step.name for step in ladder.steps[:steps]): {
+            "won": sum(ours and not theirs for ours, theirs in zip(whole, right(steps), strict=True)),
+            "lost": sum(theirs and not ours for ours, theirs in zip(whole, right(steps), strict=True)),
+        }
+        for steps in range(1, len(ladder.steps))
     }
 
 
@@ -110,7 +146,14 @@ def summary(found: Sequence[dict[str, object]]) -> dict[str, object]:
     answered = texts * np.array([line["coverage"] for line in found], dtype=float)
     right = float(np.average([float(str(line["accuracy_answered"])) for line in found], weights=answered))
     n = float(texts.sum())
+    paired: dict[str, object] = {}
+    for part in found[0].get("gains", {}):  # type: ignore[attr-defined]
+        won, lost = (sum(line["gains"][part][side] for line in found) for side in ("won", "lost"))  # type: ignore[index]
+        gain = (won - lost) / n
+        half = 1.96 * ((won + lost) / n - gain**2) ** 0.5 / n**0.5
+        paired[f"gain_over_{part}"] = {"gain": round(gain, 4), "half_width": round(half, 4), "won": won, "lost": lost}
     return {
+        **paired,
         "texts": int(n),
         "accuracy": round(accuracy, 4),
         "accuracy_half_width": round(1.96 * (accuracy * (1 - accuracy) / n) ** 0.5, 4),
@@ -215,17 +258,6 @@ def log_count_ratios(rows: Float32, means: Index, intents: int) -> Float32:
 def with_constant(rows: Float32) -> Float32:
     """The rows with a column of ones."""
     return np.hstack([rows, np.ones((len(rows), 1), np.float32)])
-
-
-def embedder(models: Path) -> Embed:
-    """The default embedder, in this process."""
-    checkpoint = open_checkpoint(ModelStore(models).resolve("all-minilm-l6-v2"))
-    encoder, tokenizer = load_encoder(checkpoint), checkpoint.tokenizer
-
-    def embed(texts: Sequence[str]) -> Float32:
-        return encoder.embed([tokenizer.encode_for_embedding(text, encoder.context) for text in texts])
-
-    return embed
 
 
 def say(line: dict[str, object]) -> None:

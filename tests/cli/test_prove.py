@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from ikkan import bootstrap
 from ikkan.apps.assistant.learn import IntentLearnable
 from ikkan.cli import app
 from ikkan.flywheel.proof import World
@@ -97,6 +98,23 @@ def test_a_file_is_learned_by_the_wheel_and_nobody_is_switched(run: Run, tmp_pat
     assert (told["examples"], told["tested"], told["decision"]) == (300, 2, "learned")
     status = json.loads(run("flywheel", "status", "assistant.intent", "--json").stdout)
     assert status["champion"] is None
+
+
+def test_a_file_is_learned_in_the_time_that_is_given_and_each_rung_says_what_it_answers(
+    run: Run, tmp_path: Path
+) -> None:
+    labelled(tmp_path)
+    files = ("--data", tmp_path / "data.csv", "--test", tmp_path / "test.csv")
+    told = json.loads(run("flywheel", "run", "assistant.intent", *files, "--seconds", "2", "--json").stdout)
+    with bootstrap.opened(bootstrap.settings()) as platform:
+        facts = platform.artifacts.get(told["artifact"]).manifest.facts
+    assert (facts["lessons"], facts["rungs"]) == (200, ["nearest", "linear"])
+    assert told["test"]["nearest_answers"] + told["test"]["linear_answers"] == told["test"]["coverage"]
+
+
+def test_time_without_a_file_is_refused(run: Run) -> None:
+    done = run("flywheel", "run", "assistant.intent", "--seconds", "2")
+    assert isinstance(done.exception, BadInput) and "nothing to learn from" in str(done.exception)
 
 
 @pytest.mark.parametrize(

@@ -3,31 +3,55 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ikkan.bootstrap.names import DEFAULTS
+from ikkan.flywheel.training import Sorter, SortingPlan, can_train, learn_to_sort
 from ikkan.models.store import ModelStore
 from ikkan.models.tokenizer import Tokenizer
-from ikkan.models.values import Encoder
+from ikkan.models.values import Encoder, EncoderPairs
+
+Vectors: TypeAlias = NDArray[np.float32]
 
 _ALIAS = DEFAULTS[1][0]
 
 
 class HomeEmbedder:
-    """Texts to vectors of unit length. Texts longer than the model reads are cut."""
+    """Texts to vectors of unit length. Texts longer than the model reads are cut. Implements `kit.taught.Tunes`."""
 
     def __init__(self, store: ModelStore) -> None:
         self._store = store
         self._opened: tuple[Encoder, Tokenizer] | None = None
         self._opening = threading.Lock()
 
-    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def __call__(self, texts: Sequence[str]) -> Vectors:
         """Vectors `(n, width)`."""
-        encoder, tokenizer = self._open()
-        return encoder.embed([tokenizer.encode_for_embedding(text, encoder.context) for text in texts])
+        return _vectors(*self._open(), texts)
+
+    @property
+    def can_learn(self) -> bool:
+        """See `Tunes.can_learn`."""
+        return can_train()
+
+    def learn(self, texts: Sequence[str], classes: Sequence[int], count: int, plan: SortingPlan) -> Sorter:
+        """See `Tunes.learn`."""
+        return learn_to_sort(self._store.resolve(_ALIAS), texts, classes, count, plan)
+
+    def adapted(self, pairs: EncoderPairs) -> Callable[[Sequence[str]], Vectors]:
+        """See `Tunes.adapted`."""
+        changed: list[Encoder] = []
+
+        def embed(texts: Sequence[str]) -> Vectors:
+            encoder, tokenizer = self._open()
+            if not changed:
+                changed.append(encoder.adapted(pairs))
+            return _vectors(changed[0], tokenizer, texts)
+
+        return embed
 
     def _open(self) -> tuple[Encoder, Tokenizer]:
         with self._opening:
@@ -39,6 +63,10 @@ class HomeEmbedder:
                 with open_checkpoint(self._store.resolve(_ALIAS)) as checkpoint:
                     self._opened = load_encoder(checkpoint), checkpoint.tokenizer
             return self._opened
+
+
+def _vectors(encoder: Encoder, tokenizer: Tokenizer, texts: Sequence[str]) -> Vectors:
+    return encoder.embed([tokenizer.encode_for_embedding(text, encoder.context) for text in texts])
 
 
 def home_embedder(store: ModelStore) -> HomeEmbedder | None:

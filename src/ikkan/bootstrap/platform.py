@@ -137,6 +137,7 @@ def build(settings: Settings, *, clock: Clock | None = None, is_serving: bool = 
     keeper = SessionKeeper(_session_secret(settings.keys_dir), clock)
     frame = Frame(keeper, words, _admission(settings, joined, keeper), language=settings.language)
 
+    embedder = home_embedder(store)
     parts = Parts(
         settings=settings,
         clock=clock,
@@ -146,7 +147,8 @@ def build(settings: Settings, *, clock: Clock | None = None, is_serving: bool = 
         registry=registry,
         cloud=joined,
         frame=frame,
-        embed=home_embedder(store),
+        embed=embedder,
+        tunes=embedder,
         chat_model=home_chat_model(store, settings, is_serving=is_serving),
         # The wheel is made below, of what the apps want to learn; nobody is served before it is.
         gives=lambda name, unit: flywheel.given(name, unit),

@@ -27,6 +27,10 @@ Data = Annotated[
     Path | None,
     typer.Option("--data", help="A file: CSV text,category (intent) or question,answer (reply_style)."),
 ]
+Seconds = Annotated[
+    float | None,
+    typer.Option("--seconds", min=1, help="With --data: how long to learn; default 120. More trains dearer rungs too."),
+]
 Test = Annotated[Path | None, typer.Option("--test", help="Another such file, scored once, at the end.")]
 
 
@@ -92,14 +96,20 @@ def flywheel(
     raise typer.Exit(0 if proof["verdict"] == "pass" else 1)
 
 
-def learn_file(name: str, data: Path | None, test: Path | None, seed: int, *, as_json: bool) -> None:
+def learn_file(
+    name: str, data: Path | None, test: Path | None, seed: int, *, seconds: float | None, as_json: bool
+) -> None:
     """Learn from a labelled file and say what it is worth. Who serves stays who it was: people decide that."""
-    from ikkan.flywheel.proof.files import learn
+    from ikkan.flywheel import Budget
+    from ikkan.flywheel.proof.files import BUDGET, learn
 
     if data is None:
-        raise BadInput("--test without --data: nothing to learn from", hint="--data FILE --test FILE")
+        raise BadInput("--test or --seconds without --data: nothing to learn from", hint="--data FILE --test FILE")
     with bootstrap.opened(bootstrap.settings()) as platform:
-        learned = learn(named(platform, name), data, test, seed=seed, note=lambda text: typer.echo(text, err=True))
+        learned = learn(
+            named(platform, name), data, test, seed=seed, budget=Budget(seconds=seconds) if seconds else BUDGET,
+            note=lambda text: typer.echo(text, err=True),
+        )  # fmt: skip
         fitted = learned.fitted
         kept = platform.artifacts.put(fitted.files, kind=fitted.kind, source=f"file {data.name}", facts=fitted.facts)
     told = {"learnable": name, "decision": "learned", "artifact": kept.id, "seed": seed, **learned.as_json()}
@@ -110,7 +120,7 @@ def learn_file(name: str, data: Path | None, test: Path | None, seed: int, *, as
         as_json=as_json,
         text=lambda: "\n".join(
             [f"learned from {learned.examples:,} examples in {learned.train_s} s; on {where}:"]
-            + [f"  {figure} {value:.4f}" for figure, value in figures.items()]
+            + [f"  {figure} {value:.4g}" for figure, value in figures.items()]
             + [f"  kept as {kept.id}; who serves was not changed"]
         ),
     )
@@ -178,5 +188,5 @@ def _told(proof: dict[str, Any]) -> str:
         f"  null challengers promoted: {proof['null_promoted']} of {proof['null_tried']:,}",
     ]
     if proof["test"]:
-        lines.append("  test: " + ", ".join(f"{name} {value:.4f}" for name, value in proof["test"].items()))
+        lines.append("  test: " + ", ".join(f"{name} {value:.4g}" for name, value in proof["test"].items()))
     return "\n".join(lines)

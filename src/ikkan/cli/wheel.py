@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from ikkan import bootstrap
 from ikkan.cli import wheel_words as words
 from ikkan.cli.output import AsJson, show, stderr_console, table
-from ikkan.cli.prove import Data, Test, learn_file
+from ikkan.cli.prove import Data, Seconds, Test, learn_file
 from ikkan.ground.errors import BadInput
 from ikkan.ground.ids import DecisionId
 
@@ -42,14 +42,15 @@ def run(
     seed: Annotated[int, typer.Option(help="For training.")] = 0,
     data: Data = None,
     test: Test = None,
+    seconds: Seconds = None,
     as_json: AsJson = False,
 ) -> None:
     """Turn the wheel once: train a candidate, judge it on later questions, promote or refuse it.
 
     With --data, learn from that file instead and say what it is worth on --test; who serves stays the same.
     """
-    if data is not None or test is not None:
-        return learn_file(learnable, data, test, seed, as_json=as_json)
+    if data is not None or test is not None or seconds is not None:
+        return learn_file(learnable, data, test, seed, seconds=seconds, as_json=as_json)
     with _opened() as (platform, language):
         say = words.say_in(language)
         with _stages() as bar:

@@ -22,7 +22,7 @@ from ikkan.ground.eventlog import EventLog
 from ikkan.ground.ids import SubjectId, TenantId
 from ikkan.ground.settings import Settings
 from ikkan.kit.frame import Frame
-from ikkan.kit.taught import Taught
+from ikkan.kit.taught import Taught, Tunes
 from ikkan.models.registry import Registry
 
 
@@ -40,6 +40,8 @@ class Parts:
     frame: Frame
     embed: Callable[[Sequence[str]], NDArray[np.float32]] | None = None
     """Texts to vectors of unit length by this home's embedding model, in this process; None where there is none."""
+    tunes: Tunes | None = None
+    """The embedding model, for whoever wants to teach it something of their own; None where there is none."""
     chat_model: Taught | None = None
     """The model that answers for `default`, to be taught; None where there is none."""
     gives: Gives | None = None

@@ -1,11 +1,15 @@
-"""This home's chat model, to be taught. Handed to apps by `bootstrap`, so that none of them imports torch."""
+"""This home's models, to be taught. Handed to apps by `bootstrap`, so that none of them imports torch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from ikkan.flywheel.training.values import Lesson, Likelihood, Plan, Trained, Turn
+import numpy as np
+from numpy.typing import NDArray
+
+from ikkan.flywheel.training.values import Lesson, Likelihood, Plan, Sorter, SortingPlan, Trained, Turn
+from ikkan.models.values import EncoderPairs
 
 
 class Taught(Protocol):
@@ -38,4 +42,21 @@ class Taught(Protocol):
         self, adapter_files: Mapping[str, bytes] | None, conversations: Sequence[Sequence[Turn]], *, max_tokens: int
     ) -> Sequence[str]:
         """How it would go on, always taking the likeliest token."""
+        ...
+
+
+class Tunes(Protocol):
+    """This home's embedding model, as something that can learn. It stays as it is; what was learned lies beside it."""
+
+    @property
+    def can_learn(self) -> bool:
+        """Whether `ikkan[train]` is here."""
+        ...
+
+    def learn(self, texts: Sequence[str], classes: Sequence[int], count: int, plan: SortingPlan) -> Sorter:
+        """See `flywheel.training.learn_to_sort`."""
+        ...
+
+    def adapted(self, pairs: EncoderPairs) -> Callable[[Sequence[str]], NDArray[np.float32]]:
+        """Texts to vectors of unit length by the model with these pairs; made at the first text."""
         ...

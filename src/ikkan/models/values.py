@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from ikkan.models.adapters import Adapter
+    from ikkan.models.adapters import Adapter, LowRank
 
 Float32: TypeAlias = NDArray[np.float32]
 Int32: TypeAlias = NDArray[np.int32]
@@ -80,6 +80,23 @@ class EncoderConfig:
     """Positions the model has embeddings for, special tokens included."""
     types: int
     norm_eps: float
+
+    def shape(self, module: EncoderModule) -> tuple[int, int]:
+        """Outputs and inputs of one of a block's matrices."""
+        return {
+            "qkv": (3 * self.hidden, self.hidden),
+            "out": (self.hidden, self.hidden),
+            "up": (self.intermediate, self.hidden),
+            "down": (self.hidden, self.intermediate),
+        }[module]
+
+
+EncoderModule: TypeAlias = Literal["qkv", "out", "up", "down"]
+ENCODER_MODULES: tuple[EncoderModule, ...] = ("qkv", "out", "up", "down")
+"""An encoder block's matrices: query, key and value are one of `3 * hidden` rows, since they read the same input."""
+
+EncoderPairs: TypeAlias = "Mapping[tuple[int, EncoderModule], LowRank]"
+"""What is added to an encoder's matrices, by layer and module; those that are absent stay as they are."""
 
 
 class KVCache(Protocol):
@@ -226,5 +243,13 @@ class Encoder(Protocol):
         Raises:
             BadInput: a text has no tokens, or a token outside the vocabulary.
             PromptTooLong: a text has more than `context` tokens.
+        """
+        ...
+
+    def adapted(self, pairs: EncoderPairs) -> Encoder:
+        """This network with low-rank pairs added to its matrices. Both stay in use and share what did not change.
+
+        Raises:
+            HostileFile: a pair does not fit these measurements.
         """
         ...

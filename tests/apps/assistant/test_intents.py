@@ -261,6 +261,10 @@ class OracleRecipe:
     """A rung above the bottom ones, as a language model would be."""
 
     name = "oracle"
+    judged_folds = FOLDS
+
+    def seconds(self, n: int) -> float:
+        return 0.0
 
     def __init__(self) -> None:
         self.taught = 0

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from ikkan.ground.errors import BadInput, PromptTooLong
+from ikkan.ground.errors import BadInput, HostileFile, PromptTooLong
+from ikkan.models.adapters import LowRank
 from ikkan.models.checkpoint import open_checkpoint
 from ikkan.models.families import load_encoder
 
@@ -56,3 +59,32 @@ def test_a_sentence_longer_than_the_context_is_refused(tiny_bert: Sentences) -> 
 def test_impossible_ids_are_refused(ids: list[list[int]], tiny_bert: Sentences) -> None:
     with pytest.raises(BadInput):
         load_encoder(open_checkpoint(tiny_bert.path)).embed(ids)
+
+
+def test_pairs_change_a_copy_and_leave_the_encoder_as_it_is(tiny_bert: Sentences) -> None:
+    encoder = load_encoder(open_checkpoint(tiny_bert.path))
+    before = encoder.embed(tiny_bert.ids)
+    pair = LowRank(np.full((2, 48), 0.1, np.float32), np.full((80, 2), 0.1, np.float32), 2.0)
+    changed = encoder.adapted({(1, "up"): pair}).embed(tiny_bert.ids)
+    assert np.abs(changed - before).max() > 1e-3
+    assert np.array_equal(encoder.embed(tiny_bert.ids), before)
+    assert np.array_equal(encoder.adapted({}).embed(tiny_bert.ids), before)
+
+
+@pytest.mark.parametrize(
+    ("layer", "module", "a", "b"),
+    [
+        (3, "up", (2, 48), (80, 2)),
+        (-1, "up", (2, 48), (80, 2)),
+        (0, "gate", (2, 48), (80, 2)),
+        (0, "up", (2, 47), (80, 2)),
+        (0, "up", (2, 48), (80, 3)),
+        (0, "qkv", (2, 48), (48, 2)),
+    ],
+)
+def test_pairs_of_another_model_are_refused(
+    tiny_bert: Sentences, layer: int, module: Any, a: tuple[int, int], b: tuple[int, int]
+) -> None:
+    encoder = load_encoder(open_checkpoint(tiny_bert.path))
+    with pytest.raises(HostileFile, match="does not fit"):
+        encoder.adapted({(layer, module): LowRank(np.zeros(a, np.float32), np.zeros(b, np.float32), 1.0)})

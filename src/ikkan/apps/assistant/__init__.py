@@ -10,7 +10,7 @@ Begin at `service/upstream.py`; `learn/` is what the flywheel may train.
 from __future__ import annotations
 
 from ikkan.apps.assistant import pages, routes, store
-from ikkan.apps.assistant.learn import AnswerLearnable, IntentLearnable, ReplyStyleLearnable
+from ikkan.apps.assistant.learn import AnswerLearnable, IntentLearnable, ReplyStyleLearnable, TunedRecipe
 from ikkan.apps.assistant.service import AssistantUpstream, KnowledgeService, ReplyStyle, style_remark
 from ikkan.apps.assistant.values import UNSEEN
 from ikkan.cloud.values import LOCAL_TENANT
@@ -46,7 +46,12 @@ def app(parts: Parts) -> App:
         emits=(EventKind(UNSEEN, 1, (_UNSEEN,)),),
         learns=(
             AnswerLearnable(knowledge.known, tenant_id=LOCAL_TENANT, tried_on_people=parts.settings.flywheel_canary),
-            IntentLearnable(tenant_id=LOCAL_TENANT, embed=parts.embed),
+            IntentLearnable(
+                tenant_id=LOCAL_TENANT,
+                embed=parts.embed,
+                above=[TunedRecipe(parts.tunes)] if parts.tunes else (),
+                yen_an_hour=parts.settings.yen_an_hour,
+            ),
             ReplyStyleLearnable(
                 knowledge.known,
                 parts.chat_model,

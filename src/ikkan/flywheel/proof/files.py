@@ -16,7 +16,7 @@ from ikkan.flywheel.split import normalised
 from ikkan.ground.errors import BadInput
 
 BUDGET = Budget(seconds=120.0)
-"""A file is learned from whole, where a turn of the wheel hurries."""
+"""A file is learned from whole, where a turn of the wheel hurries. What is dear to learn takes more."""
 FOLDS = 3
 
 Note = Callable[[str], None]
@@ -54,9 +54,18 @@ def reads_files(learnable: Learnable) -> ReadsFiles:
 
 
 def learn(
-    learnable: Learnable, data: Path, test: Path | None, *, seed: int = 0, note: Note = lambda text: None
+    learnable: Learnable,
+    data: Path,
+    test: Path | None,
+    *,
+    seed: int = 0,
+    budget: Budget = BUDGET,
+    note: Note = lambda text: None,
 ) -> Learned:
     """Learn everything a file says. Both files are read before anything is trained; the test is scored once, last.
+
+    Args:
+        budget: for each training; without a test file there are more than one.
 
     Raises:
         NotFound: there is no such file.
@@ -68,7 +77,7 @@ def learn(
     judges = able.labelled(test) if test else None
     note(f"learning from {len(examples):,} examples")
     began = time.perf_counter()
-    fitted = learnable.train(examples, BUDGET, seed)
+    fitted = learnable.train(examples, budget, seed)
     train_s = round(time.perf_counter() - began, 1)
     if judges is not None:
         note(f"scoring {len(judges):,} examples, once")
@@ -77,9 +86,10 @@ def learn(
     sizes: list[int] = []
     for number, (taught, held) in enumerate(_parts(examples, seed), start=1):
         note(f"no test file: part {number} of {FOLDS} judges what was learned from the others")
-        found.append(able.measured(learnable.train(taught, BUDGET, seed), held))
+        found.append(able.measured(learnable.train(taught, budget, seed), held))
         sizes.append(len(held))
-    means = {name: float(np.average([each[name] for each in found], weights=sizes)) for name in found[0]}
+    names = [name for name in found[0] if all(name in each for each in found)]
+    means = {name: float(np.average([each[name] for each in found], weights=sizes)) for name in names}
     return Learned(fitted, len(examples), None, means, sum(sizes), train_s)
 
 

@@ -163,7 +163,7 @@ def _stress(proof: Mapping[str, Any]) -> str:
 def _test(proof: Mapping[str, Any]) -> str:
     if not proof["test"]:
         return ""
-    return _section("test", _table(("", ""), [[escape(name), f"{value:.4f}"] for name, value in proof["test"].items()],
+    return _section("test", _table(("", ""), [[escape(name), f"{value:.4g}"] for name, value in proof["test"].items()],
                                    numbers=1))  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ikkan.flywheel.training.values import Keep, Lesson, Likelihood, Plan, Tell, Trained
+from ikkan.flywheel.training.values import Keep, Lesson, Likelihood, Plan, Sorter, SortingPlan, Tell, Trained
 from ikkan.ground.errors import MissingPackage
 from ikkan.models.store import StoredModel
 
@@ -111,6 +111,40 @@ def likelihoods(
         )
 
 
+def learn_to_sort(
+    path: Path,
+    texts: Sequence[str],
+    classes: Sequence[int],
+    count: int,
+    plan: SortingPlan,
+    *,
+    breathe: Callable[[], object] | None = None,
+) -> Sorter:
+    """Teach low-rank pairs and a head to an encoder, so that it sorts texts into classes. The encoder stays as it is.
+
+    Args:
+        path: the encoder's file or folder.
+        classes: of each text, from 0.
+        count: how many classes there are.
+        breathe: called between optimiser steps, so that a waiting person can go first.
+
+    Raises:
+        NothingToLearn: no texts.
+        TrainingDiverged: the loss is not finite.
+        UnsupportedFormat: the model does not embed texts.
+        SetupNeeded: torch or the device is missing.
+    """
+    _need_torch()
+    from ikkan.flywheel.training.tensors import sorting
+
+    return sorting.learn(Path(path), texts, classes, count, plan, breathe)
+
+
+def can_train() -> bool:
+    """Whether torch is here; nothing is loaded to find out."""
+    return find_spec("torch") is not None
+
+
 def _need_torch() -> None:
-    if find_spec("torch") is None:
+    if not can_train():
         raise MissingPackage("training a language model needs torch", hint="pip install 'ikkan[train]'")

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from ikkan.models.values import EncoderPairs, Float32
+
 Method = Literal["sft", "dpo", "distill"]
 
 
@@ -109,3 +111,37 @@ Tell: TypeAlias = Callable[[Step], None]
 
 Keep: TypeAlias = Callable[[Step, Mapping[str, bytes]], None]
 """Called with the adapter's files at the end of an epoch; whatever it raises ends the training."""
+
+
+@dataclass(frozen=True, slots=True)
+class SortingPlan:
+    """How an encoder learns to sort texts into classes. The same texts and plan give the same bytes on one machine."""
+
+    epochs: int = 3
+    batch: int = 32
+    """Texts an optimiser step sees."""
+    max_tokens: int = 64
+    """Of a text; a longer one loses its end."""
+    rank: int = 16
+    alpha: float = 32.0
+    learning_rate: float = 1e-3
+    """Of the low-rank pairs."""
+    head_rate: float = 2e-2
+    """Of the classes' own weights, which begin as the classes' means and have less far to go."""
+    seed: int = 0
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: str = "auto"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sorter:
+    """An encoder's low-rank pairs, and what tells the classes apart in its vectors."""
+
+    pairs: EncoderPairs
+    """To be added to the base's matrices (`models.values.Encoder.adapted`)."""
+    head: Float32
+    """(hidden + 1, classes): a vector with a one behind it, times this, is a score for each class."""
+    losses: tuple[float, ...]
+    """One per optimiser step."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Texts, seconds, texts per second, dtype, device."""

@@ -7,17 +7,19 @@ and with the matrix kernels of some processors not even by that. The same texts 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ikkan.ground.errors import BadInput, PromptTooLong
+from ikkan.ground.errors import BadInput, HostileFile, PromptTooLong
+from ikkan.models.adapters import LowRank
 from ikkan.models.families.weights import HasTensors, Weights
-from ikkan.models.values import EncoderConfig, Float32
+from ikkan.models.values import ENCODER_MODULES, EncoderConfig, EncoderPairs, Float32
 
 Ids: TypeAlias = NDArray[np.int64]
 
@@ -35,6 +37,10 @@ class _Linear:
 
     def __call__(self, x: Float32) -> Float32:
         return x @ self.weight + self.bias
+
+
+def _added(linear: _Linear, pair: LowRank) -> _Linear:
+    return _Linear(linear.weight + (pair.b @ pair.a).T * np.float32(pair.scaling), linear.bias)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,23 @@ class BertEncoder:
     def context(self) -> int:
         """The most tokens a text may have."""
         return self.config.context
+
+    def adapted(self, pairs: EncoderPairs) -> BertEncoder:
+        """See `Encoder.adapted`."""
+        layers = list(self._layers)
+        for (number, module), pair in pairs.items():
+            fits = 0 <= number < len(layers) and module in ENCODER_MODULES
+            rows, cols = self.config.shape(module) if fits else (0, 0)
+            if not fits or pair.a.shape != (pair.rank, cols) or pair.b.shape != (rows, pair.rank):
+                raise HostileFile(
+                    f"a low-rank pair for {module} of layer {number} does not fit this encoder",
+                    hint="was it trained on another model?",
+                )
+            changed: dict[str, Any] = {module: _added(getattr(layers[number], module), pair)}
+            layers[number] = replace(layers[number], **changed)
+        other = copy.copy(self)
+        other._layers = layers
+        return other
 
     def embed(self, ids: Sequence[Sequence[int]]) -> Float32:
         """One vector a text; see `Encoder.embed`."""

@@ -9,7 +9,7 @@ Begin at `answer.py`.
 """
 
 from ikkan.apps.assistant.learn.answer import AnswerLearnable
-from ikkan.apps.assistant.learn.intent import IntentLearnable
+from ikkan.apps.assistant.learn.intent import IntentLearnable, TunedRecipe
 from ikkan.apps.assistant.learn.reply_style import ReplyStyleLearnable
 
-__all__ = ["AnswerLearnable", "IntentLearnable", "ReplyStyleLearnable"]
+__all__ = ["AnswerLearnable", "IntentLearnable", "ReplyStyleLearnable", "TunedRecipe"]

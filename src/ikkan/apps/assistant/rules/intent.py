@@ -2,9 +2,9 @@
 
 A rung looks at a text and gives each intent a score; a temperature makes probabilities of the scores, and at each rung
 they are the mean of its own and those of all rungs below. The first rung that is sure enough answers; where none is,
-the text is deferred to whoever stands above: a larger model, or a person. Two rungs stand here: `Nearest` asks the most
-alike examples, `Linear` weighs the embedding and the spelling. No rung keeps a text: examples are vectors, spelling is
-hashed.
+the text is deferred to whoever stands above: a larger model, or a person. `Nearest` asks the most alike examples,
+`Linear` weighs the embedding and the spelling, `Tuned` reads again with an embedder that has learned these intents. No
+rung keeps a text: examples are vectors, spelling is hashed.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 
 from ikkan.apps.assistant.rules.answerer import pack
 from ikkan.apps.assistant.rules.text import hashed, plain
+from ikkan.apps.assistant.values import Embed
+from ikkan.models.adapters import LowRank
+from ikkan.models.values import ENCODER_MODULES, EncoderModule, EncoderPairs
 
 Floats: TypeAlias = NDArray[np.float64]
 Float32: TypeAlias = NDArray[np.float32]
@@ -176,7 +179,50 @@ class Linear:
 
 
 LOADS: Mapping[str, Load] = {"nearest": Nearest.load, "linear": Linear.load}
-"""The rungs that stand here, cheapest first."""
+"""The rungs that need nothing but embeddings, cheapest first."""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Multinomial logistic regression on the vectors of an embedder that learned with it."""
+
+    embed: Embed
+    """The embedder as it was changed."""
+    pairs: EncoderPairs
+    """How it was changed, in half precision's numbers."""
+    head: Float32
+    """(width + 1, intents), in half precision's numbers."""
+
+    def logits(self, asked: Asked) -> Floats:
+        """See `Rung.logits`. What this costs is reading the texts a second time."""
+        if not asked.texts:
+            return np.zeros((0, self.head.shape[1]))
+        return (self.embed(asked.texts) @ self.head[:-1] + self.head[-1]).astype(np.float64)
+
+    def files(self) -> Mapping[str, bytes]:
+        """See `Rung.files`."""
+        arrays: dict[str, NDArray[Any]] = {"head": self.head.astype(np.float16)}
+        for (layer, module), pair in sorted(self.pairs.items()):
+            arrays[f"{layer}.{module}.a"] = pair.a.astype(np.float16)
+            arrays[f"{layer}.{module}.b"] = (pair.b * np.float32(pair.scaling)).astype(np.float16)
+        return {"tuned.npz": pack(arrays)}
+
+    @classmethod
+    def load(cls, files: Mapping[str, bytes], adapted: Callable[[EncoderPairs], Embed]) -> Tuned:
+        """The rung that `files` wrote.
+
+        Args:
+            adapted: the embedder it learned from, changed by such pairs.
+        """
+        with np.load(io.BytesIO(files["tuned.npz"]), allow_pickle=False) as arrays:
+            kept = {name: arrays[name].astype(np.float32) for name in arrays.files}
+        places = [name.removesuffix(".a").split(".") for name in kept if name.endswith(".a")]
+        pairs: dict[tuple[int, EncoderModule], LowRank] = {}
+        for layer, spelled in places:
+            module = next(one for one in ENCODER_MODULES if one == spelled)
+            at = f"{layer}.{module}"
+            pairs[int(layer), module] = LowRank(kept[f"{at}.a"], kept[f"{at}.b"], 1.0)
+        return cls(adapted(pairs), pairs, kept["head"])
 
 
 @dataclass(frozen=True)

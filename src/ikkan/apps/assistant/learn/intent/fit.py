@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ikkan.apps.assistant.rules.intent import (
     LOADS,
@@ -43,6 +44,9 @@ NEXT = 2_000
 standard errors, one-sided): what was counted in training is a sample, and so is what comes."""
 NEVER = 2.0
 """A level no probability reaches."""
+EXAMPLES_A_SECOND = 100
+"""What the bottom rungs learn from, embedding included: a budget in seconds, in examples, is the same on every machine,
+so that the same budget learns from the same examples."""
 _REMEMBERED = 8
 
 
@@ -51,6 +55,15 @@ class Recipe(Protocol):
 
     name: str
     load: Load
+    judged_folds: int
+    """By what it says of so many folds it is judged, `FOLDS` at most: it learns once more for each of them."""
+
+    def seconds(self, n: int) -> float:
+        """What it takes to learn from so many texts and to be judged, on two cores, carefully; the same everywhere.
+
+        Infinite where it cannot learn, or should not from so few.
+        """
+        ...
 
     def fit(self, asked: Asked, means: Index, intents: int, seed: int) -> Rung:
         """A rung that has learned what these texts mean."""
@@ -62,6 +75,11 @@ class NearestRecipe:
 
     name = "nearest"
     load = staticmethod(LOADS["nearest"])
+    judged_folds = FOLDS
+
+    def seconds(self, n: int) -> float:
+        """See `Recipe.seconds`: with the other rung at the bottom, twice as careful as measured."""
+        return n / EXAMPLES_A_SECOND / 2
 
     def fit(self, asked: Asked, means: Index, intents: int, seed: int) -> Nearest:
         """See `Recipe.fit`."""
@@ -75,6 +93,11 @@ class LinearRecipe:
 
     name = "linear"
     load = staticmethod(LOADS["linear"])
+    judged_folds = FOLDS
+
+    def seconds(self, n: int) -> float:
+        """See `Recipe.seconds`: with the other rung at the bottom, twice as careful as measured."""
+        return n / EXAMPLES_A_SECOND / 2
 
     def fit(self, asked: Asked, means: Index, intents: int, seed: int) -> Linear:
         """See `Recipe.fit`. The problem is convex, so the seed changes nothing."""
@@ -94,20 +117,22 @@ def fit(
         return Ladder(intents, (), asked.vectors.shape[1])
     place = {intent: at for at, intent in enumerate(intents)}
     means = np.array([place[intent] for intent in meant], dtype=np.int64)
-    unseen = _unseen(asked, means, len(intents), seed, recipes)
+    unseen, judged = _unseen(asked, means, len(intents), seed, recipes)
     steps, below, answered = [], np.zeros((len(means), len(intents))), np.zeros(len(means), dtype=np.bool_)
     right = np.zeros(len(means), dtype=np.bool_)
     for at, recipe in enumerate(recipes):
-        temperature = coolest(unseen[at], means)
+        known = judged[: at + 1].all(axis=0)
+        temperature = coolest(unseen[at][known], means[known])
         below = below + tempered(unseen[at], temperature)
         mean = logarithm(below / (at + 1))
-        mean_temperature = coolest(mean, means)
+        mean_temperature = coolest(mean[known], means[known])
         chances = tempered(mean, mean_temperature)
         # Rungs below the last are held to twice the care: their mistakes are not theirs alone to spend.
         wanted = target if at == len(recipes) - 1 else (1 + target) / 2
         hits = chances.argmax(axis=1) == means
-        best, left = chances.max(axis=1), ~answered
-        level = sure_from(best[left], hits[left], int(right.sum()), int(answered.sum()), wanted)
+        best, left = chances.max(axis=1), known & ~answered
+        before = int(right[known].sum()), int(answered[known].sum())
+        level = sure_from(best[left], hits[left], *before, wanted)
         now = left & (best >= level)
         right |= now & hits
         answered |= now
@@ -116,8 +141,10 @@ def fit(
     return Ladder(intents, tuple(steps), asked.vectors.shape[1])
 
 
-def _unseen(asked: Asked, means: Index, intents: int, seed: int, recipes: Sequence[Recipe]) -> list[Floats]:
-    """What each rung says of each text when it has not learned from it."""
+def _unseen(
+    asked: Asked, means: Index, intents: int, seed: int, recipes: Sequence[Recipe]
+) -> tuple[list[Floats], NDArray[np.bool_]]:
+    """What each rung says of each text when it has not learned from it; and of which texts it said anything."""
     fold = folds(asked.texts, means, seed)
     said = [np.zeros((len(means), intents)) for _ in recipes]
     for number in range(FOLDS):
@@ -125,8 +152,10 @@ def _unseen(asked: Asked, means: Index, intents: int, seed: int, recipes: Sequen
         if not len(here) or not len(others):
             continue
         for at, recipe in enumerate(recipes):
-            said[at][here] = recipe.fit(asked.take(others), means[others], intents, seed).logits(asked.take(here))
-    return said
+            if number < recipe.judged_folds:
+                rung = recipe.fit(asked.take(others), means[others], intents, seed)
+                said[at][here] = rung.logits(asked.take(here))
+    return said, np.array([fold < recipe.judged_folds for recipe in recipes])
 
 
 def folds(texts: Sequence[str], means: Index, seed: int) -> Index:

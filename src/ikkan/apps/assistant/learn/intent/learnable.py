@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ikkan.apps.assistant.learn.intent.examples import agreed, as_examples, read_intents, read_labelled
-from ikkan.apps.assistant.learn.intent.fit import BOTTOM, Recipe, fit
+from ikkan.apps.assistant.learn.intent.fit import BOTTOM, EXAMPLES_A_SECOND, Recipe, fit
 from ikkan.apps.assistant.learn.intent.report import report
 from ikkan.apps.assistant.learn.intent.world import IntentWorld, Remembering
 from ikkan.apps.assistant.rules.intent import Asked, Float32, Ladder, Readings
@@ -25,9 +25,6 @@ from ikkan.ground.ids import TenantId
 KIND = "assistant-intent"
 CONSTANT = "assistant-intent-constant"
 """The kind of a baseline: one intent for everything."""
-EXAMPLES_A_SECOND = 100
-"""A budget in seconds, in examples: twice as careful as measured on two cores, and the same on every machine, so that
-the same budget learns from the same examples."""
 
 
 class IntentLearnable:
@@ -40,7 +37,8 @@ class IntentLearnable:
         tenant_id: whose events to learn from; None: everyone's.
         embed: texts to unit vectors, or None: then spelling alone decides. Given, it must be the same function whenever
             artifacts are used.
-        above: rungs above the bottom ones, cheapest first.
+        above: rungs above the bottom ones, cheapest first. One learns where the budget has the time for it.
+        yen_an_hour: what the machine costs under load, for reports; `Settings.yen_an_hour`.
     """
 
     name = INTENT
@@ -50,10 +48,16 @@ class IntentLearnable:
     )
 
     def __init__(
-        self, *, tenant_id: TenantId | None = None, embed: Embed | None = None, above: Sequence[Recipe] = ()
+        self,
+        *,
+        tenant_id: TenantId | None = None,
+        embed: Embed | None = None,
+        above: Sequence[Recipe] = (),
+        yen_an_hour: float = 0.0,
     ) -> None:
         self._tenant_id = tenant_id
         self._embed = embed
+        self._yen_an_hour = yen_an_hour
         self._recipes = (*BOTTOM, *above)
         self._loaded: tuple[Fitted, Ladder] | None = None
         self._seen: dict[tuple[str, ...], Asked] = {}
@@ -101,13 +105,19 @@ class IntentLearnable:
         return as_examples(read_labelled(path))
 
     def measured(self, fitted: Fitted, examples: Examples) -> Mapping[str, float]:
-        """Accuracy with nothing deferred, what is answered at the chosen levels, and what could be at 97 %."""
-        found = report(self, fitted, examples, yen_an_hour=0.0)
+        """Accuracy with nothing deferred, what is answered at the chosen levels, and what could be at 97 %; by rung,
+        which share it answers and what a right answer of its own costs, where it gave any.
+        """
+        found = report(self, fitted, examples, yen_an_hour=self._yen_an_hour)
+        shares = {f"{rung.name}_answers": rung.answered / max(found.texts, 1) for rung in found.rungs}
+        costs = {f"{rung.name}_yen_per_success": rung.yen_per_success for rung in found.rungs}
         return {
             "accuracy": found.accuracy,
             "coverage_at_97": found.coverage_at_97,
             "coverage": found.coverage,
             "accuracy_answered": found.accuracy_answered,
+            **shares,
+            **{name: yen for name, yen in costs.items() if yen is not None},
         }
 
     def world(self, data: Path | None, *, quick: bool = False) -> IntentWorld:
@@ -147,10 +157,19 @@ class IntentLearnable:
         return ladder.read(asked)
 
     def ladder(self, fitted: Fitted) -> Ladder:
-        """The ladder in an artifact."""
+        """The ladder in an artifact.
+
+        Raises:
+            SetupNeeded: it has a rung that cannot be read here.
+        """
         loaded = self._loaded  # a page and a turn may ask at the same time
         if loaded is None or loaded[0] is not fitted:
             loads = {recipe.name: recipe.load for recipe in self._recipes}
+            if strange := [name for name in fitted.facts.get("rungs", ()) if name not in loads]:
+                raise SetupNeeded(
+                    f"{INTENT} learned a rung {strange[0]!r} that nothing here can read",
+                    hint="pull the embedding model that it learned with, or train again",
+                )
             loaded = self._loaded = (fitted, Ladder.load(fitted.files, loads))
         return loaded[1]
 
@@ -168,9 +187,19 @@ class IntentLearnable:
         most = min(budget.examples, int(budget.seconds * EXAMPLES_A_SECOND))
         taught = agreed(examples)
         latest = taught.take(np.arange(max(0, len(taught) - most), len(taught)))
-        ladder = fit(self.asked(latest.inputs), [meant.intent for meant in latest.truths], seed, recipes=recipes)
+        chosen = self._in_time(recipes, len(latest), budget)
+        ladder = fit(self.asked(latest.inputs), [meant.intent for meant in latest.truths], seed, recipes=chosen)
         facts = {"lessons": len(latest), "intents": len(ladder.intents), "rungs": [step.name for step in ladder.steps]}
         return Fitted(KIND, ladder.files(), facts)
+
+    def _in_time(self, recipes: Sequence[Recipe], n: int, budget: Budget) -> list[Recipe]:
+        """The bottom rungs, whose share of the examples was chosen for it, and those above that there is time for."""
+        chosen, left = list(recipes[: len(BOTTOM)]), budget.seconds - n / EXAMPLES_A_SECOND
+        for recipe in recipes[len(BOTTOM) :]:
+            if recipe.seconds(n) <= left:
+                chosen.append(recipe)
+                left -= recipe.seconds(n)
+        return chosen
 
     def _majority(self, examples: Examples, budget: Budget, seed: int) -> Fitted:
         named = Counter(meant.intent for meant in agreed(examples).truths)

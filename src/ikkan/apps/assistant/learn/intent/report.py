@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ikkan.apps.assistant.learn.intent.fit import TARGET
+from ikkan.apps.assistant.learn.intent.larger import Larger
 from ikkan.apps.assistant.rules.intent import Asked, Floats
 from ikkan.flywheel.contract import Examples, Fitted
 
@@ -40,7 +41,7 @@ class LadderReport:
 
     texts: int
     accuracy: float
-    """With nothing deferred."""
+    """With nothing deferred, or with what a larger model said of what was."""
     coverage: float
     """The share answered, at the levels that training chose."""
     accuracy_answered: float
@@ -49,7 +50,9 @@ class LadderReport:
     """The largest share that could be answered, surest first, with 97 % of it right: known only with hindsight."""
     rungs: tuple[RungReport, ...]
     deferred: RungReport
-    """Whatever stands above these rungs: what reaches it, and what the ladder's best guess would have got right."""
+    """Whatever stands above these rungs: what reaches it, and what the ladder's best guess would have got right. Where
+    a larger model was asked, what it answered instead, and what that cost by the ledger.
+    """
 
     @property
     def yen_per_success(self) -> float | None:
@@ -64,12 +67,14 @@ def report(
     examples: Examples,
     *,
     yen_an_hour: float,
+    larger: Larger | None = None,
     timer: Callable[[], float] = time.perf_counter,
 ) -> LadderReport:
     """Measure a ladder on these examples, whose truths it must not have learned.
 
     Args:
         yen_an_hour: what the machine costs under load; `Settings.yen_an_hour`.
+        larger: whoever is asked what the ladder defers; None: nobody, and its best guess counts.
         timer: seconds, from any beginning.
     """
     ladder = learnable.ladder(fitted)
@@ -85,15 +90,40 @@ def report(
         seconds = _seconds(step.rung.logits, asked.take(np.flatnonzero(read.step >= at)), timer)
         rungs.append(_rung(step.name, read.step, at, right, seconds + (0.0 if at else embedding_s), yen_an_hour))
     answered = read.answered(len(ladder.steps))
+    sure, beyond = right, _rung("deferred", read.step, len(ladder.steps), right, 0.0, 0.0)
+    if larger is not None and ladder.steps:
+        right, beyond = _asked(larger, ladder.intents, examples, right, ~answered, timer)
     return LadderReport(
         texts=len(examples),
         accuracy=float(right.mean()) if len(right) else 0.0,
         coverage=float(answered.mean()) if len(right) else 0.0,
         accuracy_answered=float(right[answered].mean()) if answered.any() else 1.0,
-        coverage_at_97=coverage_at(read.probability, right),
+        coverage_at_97=coverage_at(read.probability, sure),
         rungs=tuple(rungs),
-        deferred=_rung("deferred", read.step, len(ladder.steps), right, 0.0, 0.0),
+        deferred=beyond,
     )
+
+
+def _asked(
+    larger: Larger,
+    intents: Sequence[str],
+    examples: Examples,
+    right: NDArray[np.bool_],
+    deferred: NDArray[np.bool_],
+    timer: Callable[[], float],
+) -> tuple[NDArray[np.bool_], RungReport]:
+    """What is right when a larger model reads what was deferred; where it names no intent, the best guess stands."""
+    began, left = timer(), np.flatnonzero(deferred).tolist()
+    chosen = larger.choose_all([examples.inputs[at] for at in left], intents)
+    seconds, yen = timer() - began, sum(one.yen for one in chosen)
+    together, answered, wins = right.copy(), 0, 0
+    for at, one in zip(left, chosen, strict=True):
+        if one.intent is not None:
+            together[at] = one.intent == examples.truths[at].intent
+            answered += 1
+            wins += int(together[at])
+    each = yen / wins if wins else None
+    return together, RungReport(larger.name, len(left), answered, wins, seconds, yen, each)
 
 
 def coverage_at(probability: Floats, right: NDArray[np.bool_], target: float = TARGET) -> float:
