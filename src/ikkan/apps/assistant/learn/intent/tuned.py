@@ -15,8 +15,8 @@ from ikkan.apps.assistant.rules.intent import Asked, Index, Tuned
 from ikkan.flywheel.training.values import SortingPlan
 from ikkan.kit.taught import Tunes
 
-TEXTS_A_SECOND = 40
-"""Learned from, one judgement included, on two cores, carefully."""
+TEXTS_A_SECOND = 25
+"""Learned from, one judgement included: what one core of a busy machine did (`benchmarks/intent.py --ladder`)."""
 FEWEST = 2_000
 """Of fewer texts a third, of which lower rungs leave an eighth, is too little to say when this rung is right."""
 
