@@ -66,7 +66,7 @@ def main() -> None:
         print(json.dumps({"metric": "intent", "skipped": f"needs {given.data} and the models in {models}"}))
         sys.exit(0)
     rows = read_labelled(given.data)
-    embed = home_embedder(ModelStore(models))
+    embed = home_embedder(ModelStore(models), models.parent / "run" / "device.lease")
     assert embed is not None, "the models are there"
     above = [TunedRecipe(embed)] if given.ladder else []
     if given.test:

@@ -30,7 +30,7 @@ import numpy as np
 from ikkan.apps.assistant.learn import AnswerLearnable
 from ikkan.apps.assistant.rules import Answerer
 from ikkan.apps.assistant.sample import knowledge, shuffled, visits
-from ikkan.apps.assistant.service import visit_events
+from ikkan.apps.assistant.service.sample import visit_events
 from ikkan.apps.assistant.values import Knowledge
 from ikkan.flywheel import NO_EXAMPLES, Budget, Examples, Fitted, Terms
 from ikkan.flywheel.gate import Champion, Turn, cut_off, turn

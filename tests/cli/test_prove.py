@@ -24,6 +24,7 @@ KEYS = ("gain", "lower", "upper", "placebo", "self_training", "null_promoted", "
 @pytest.fixture
 def run(home: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("IKKAN_HOME", str(home))
+    monkeypatch.delenv("IKKAN_TEST_MODELS", raising=False)  # the tests' own; no setting is called so
 
     def invoke(*arguments: object) -> Any:
         return CliRunner().invoke(app, [str(each) for each in arguments])

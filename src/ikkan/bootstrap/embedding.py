@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from pathlib import Path
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +15,25 @@ from ikkan.flywheel.training import Sorter, SortingPlan, can_train, learn_to_sor
 from ikkan.models.store import ModelStore
 from ikkan.models.tokenizer import Tokenizer
 from ikkan.models.values import Encoder, EncoderPairs
+from ikkan.silicon.lease import DeviceLease
 
 Vectors: TypeAlias = NDArray[np.float32]
 
 _ALIAS = DEFAULTS[1][0]
+_PATIENCE_S: Final = 3_600.0
+"""How long to wait for another training to end."""
 
 
 class HomeEmbedder:
-    """Texts to vectors of unit length. Texts longer than the model reads are cut. Implements `kit.taught.Tunes`."""
+    """Texts to vectors of unit length. Texts longer than the model reads are cut. Implements `kit.taught.Tunes`.
 
-    def __init__(self, store: ModelStore) -> None:
+    Args:
+        lease: the file by which engine and trainers of this machine take turns.
+    """
+
+    def __init__(self, store: ModelStore, lease: Path) -> None:
         self._store = store
+        self._lease = lease
         self._opened: tuple[Encoder, Tokenizer] | None = None
         self._opening = threading.Lock()
 
@@ -39,7 +48,9 @@ class HomeEmbedder:
 
     def learn(self, texts: Sequence[str], classes: Sequence[int], count: int, plan: SortingPlan) -> Sorter:
         """See `Tunes.learn`."""
-        return learn_to_sort(self._store.resolve(_ALIAS), texts, classes, count, plan)
+        self._lease.parent.mkdir(parents=True, exist_ok=True)
+        with DeviceLease(self._lease).background(patience_s=_PATIENCE_S) as turn:
+            return learn_to_sort(self._store.resolve(_ALIAS), texts, classes, count, plan, breathe=turn.breathe)
 
     def adapted(self, pairs: EncoderPairs) -> Callable[[Sequence[str]], Vectors]:
         """See `Tunes.adapted`."""
@@ -69,6 +80,6 @@ def _vectors(encoder: Encoder, tokenizer: Tokenizer, texts: Sequence[str]) -> Ve
     return encoder.embed([tokenizer.encode_for_embedding(text, encoder.context) for text in texts])
 
 
-def home_embedder(store: ModelStore) -> HomeEmbedder | None:
+def home_embedder(store: ModelStore, lease: Path) -> HomeEmbedder | None:
     """The embedder of this home, or None where none was pulled."""
-    return HomeEmbedder(store) if _ALIAS in store.aliases() else None
+    return HomeEmbedder(store, lease) if _ALIAS in store.aliases() else None

@@ -137,7 +137,7 @@ def build(settings: Settings, *, clock: Clock | None = None, is_serving: bool = 
     keeper = SessionKeeper(_session_secret(settings.keys_dir), clock)
     frame = Frame(keeper, words, _admission(settings, joined, keeper), language=settings.language)
 
-    embedder = home_embedder(store)
+    embedder = home_embedder(store, settings.run_dir / "device.lease")
     parts = Parts(
         settings=settings,
         clock=clock,

@@ -344,12 +344,12 @@ def banking() -> tuple[Labelled, ...]:
 
 
 @pytest.fixture
-def minilm() -> Embed:
+def minilm(tmp_path: Path) -> Embed:
     """The default embedder, or skip the test."""
     given = os.environ.get("IKKAN_TEST_MODELS")
     homes = [HOUSE / ".cache" / "test-home", HOUSE / ".ikkan", Path.home() / ".ikkan"]
     for root in [Path(given)] if given else [home / "models" for home in homes]:
-        if found := home_embedder(ModelStore(root)):
+        if found := home_embedder(ModelStore(root), tmp_path / "device.lease"):
             return found
     pytest.skip("the default embedder is not here; `make test-setup` fetches it")
 
@@ -368,4 +368,4 @@ def test_ten_intents_of_banking77_are_read_and_the_unsure_ones_deferred(
 
 
 def test_a_home_without_the_model_has_no_embedder(tmp_path: Path) -> None:
-    assert home_embedder(ModelStore(tmp_path)) is None
+    assert home_embedder(ModelStore(tmp_path), tmp_path / "device.lease") is None

@@ -46,6 +46,8 @@ class IntentLearnable:
         name="share_right",
         title={"ja": "意図の正解率 (保留なし)", "en": "share of intents read rightly, none deferred"},
     )
+    budget = Budget(seconds=600.0)
+    """Enough that some ten thousand texts teach every rung; fewer take less."""
 
     def __init__(
         self,
