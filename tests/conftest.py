@@ -31,6 +31,9 @@ HOUSE = Path(__file__).parents[1]
 _SOURCES = cache_key(HOUSE / "src" / "ikkan" / "models" / "families")
 os.environ["NUMBA_CACHE_DIR"] = str(HOUSE / ".cache" / "numba" / _SOURCES)
 
+# Torch reads it when it is loaded; threads that wait actively starve whatever else a test has running.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:

@@ -105,6 +105,8 @@ def build(settings: Settings, *, clock: Clock | None = None, is_serving: bool = 
     Args:
         is_serving: people wait for this process; it trains nothing and loads no model.
     """
+    # Threads of a training that is loaded later sleep while they wait, instead of taking turns from everyone else.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     clock = clock or SystemClock()
     database = Database(settings.database_url)
     keys = Keys.open(settings.keys_dir, settings.erasures)
@@ -216,7 +218,6 @@ def build(settings: Settings, *, clock: Clock | None = None, is_serving: bool = 
 @contextlib.contextmanager
 def opened(settings: Settings) -> Iterator[Platform]:
     """The platform for the length of one command; tables are made or brought up to date first."""
-    _wait_quietly()
     settings.home.mkdir(parents=True, exist_ok=True)
     upgrade(settings.database_url)
     platform = build(settings)
@@ -287,7 +288,6 @@ def serve(settings: Settings) -> None:
 
 def work(settings: Settings) -> None:
     """The worker's process: durable jobs, and a look at each learnable every so often, until SIGTERM."""
-    _wait_quietly()
     ground_log.configure(settings.log_level)
     platform = build(settings)
     go_on(platform.eraser, platform.jobs)
@@ -341,11 +341,6 @@ def load_sample(platform: Platform, *, seed: int = 1) -> dict[str, int]:
 
 
 # ---- private ---------------------------------------------------------------------------------------------------------
-
-
-def _wait_quietly() -> None:
-    """Threads of a training that is loaded later sleep while they wait, instead of taking turns from everyone else."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _app_modules() -> list[Any]:
