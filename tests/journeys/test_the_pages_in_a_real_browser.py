@@ -117,8 +117,8 @@ def test_a_starter_chosen_from_the_list_counts_as_a_choice(page: Page) -> None:
     answer = page.locator(".answered").last
     expect(answer.locator(".marks")).to_be_visible(timeout=60_000)
     answer.locator(".others").click()
-    answer.locator(".candidate").first.click()
-    expect(page.locator(".notice")).to_be_visible()
+    answer.locator(".candidate").first.click(timeout=60_000)
+    expect(page.locator(".notice")).to_be_visible(timeout=30_000)
 
 
 def test_a_key_is_shown_once_and_can_be_revoked(page: Page, look: tuple[str, str]) -> None:
@@ -168,7 +168,8 @@ def test_the_wheel_fits_a_telephone_and_forcing_asks_why(page: Page, look: tuple
     assert asked == [], "without a reason the form does not go"
     expect(page.locator("#reason:invalid")).to_be_visible()
     page.locator("#reason").fill("to see")
-    page.locator("#promote").click()
+    with page.expect_event("dialog"):
+        page.locator("#promote").click()
     assert len(asked) == 1
     shot(page, "wheel-telephone", look)
 
