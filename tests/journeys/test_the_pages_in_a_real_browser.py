@@ -115,9 +115,9 @@ def test_a_starter_chosen_from_the_list_counts_as_a_choice(page: Page) -> None:
     page.goto("/assistant")
     page.locator(".starter").last.click()
     answer = page.locator(".answered").last
-    expect(answer.locator(".marks")).to_be_visible(timeout=60_000)
+    expect(answer.locator(".marks")).to_be_visible(timeout=180_000)
     answer.locator(".others").click()
-    answer.locator(".candidate").first.click(timeout=60_000)
+    answer.locator(".candidate").first.click(timeout=180_000)
     expect(page.locator(".notice")).to_be_visible(timeout=30_000)
 
 
