@@ -247,7 +247,7 @@ def test_a_missing_peer_stands_below_the_table() -> None:
 
 
 def test_a_plot_is_a_picture(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="the plot needs it: pip install 'ikkan[dev]'")
     objects = [report.as_object(cell(ikkan=[2.0], peer=[1.0]), {}), report.as_object(cell(ikkan=[2.0]), {})]
     report.plot(objects, tmp_path / "plots" / "engine.png")
     assert (tmp_path / "plots" / "engine.png").read_bytes().startswith(b"\x89PNG")

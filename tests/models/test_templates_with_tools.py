@@ -165,7 +165,9 @@ BACK_AND_FORTH = [
 def test_a_conversation_is_written_as_the_makers_library_writes_it(
     source: str, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None, settings: dict[str, Any]
 ) -> None:
-    transformers = pytest.importorskip("transformers.utils.chat_template_utils")
+    transformers = pytest.importorskip(
+        "transformers.utils.chat_template_utils", reason="compared with transformers: pip install 'ikkan[train]'"
+    )
     expected, _ = transformers.render_jinja_template(
         [messages], tools=tools, chat_template=source, add_generation_prompt=True, bos_token="<s>", **settings
     )

@@ -216,7 +216,7 @@ def test_what_is_deferred_may_be_asked_of_a_larger_model_at_the_ledgers_price(
 def test_the_default_embedder_learns_four_intents_of_banking77(
     banking: tuple[Labelled, ...], minilm: HomeEmbedder
 ) -> None:
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", reason="training is not installed: pip install 'ikkan[train]'")
     four = sorted({row.intent for row in banking})[:4]
     examples = as_examples([row for row in banking if row.intent in four], 0)
     taught, judges = examples.take(np.arange(120)), examples.take(np.arange(120, 200))
