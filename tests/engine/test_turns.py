@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from queue import Queue
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ikkan.engine import scheduler
+from ikkan.engine import answer, scheduler
 from ikkan.engine.engine import Engine
 from ikkan.engine.fakes import FakeDecoder, fake_template, fake_tokenizer
 from ikkan.engine.values import Generation, Piece, Sampling
@@ -65,6 +66,34 @@ def test_a_step_reads_everybody_in_one_call() -> None:
     run(engine_of(decoder), asked("abc", 3), asked("defgh", 3))
     assert [len(call) for call in decoder.calls] == [8, 2, 2]
     assert [(slot, position) for _, slot, position in decoder.calls[1]] == [(0, 3), (1, 5)]
+
+
+class Frugal(FakeDecoder):
+    """Counts in how many turns all scores were written."""
+
+    written = 0
+
+    def forward(self, *arrays: Any, **more: Any) -> Any:
+        self.written += 1
+        return super().forward(*arrays, **more)
+
+    def highest(self, tokens: Any, slots: Any, positions: Any, cache: Any, rows: Any, count: int, *rest: Any) -> Any:
+        found = super().highest(tokens, slots, positions, cache, rows, count, *rest)
+        self.written -= 1  # the pretended model looks at its scores to find them
+        return found
+
+
+def test_an_answer_drawn_from_the_likeliest_is_the_same_without_writing_all_scores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn = Sampling(temperature=1.5, top_k=6, top_p=0.9, seed=5)
+    requests = [asked("first"), replace(asked("second"), sampling=drawn), replace(asked("third"), sampling=drawn)]
+    frugal, lavish = Frugal(), Frugal()
+    brief = run(engine_of(frugal), *requests)
+    monkeypatch.setattr(answer, "_MOST_WANTED", 0)
+    full = run(engine_of(lavish), *requests)
+    assert [brief.text(number) for number in range(3)] == [full.text(number) for number in range(3)]
+    assert frugal.written == 0 and lavish.written > 0
 
 
 def test_the_last_token_of_an_answer_is_not_read_again() -> None:

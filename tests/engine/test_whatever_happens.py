@@ -139,6 +139,8 @@ SAMPLINGS = (
     GREEDY,
     GREEDY,
     Sampling(temperature=0.9, top_p=0.9, seed=3),
+    Sampling(temperature=1.1, top_k=4, top_p=0.95, seed=6),
+    Sampling(temperature=1.1, top_k=30, min_p=0.01, seed=7),
     Sampling(temperature=1.2, seed=4, repetition_penalty=1.2, top_logprobs=2),
     Sampling(temperature=0, frequency_penalty=0.4, presence_penalty=0.2, bias={97: 3.0}),
     Sampling(temperature=0, top_logprobs=0),

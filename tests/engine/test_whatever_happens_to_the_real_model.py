@@ -25,6 +25,7 @@ TEXT = (
 SAMPLINGS = (
     Sampling(temperature=0),
     Sampling(temperature=0.8, top_p=0.95, seed=5),
+    Sampling(temperature=1.3, top_k=40, top_p=0.98, seed=8),
     Sampling(temperature=0, repetition_penalty=1.1, top_logprobs=2),
 )
 

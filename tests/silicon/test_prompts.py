@@ -16,7 +16,8 @@ from ikkan.silicon.kernels.compiled import addressed
 from ikkan.silicon.kernels.formats import FORMATS, record_bytes
 from ikkan.silicon.kernels.memory import aligned
 from ikkan.silicon.kernels.multiply import set_path
-from ikkan.silicon.kernels.stack import PROMPT_CHUNK, Cache, Stack
+from ikkan.silicon.kernels.stack import Cache, Stack
+from ikkan.silicon.kernels.walk import PROMPT_CHUNK
 
 from .test_team import VOCAB, stack
 from .weights import activations, blocks

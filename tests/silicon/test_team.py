@@ -132,21 +132,23 @@ def test_memory_for_kernels_starts_on_a_cache_line() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_likeliest_token_is_the_one_with_the_highest_logit(path: str, threads: int) -> None:
+def test_the_highest_logits_are_found_without_writing_the_others(path: str, threads: int) -> None:
     one = stack(threads=threads)
     tokens = np.random.default_rng(1).integers(0, VOCAB, 150).astype(np.int32)
     slots, positions = np.zeros(150, np.int32), np.arange(150, dtype=np.int32)
     every = one.forward(tokens, slots, positions, one.new_cache(1, 160), positions)
-    for rows in (positions, positions[::-1].copy(), positions[-1:]):
-        found = one.forward(tokens, slots, positions, one.new_cache(1, 160), rows, result="likeliest")
-        assert found[:, 0].tolist() == every[rows].argmax(axis=1).tolist()
+    order = np.argsort(-every, axis=1, kind="stable")
+    for count, rows in ((1, positions), (40, positions[::-1].copy()), (7, positions[-1:]), (VOCAB, positions[:3])):
+        found = one.forward(tokens, slots, positions, one.new_cache(1, 160), rows, result=count)
+        assert found["token"].tolist() == order[rows, :count].tolist()
+        assert found["logit"].tolist() == np.take_along_axis(every, order, 1)[rows, :count].tolist()
 
 
-def test_of_equal_logits_the_first_is_the_likeliest_and_of_no_numbers_none() -> None:
+def test_of_equal_logits_the_first_are_the_highest_and_of_no_numbers_none() -> None:
     one = stack(threads=2)
     zero = np.zeros(1, np.int32)
     cache = one.new_cache(1, 8)
     one._norms[-1] = 0.0  # every logit becomes 0
-    assert one.forward(zero, zero, zero, cache, zero, result="likeliest").tolist() == [[0]]
+    assert one.forward(zero, zero, zero, cache, zero, result=3)["token"].tolist() == [[0, 1, 2]]
     one._norms[-1] = np.nan
-    assert one.forward(zero, zero, zero, cache, zero, result="likeliest").tolist() == [[-1]]
+    assert one.forward(zero, zero, zero, cache, zero, result=2)["token"].tolist() == [[-1, -1]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Final
 
 from ikkan.engine.detokenize import TextStream
@@ -12,10 +13,25 @@ from ikkan.engine.sampling import GREEDY_BELOW, Sampler, no_numbers
 from ikkan.engine.values import FinishReason, Generation, HeldAdapter, Piece, Sampling, Sink, TokenLogprob, Usage
 from ikkan.ground.errors import IkkanError
 from ikkan.models.tokenizer import Tokenizer
-from ikkan.models.values import Float32
+from ikkan.models.values import Float32, Int32
 
-UNKNOWN: Final = -1
-"""In place of a row's likeliest token, where it was not looked for or is none."""
+_MOST_WANTED: Final = 256
+"""Of so many of the likeliest at most the model keeps account itself; above it writes all its scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What the model says of some places in a text, a row each."""
+
+    scores: Float32
+    """`(m, vocab)`; or those of `tokens`, highest first."""
+    tokens: Int32 | None = None
+    """`(m, count)` the likeliest, where all that take part want no more; -1 where the scores are no numbers."""
+
+    def part(self, first: int, count: int) -> Rows:
+        """Some of the rows."""
+        end = first + count
+        return Rows(self.scores[first:end], None if self.tokens is None else self.tokens[first:end])
 
 
 class Answer:
@@ -74,8 +90,7 @@ class Answer:
         self._new_logprobs: list[TokenLogprob] = []
         self.prompt_tokens = len(request.prompt)
         self._with_logprobs = request.sampling.top_logprobs is not None
-        self.takes_likeliest = request.constraint is None and _takes_likeliest(request.sampling)
-        """Whether each token, once the answer may end, is simply the likeliest."""
+        self._wanted = _wanted(request.sampling) if request.constraint is None else None
 
     @property
     def unread(self) -> int:
@@ -93,17 +108,15 @@ class Answer:
         return Usage(self.prompt_tokens, self.cached_tokens, self.written)
 
     @property
-    def needs_no_scores(self) -> bool:
-        """Whether the likeliest token is all it wants to know of what follows now."""
-        return self.takes_likeliest and self.written >= self.request.min_tokens
+    def wanted(self) -> int | None:
+        """How many of the likeliest tokens are all it wants to know of what follows now; None: it must see all."""
+        return None if self.written < self.request.min_tokens else self._wanted
 
-    def accept(self, scores: Float32 | None, likeliest: list[int], draft: list[int]) -> FinishReason | None:
+    def accept(self, rows: Rows, draft: list[int]) -> FinishReason | None:
         """Draw what follows, to be told by `tell`; whether and why the answer ends here.
 
         Args:
-            scores: after the last token, and then after each of the draft: `(1 + len(draft), vocab)`; None where the
-                answer `needs_no_scores`.
-            likeliest: the highest score of each row, or `UNKNOWN`.
+            rows: what the model says after the last token, and then after each of the draft.
             draft: tokens that were read although nobody had drawn them yet. What is drawn is the same without them;
                 those that were right are read already.
         """
@@ -115,7 +128,7 @@ class Answer:
         finish: FinishReason | None = None
         while finish is None:
             came = len(self.tokens)
-            more, finish = self._draw(None if scores is None else scores[right], likeliest[right])
+            more, finish = self._draw(rows, right)
             text += more
             right += _agreeing(self.tokens, came, draft, right)
             if before + right < len(self.tokens):
@@ -141,14 +154,16 @@ class Answer:
         """Tell the client that there will be no more."""
         self._sink(self._number, Piece("", self.usage, failure=error))
 
-    def _draw(self, scores: Float32 | None, likeliest: int) -> tuple[str, FinishReason | None]:
+    def _draw(self, rows: Rows, row: int) -> tuple[str, FinishReason | None]:
         """Go on by the next token, and by those that must follow it: the model reads them all at once."""
-        if self.takes_likeliest and likeliest != UNKNOWN and self.written >= self.request.min_tokens:
-            return self._take(likeliest)
-        if scores is None:
-            raise no_numbers()
+        wanted = self.wanted
+        if wanted is not None and rows.tokens is not None:
+            tokens, scores = rows.tokens[row, :wanted], rows.scores[row, :wanted]
+            if tokens[0] < 0:
+                raise no_numbers()
+            return self._take(int(tokens[0]) if wanted == 1 else self._sampler.draw_among(tokens, scores))
         constraint = self.request.constraint
-        drawn = self._sampler.draw(scores, constraint.allowed() if constraint else None)
+        drawn = self._sampler.draw(rows.scores[row], constraint.allowed() if constraint else None)
         text, finish = self._take(drawn.token_id)
         if self._with_logprobs:
             self._new_logprobs.append(drawn)  # and nothing is forced: every token has its own
@@ -185,10 +200,11 @@ def _agreeing(tokens: list[int], place: int, draft: list[int], right: int) -> in
     return count
 
 
-def _takes_likeliest(sampling: Sampling) -> bool:
-    return (
-        sampling.temperature < GREEDY_BELOW
-        and sampling.repetition_penalty == 1.0
-        and not (sampling.presence_penalty or sampling.frequency_penalty or sampling.bias)
-        and sampling.top_logprobs is None
-    )
+def _wanted(sampling: Sampling) -> int | None:
+    """How many of the likeliest tokens decide what is drawn; None if any may."""
+    if sampling.repetition_penalty != 1.0 or sampling.presence_penalty or sampling.frequency_penalty:
+        return None
+    if sampling.bias or sampling.top_logprobs is not None:
+        return None
+    count = 1 if sampling.temperature < GREEDY_BELOW else sampling.top_k
+    return count if 0 < count <= _MOST_WANTED else None

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from ikkan.engine import scheduler
-from ikkan.engine.answer import UNKNOWN, Answer
+from ikkan.engine.answer import Answer, Rows
 from ikkan.engine.guessing import Experience
 from ikkan.engine.metrics import Metrics
 from ikkan.engine.pages import Chain, Pages
@@ -37,7 +37,7 @@ from ikkan.ground.errors import (
 )
 from ikkan.models.template import ChatTemplate
 from ikkan.models.tokenizer import Tokenizer
-from ikkan.models.values import Decoder, Float32, Int32
+from ikkan.models.values import Decoder, Int32
 
 log = logging.getLogger(__name__)
 
@@ -328,11 +328,11 @@ class Engine:
         if not turn:
             return errands
         try:
-            scores, likeliest = self._forward(turn)
+            rows = self._forward(turn)
         except Exception as exc:  # this loop must outlive a batch that cannot be computed
             self._give_up([part.answer for part in turn], exc)
             return True
-        self._draw(turn, scores, likeliest)
+        self._draw(turn, rows)
         return True
 
     def _run(self) -> None:
@@ -485,11 +485,8 @@ class Engine:
             rows += len(part.draft)
             tokens += sum(chances[:count])
 
-    def _forward(self, turn: Sequence[_Part]) -> tuple[Float32 | None, list[int]]:
-        """The scores of everyone who now has read all of theirs, in order, and the likeliest token of each.
-
-        No scores if nobody needs more than the likeliest.
-        """
+    def _forward(self, turn: Sequence[_Part]) -> Rows:
+        """What the model says to everyone who now has read all of theirs, in order: no more than somebody wants."""
         tokens: list[int] = []
         slots: list[int] = []
         positions: list[int] = []
@@ -512,20 +509,20 @@ class Engine:
         of_prompts = np.array(prompt, np.bool_) if any(prompt) else None
         arrays = (_int32(tokens), _int32(slots), _int32(positions))
         started_s = time.perf_counter()
-        scores, likeliest = None, []
-        if all(part.answer.needs_no_scores for part in turn if part.rows):
-            found = self._decoder.likeliest(*arrays, self._cache, _int32(rows), numbers, of_prompts)
-            likeliest = found.tolist()
+        wanted = [part.answer.wanted for part in turn if part.rows]
+        if None in wanted:
+            said = Rows(self._decoder.forward(*arrays, self._cache, _int32(rows), numbers, of_prompts))
         else:
-            scores = self._decoder.forward(*arrays, self._cache, _int32(rows), numbers, of_prompts)
-            likeliest = _likeliest(scores, turn)
+            count = min(max(filter(None, wanted), default=1), self._decoder.config.vocab)
+            found = self._decoder.highest(*arrays, self._cache, _int32(rows), count, numbers, of_prompts)
+            said = Rows(found[1], found[0])
         seconds = time.perf_counter() - started_s
         self._costs.note(len(rows), sum(part.take for part in turn if not part.rows), seconds)
         self.metrics.steps.inc()
         self.metrics.step_seconds.observe(seconds)
-        return scores, likeliest
+        return said
 
-    def _draw(self, turn: Sequence[_Part], scores: Float32 | None, likeliest: list[int]) -> None:
+    def _draw(self, turn: Sequence[_Part], rows: Rows) -> None:
         """Let everybody who was heard go on, and others find the pages that are full now."""
         row = written = drafted = accepted = 0
         for part in turn:
@@ -539,8 +536,7 @@ class Engine:
             first, before = answer.first_token_s is None, answer.read
             length = len(answer.tokens)
             try:
-                own = None if scores is None else scores[row : row + heard]
-                finish = answer.accept(own, likeliest[row : row + heard], part.draft)
+                finish = answer.accept(rows.part(row, heard), part.draft)
             except Exception as exc:  # one bad answer must not end the others
                 self._give_up([answer], exc)
                 continue
@@ -624,16 +620,6 @@ def _is_late(answer: Answer, now_s: float) -> bool:
 
 def _too_late() -> DeadlineMissed:
     return DeadlineMissed("the answer was not complete in time", hint="allow more time, or ask for a shorter answer")
-
-
-def _likeliest(scores: Float32, turn: Sequence[_Part]) -> list[int]:
-    """The likeliest token of each row, where somebody wants no more than that."""
-    if not any(part.answer.takes_likeliest for part in turn):
-        return [UNKNOWN] * len(scores)
-    found = scores.argmax(axis=1)
-    highest = scores[np.arange(len(scores)), found]  # argmax finds a NaN before anything else
-    likeliest: list[int] = np.where(np.isfinite(highest), found, UNKNOWN).tolist()
-    return likeliest
 
 
 def _fail(answer: Answer, error: IkkanError) -> None:

@@ -137,20 +137,22 @@ class FakeDecoder:
         found = [np.bincount(text % width, minlength=width).astype(np.float32) for text in texts]
         return np.stack(found) if found else np.zeros((0, width), dtype=np.float32)
 
-    def likeliest(
+    def highest(
         self,
         tokens: Int32,
         slots: Int32,
         positions: Int32,
         cache: Any,
         rows: Int32,
+        count: int,
         adapters: Int32 | None = None,
         prompt: Bool | None = None,
-    ) -> Int32:
+    ) -> tuple[Int32, Float32]:
         scores = self.forward(tokens, slots, positions, cache, rows, adapters, prompt)
-        if not len(scores):
-            return np.zeros(0, np.int32)
-        return np.where(np.isfinite(scores).all(axis=1), scores.argmax(axis=1), -1).astype(np.int32)
+        found = np.argsort(-scores, axis=1, kind="stable")[:, :count].astype(np.int32)
+        highest = np.take_along_axis(scores, found, axis=1)
+        found[~np.isfinite(scores).all(axis=1)] = -1
+        return found, highest
 
     def load_adapter(self, adapter: object) -> int:
         number = max(self.loaded, default=0) + 1

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ikkan.engine.values import Sampling, TokenLogprob
 from ikkan.ground.errors import Internal
-from ikkan.models.values import Float32
+from ikkan.models.values import Float32, Int32
 
 GREEDY_BELOW: Final = 1e-5
 """Temperatures so low that only the likeliest token could come; dividing by them would leave float32."""
@@ -76,6 +76,21 @@ class Sampler:
         self.note(token_id)
         return self._reported(token_id, scores)
 
+    def draw_among(self, tokens: Int32, scores: Float32) -> int:
+        """The next token, where these are the `top_k` likeliest and nothing changes the model's scores.
+
+        Args:
+            tokens: `(count,)`, likeliest first.
+            scores: `(count,)` their logits, all finite.
+
+        >>> Sampler(Sampling(top_k=2, min_p=0.5)).draw_among(np.array([7, 3]), np.array([2, 1], dtype=np.float32))
+        7
+        """
+        in_order = np.argsort(tokens)
+        token_id = int(tokens[in_order][self._place_among(scores[in_order], float(scores[0]))])
+        self.note(token_id)
+        return token_id
+
     def note(self, token_id: int) -> None:
         """Count a token of the answer, also one that nobody drew because it had to come."""
         self._drawn += 1
@@ -109,21 +124,26 @@ class Sampler:
         return changed
 
     def _drawn_from(self, scores: Float32, highest: float) -> int:
+        if not 0 < self._sampling.top_k < len(scores):
+            return self._place_among(scores, highest)
+        ids = _highest(scores, self._sampling.top_k)
+        return int(ids[self._place_among(scores[ids], highest)])
+
+    def _place_among(self, scores: Float32, highest: float) -> int:
+        """Where among these scores, in order of token, the next is; all that `top_k` leaves."""
         sampling = self._sampling
-        ids: NDArray[np.intp] | None = None  # None: every token, in order
-        if 0 < sampling.top_k < len(scores):
-            ids = _highest(scores, sampling.top_k)
-        weights = (scores if ids is None else scores[ids]) - np.float32(highest)
+        places: NDArray[np.intp] | None = None  # None: every one
+        weights = scores - np.float32(highest)
         weights /= np.float32(sampling.temperature)
         np.exp(weights, out=weights)  # the likeliest token's is 1
         if sampling.min_p > 0:
-            kept = np.flatnonzero(weights >= np.float32(sampling.min_p))
-            ids, weights = kept if ids is None else ids[kept], weights[kept]
+            places = np.flatnonzero(weights >= np.float32(sampling.min_p))
+            weights = weights[places]
         if sampling.top_p < 1:
             kept = _nucleus(weights, sampling.top_p)
-            ids, weights = kept if ids is None else ids[kept], weights[kept]
+            places, weights = kept if places is None else places[kept], weights[kept]
         place = _place(weights, self._random.random())
-        return place if ids is None else int(ids[place])
+        return place if places is None else int(places[place])
 
     def _reported(self, token_id: int, scores: Float32) -> TokenLogprob:
         wanted = self._sampling.top_logprobs

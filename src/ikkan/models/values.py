@@ -203,19 +203,23 @@ class Decoder(Protocol):
         """Like `forward`, but the normalised hidden states `(m, hidden)` from which logits would be computed."""
         ...
 
-    def likeliest(
+    def highest(
         self,
         tokens: Int32,
         slots: Int32,
         positions: Int32,
         cache: KVCache,
         rows: Int32,
+        count: int,
         adapters: Int32 | None = None,
         prompt: Bool | None = None,
-    ) -> Int32:
-        """Like `forward`, but `(m,)` the token of the highest logit; the logits themselves are nowhere written.
+    ) -> tuple[Int32, Float32]:
+        """Like `forward`, but `(m, count)` tokens of the highest logits and those logits; others are nowhere written.
 
-        Of equal ones the first; -1 where a logit is no finite number.
+        Highest first, of equal ones the first token; tokens are -1 where any logit of the row is no finite number.
+
+        Args:
+            count: at least 1, at most the vocabulary. Meant for a few dozen: keeping hundreds costs time.
         """
         ...
 

@@ -3,7 +3,7 @@
 Lives here: the block that llama, qwen2 and qwen3 share, BERT, the KV cache.
 May not enter: sampling, batching, HTTP, torch. (Contracts "Rooms are stacked" and "Tensors stay below the cloud".)
 Importing this room loads numba; the gateway never does. (Contract "The gateway never loads kernels".)
-Begin at `block.py`; one pass through all blocks is silicon's `kernels.stack`.
+Begin at `block.py`; one pass through all blocks is silicon's `kernels.stack`, what a thread does in it `kernels.walk`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The decoder that llama, qwen2 and qwen3 share: a stack of one kind of block, with biases and norms of heads or
 without, tied or untied.
 
-The arithmetic of a block is written once, in `ikkan.silicon.kernels.stack`; here a checkpoint becomes a stack, and
+The arithmetic of a block is written once, in `ikkan.silicon.kernels.walk`; here a checkpoint becomes a stack, and
 calls are checked.
 """
 
@@ -78,19 +78,20 @@ class BlockDecoder:
         states: Float32 = self._read(tokens, slots, positions, cache, rows, adapters, prompt, "hidden")
         return states
 
-    def likeliest(
+    def highest(
         self,
         tokens: Int32,
         slots: Int32,
         positions: Int32,
         cache: KVCache,
         rows: Int32,
+        count: int,
         adapters: Int32 | None = None,
         prompt: Bool | None = None,
-    ) -> Int32:
-        """Read tokens into their slots; see `Decoder.likeliest`."""
-        found = self._read(tokens, slots, positions, cache, rows, adapters, prompt, "likeliest")
-        return np.asarray(found[:, 0], np.int32)
+    ) -> tuple[Int32, Float32]:
+        """Read tokens into their slots; see `Decoder.highest`."""
+        found = self._read(tokens, slots, positions, cache, rows, adapters, prompt, count)
+        return found["token"], found["logit"]
 
     def load_adapter(self, adapter: Adapter) -> int:
         """Keep an adapter ready; see `Decoder.load_adapter`."""
@@ -140,7 +141,7 @@ class BlockDecoder:
         assert (layers, kv_heads, dim) == (stack.layers, config.kv_heads, config.head_dim), "the cache of another model"
         if n == 0:
             assert len(logit_rows) == 0
-            return np.empty((0, {"logits": config.vocab, "hidden": config.hidden, "likeliest": 1}[result]), np.float32)
+            return stack.results(0, result)
         (lowest, highest), (first_slot, last_slot), (start, end) = (_ends(one) for one in (tokens, slots, positions))
         assert first_slot >= 0 and last_slot < cache.slots, f"slots outside 0..{cache.slots - 1}"
         assert start >= 0

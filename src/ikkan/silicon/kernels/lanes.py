@@ -284,35 +284,11 @@ def about_inverse(builder: Any, a: Any) -> Any:
     return call_llvm(builder, "llvm.x86.avx512.rcp14.ps.512", F32X16, a, constant(F32X16, 0.0), every)
 
 
-BEST_BYTES: Final = 3 * 64
-"""What `keep_best` knows of one row: the best of each lane, where it was, and whether anything was no number."""
-
-
-@operation(_NONE, _ADDRESS, LANES, types.int64, _COUNT)
-def keep_best(builder: Any, best: Any, a: Any, place: Any, count: Any) -> None:
-    """Compare the first `count` lanes with the best so far; of equal ones the lowest place is kept.
-
-    `best` begins as zeros with places below 0, which nothing was better than yet.
-    """
-    held, where = load_from(builder, best, 0, F32X16, 4), load_from(builder, best, 64, I32X16, 4)
-    poison = load_from(builder, best, 128, F32X16, 4)
-    here = spread(builder, builder.trunc(place, I32), I32X16)
-    above = builder.fcmp_ordered(">", a, held)
-    level = builder.and_(builder.fcmp_ordered("==", a, held), builder.icmp_signed("<", here, where))
-    none = builder.icmp_signed("<", where, constant(I32X16, 0))
-    wins = builder.and_(_first(builder, count), builder.or_(none, builder.or_(above, level)))
-    known = builder.select(_first(builder, count), a, constant(F32X16, 0.0))
-    store_to(builder, builder.select(wins, a, held), best, 0, 4)
-    store_to(builder, builder.select(wins, here, where), best, 64, 4)
-    store_to(builder, builder.fadd(poison, builder.fmul(known, constant(F32X16, 0.0))), best, 128, 4)
-
-
-@operation(_NONE, _ADDRESS)
-def start_best(builder: Any, best: Any) -> None:
-    """Nothing was seen yet."""
-    store_to(builder, constant(F32X16, 0.0), best, 0, 4)
-    store_to(builder, constant(I32X16, -1), best, 64, 4)
-    store_to(builder, constant(F32X16, 0.0), best, 128, 4)
+@operation(types.int64, LANES, LANES, _COUNT)
+def at_least(builder: Any, a: Any, b: Any, count: Any) -> Any:
+    """A bit for each of the first `count` lanes where `a` is as large as `b`, or larger."""
+    found = builder.and_(builder.fcmp_ordered(">=", a, b), _first(builder, count))
+    return builder.zext(builder.bitcast(found, I16), I64)
 
 
 @operation(LANES, LANES, LANES, _COUNT)

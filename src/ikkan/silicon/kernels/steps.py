@@ -39,6 +39,7 @@ from ikkan.silicon.kernels.lanes import Lanes
 from ikkan.silicon.kernels.tiles import MOST_TOKENS, tile
 
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
+_NOWHERE: Final = 2**31 - 1
 _TOGETHER_OF: Final = tuple(one.together for one in FORMATS.values())
 _BYTES_OF: Final = tuple(one.bytes_per_step for one in FORMATS.values())
 _WEIGHT_BYTES: Final = tuple(WEIGHT_BYTES.get(name, 0) for name in FORMATS)
@@ -110,7 +111,7 @@ def matmul(
 
 
 @compiled
-def best(
+def highest(
     first: int,
     last: int,
     tiles: int,
@@ -122,8 +123,9 @@ def best(
     x: int,
     x_stride: int,
     kept: int,
+    count: int,
 ) -> None:
-    """A unit is 16 rows of W: which output of `x @ W.T` is the largest, without writing any (`lanes.keep_best`)."""
+    """A unit is 16 rows of W: which outputs of `x @ W.T` are the largest, writing no others (`keep_highest`)."""
     lanes.apart()
     steps = steps_of(code, cols)
     tile_bytes = bytes_of(code, cols)
@@ -134,9 +136,59 @@ def best(
         while done < n:
             took = tile(tiles, code, n - done, here, steps, x + done * x_stride, x_stride, results)
             for token in range(took):
-                to = kept + (done + token) * lanes.BEST_BYTES
-                lanes.keep_best(to, lanes.load(results + 64 * token), number, rows - TILE_ROWS * number)
+                to = kept + (done + token) * bytes_of_highest(count)
+                keep_highest(to, results + 64 * token, TILE_ROWS * number, rows - TILE_ROWS * number, count)
             done += took
+
+
+@inlined
+def bytes_of_highest(count: int) -> int:
+    """What `keep_highest` knows of a row: 16 zeros until something is no number, the scores, and their places."""
+    return 64 + (8 * count + 63) // 64 * 64
+
+
+@compiled
+def start_highest(kept: int, count: int) -> None:
+    """Nothing was seen yet."""
+    lanes.store(kept, lanes.splat(_ZERO))
+    for at in range(count):
+        lanes.write(kept + 64 + 4 * at, -np.float32(np.inf))
+        lanes.write_int(kept + 64 + 4 * (count + at), _NOWHERE)
+
+
+@compiled
+def keep_highest(kept: int, found: int, place: int, left: int, count: int) -> None:
+    """Keep the `count` highest of all scores seen, highest first, of equal ones those of the lowest places.
+
+    `found` has 16 scores of the places from `place` on, of which the first `left` count.
+    """
+    scores, places = kept + 64, kept + 64 + 4 * count
+    some = lanes.first(lanes.load(found), lanes.splat(_ZERO), left)
+    lanes.store(kept, lanes.fma(some, lanes.splat(_ZERO), lanes.load(kept)))
+    end = 4 * (count - 1)
+    rising = lanes.at_least(some, lanes.splat_at(scores + end), left)
+    while rising != 0:
+        if rising & 1 != 0:
+            score = lanes.read(found)
+            at = end
+            if _before(score, place, scores + at, places + at):
+                while at > 0 and _before(score, place, scores + at - 4, places + at - 4):
+                    lanes.write(scores + at, lanes.read(scores + at - 4))
+                    lanes.write_int(places + at, lanes.read_int(places + at - 4))
+                    at -= 4
+                lanes.write(scores + at, score)
+                lanes.write_int(places + at, place)
+        rising >>= 1
+        found += 4
+        place += 1
+
+
+@inlined
+def _before(score: np.float32, place: int, other: int, other_place: int) -> bool:
+    """Whether a score at a place comes before the one at these addresses."""
+    than = lanes.read(other)
+    before: bool = score > than or (score == than and place < lanes.read_int(other_place))
+    return before
 
 
 @compiled
