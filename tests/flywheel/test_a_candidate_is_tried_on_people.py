@@ -329,7 +329,7 @@ def test_a_look_that_dies_half_way_leaves_everything_as_it_was(tried: Wheel, mon
     tried.visit(range(12), 0.4, 0.4)
     before = tried.flywheel.status(NAME).trial
     with monkeypatch.context() as patched, pytest.raises(RuntimeError):
-        patched.setattr(tried.flywheel, "_announce", lambda *_: (_ for _ in ()).throw(RuntimeError("power")))
+        patched.setattr(tried.flywheel._book, "_announce", lambda *_: (_ for _ in ()).throw(RuntimeError("power")))
         tried.flywheel.run(NAME)
     assert tried.flywheel.status(NAME).trial == before
     assert tried.flywheel.run(NAME).code == "shadow_passed"

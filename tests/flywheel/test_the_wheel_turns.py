@@ -50,7 +50,7 @@ def test_the_decision_and_the_promotion_are_one_transaction(wheel: Wheel, monkey
     def fail(*_: Any) -> None:
         raise RuntimeError("the power went out")
 
-    monkeypatch.setattr(wheel.flywheel, "_announce", fail)
+    monkeypatch.setattr(wheel.flywheel._book, "_announce", fail)
     with pytest.raises(RuntimeError):
         wheel.flywheel.run(NAME)
     assert wheel.registry.alias(NAME) == champion

@@ -6,7 +6,7 @@ May not enter: any app, by import (contract "Rooms are stacked"): events are rea
 engines (contract "The gateway never loads kernels"); torch, except behind
 `training/call.py` (`tests/flywheel/training/test_signs.py`).
 Begin at `contract.py`, then `gate.py` (one turn as a pure function), `canary.py` (one trial as pure functions) and
-`service.py` (what is kept of them). `erasure/` begins at its own `service.py`.
+`service/` (what is kept of them). `erasure/` begins at its own `service.py`.
 """
 
 from ikkan.flywheel.canary import POLICIES, REGULATED, REVERSIBLE, Policy, Trial
