@@ -19,7 +19,7 @@ from ikkan.ground import eventlog
 from ikkan.ground.clock import FakeClock
 from ikkan.ground.db import Database
 from ikkan.ground.errors import ErasedSubject, SetupNeeded
-from ikkan.ground.eventlog import EventLog, Keys
+from ikkan.ground.eventlog import EventLog, Keys, reading
 from ikkan.ground.events import EventReader, NewEvent
 from ikkan.ground.fakes import FakeEvents
 from ikkan.ground.ids import SubjectId, TenantId
@@ -205,7 +205,7 @@ def test_the_erased_of_whom_there_are_events_are_named_except_those_seen_before(
 
 
 def test_many_events_are_read_across_pages_without_loss(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eventlog, "_PAGE", 7)
+    monkeypatch.setattr(reading, "PAGE", 7)
     kept.append(*[seen(n, [ADA, BOB][n % 2]) for n in range(40)])
     assert numbers(kept) == list(range(40))
 
@@ -213,7 +213,7 @@ def test_many_events_are_read_across_pages_without_loss(kept: Kept, monkeypatch:
 def test_several_names_are_merged_in_order_across_pages(
     kept: Kept, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(eventlog, "_PAGE", 5)
+    monkeypatch.setattr(reading, "PAGE", 5)
     for n in range(0, 60, 3):
         kept.append(seen(n), seen(n + 1, name="Other"), seen(n + 2, BOB))
         clock.advance(n % 2)

@@ -10,7 +10,12 @@ import pytest
 
 import ikkan.ground
 
-MODULES = sorted(path.stem for path in Path(ikkan.ground.__file__).parent.glob("*.py"))
+HOME = Path(ikkan.ground.__file__).parent
+MODULES = sorted(
+    ".".join(path.relative_to(HOME).with_suffix("").parts)
+    for path in HOME.rglob("*.py")
+    if "migrations" not in path.parts
+)
 
 WATCHED = """
 import socket, sys, threading

@@ -3,7 +3,7 @@
 Lives here: errors, ids, clock, money, settings, log, events, database, artifacts, jobs, processes.
 May not enter: any other room of ikkan (contract "Rooms are stacked"); the environment, except in `settings.py`
 (ruff's banned-api). Importing a module here does no I/O and starts no thread (`tests/ground/test_signs.py`).
-Begin at `errors.py` and `events.py` (types), then `db.py` and `eventlog.py` (what is kept, and how).
+Begin at `errors.py` and `events.py` (types), then `db.py` and `eventlog/` (what is kept, and how).
 
 Only values and types are re-exported; the parts with I/O are imported by their own name
 (`from ikkan.ground.db import Database`), so that a process pays only for what it uses.

@@ -1,4 +1,4 @@
-"""Events: what happened, said once, in the past tense. Types only; `eventlog.py` keeps them.
+"""Events: what happened, said once, in the past tense. Types only; `eventlog/` keeps them.
 
 An app appends a `NewEvent` in the same transaction as its own row. A loop reads events *by name* through an
 `EventReader`, which has already left out everyone who refused that purpose or was erased.
