@@ -221,6 +221,30 @@ def test_several_names_are_merged_in_order_across_pages(
     assert numbers(kept, ("Seen", "Seen"), tenant_id=OTHER) == []  # type: ignore[arg-type]
 
 
+def test_a_key_is_remembered_for_its_owner_only(kept: Kept) -> None:
+    kept.append(seen(1, ADA), seen(2, BOB))
+    table = eventlog.keys_table
+    with kept.database.transaction() as connection:
+        adas = connection.scalars(sa.select(table.c.wrapped_key).where(table.c.subject_id == ADA)).one()
+        connection.execute(table.update().where(table.c.subject_id == BOB).values(wrapped_key=adas))
+    reading_on = kept.read(["Seen"])
+    assert next(reading_on).payload["n"] == 1
+    with pytest.raises(SetupNeeded):
+        next(reading_on)
+
+
+def test_who_is_erased_or_refuses_while_somebody_reads_is_not_in_the_next_page(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "PAGE", 3)
+    kept.append(*[seen(n, [ADA, BOB, None][n % 3]) for n in range(12)])
+    reading_on = kept.read(["Seen"])
+    first = [next(reading_on).payload["n"] for _ in range(3)]
+    kept.erase(TENANT, ADA)
+    kept.set_consent(TENANT, BOB, "improve", False)
+    assert first == [0, 1, 2] and [event.payload["n"] for event in reading_on] == [5, 8, 11]
+
+
 def test_what_was_just_recorded_is_in_the_next_reading(kept: Kept) -> None:
     counts = []
     for n in range(5):

@@ -27,6 +27,7 @@ PAGE = 2_000
 """Rows a reading takes at once: a few milliseconds, and little memory."""
 _MOST_OPENED = 50_000
 """Keys one reading remembers: some 20 MB."""
+_UNOPENED = (None, b"")
 
 
 class Reader:
@@ -97,13 +98,10 @@ def readable(purpose: str) -> sa.Select[Any]:
     granted = sa.func.coalesce(
         said.c.granted, default.c.granted, sa.literal(granted_by_default(purpose), sa.Boolean), type_=sa.Boolean
     )
-    return (
-        sa.select(
-            *(events_table.c[name] for name in Event.__slots__[:-1]), events_table.c.sealed, keys_table.c.wrapped_key
-        )
-        .select_from(joined)
-        .where(granted.is_(sa.true()))
-    )
+    kept = [*(events_table.c[name] for name in Event.__slots__[:-1]), events_table.c.sealed, keys_table.c.wrapped_key]
+    # As the driver gives it: what SQLAlchemy would make of every value costs more than opening the event.
+    raw = [sa.type_coerce(column, sa.types.NullType()).label(column.name) for column in kept]
+    return sa.select(*raw).select_from(joined).where(granted.is_(sa.true()))
 
 
 class Opened:
@@ -111,33 +109,36 @@ class Opened:
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
-        self._opened: dict[tuple[Whose, bytes], bytes] = {}
+        self._opened: dict[Whose, tuple[bytes | None, bytes]] = {}
 
     def events(self, rows: Iterable[Any]) -> Iterator[Event]:
         """The events in these rows, without those of the erased and those that cannot be opened."""
         buried = self._keys.buried()
+        recorded, moment = None, None
         for id, name, version, tenant_id, subject_id, occurred_at, recorded_at, purpose, sealed, wrapped in rows:
             owner = (tenant_id, subject_id or NOBODY)
             if buried and owner[1] != NOBODY and self._keys.tombstone(*owner) in buried:
                 continue
-            key = self._opened.get((owner, wrapped))
-            if key is None:
+            closed, key = self._opened.get(owner, _UNOPENED)
+            if closed != wrapped:
                 if len(self._opened) >= _MOST_OPENED:
                     self._opened.clear()
-                key = self._opened[owner, wrapped] = self._keys.unwrap(*owner, wrapped)
+                key = self._keys.unwrap(*owner, wrapped)
+                self._opened[owner] = wrapped, key
             try:
                 payload = _decode(unseal(AESGCM(key), sealed, event_context(id, name, version, *owner)))
             except (InvalidTag, msgspec.DecodeError):
                 # One damaged row must not stop every loop; it is named, so that it can be looked at.
                 log.error("an event cannot be opened and is left out", extra={"event_id": id})
                 continue
-            moments = _moment(occurred_at), _moment(recorded_at)
-            yield Event(id, name, version, tenant_id, subject_id, *moments, purpose, payload)
+            if recorded_at != recorded:  # all of one transaction have one moment
+                recorded, moment = recorded_at, _moment(recorded_at)
+            yield Event(id, name, version, tenant_id, subject_id, _moment(occurred_at), moment, purpose, payload)
 
 
 def _moment(kept: Any) -> datetime:
     """What SQLite keeps as text and PostgreSQL as a moment, as aware UTC."""
     if isinstance(kept, str):
-        return datetime.fromisoformat(kept).replace(tzinfo=UTC)
+        return datetime.fromisoformat(f"{kept}+00:00")
     moment: datetime = kept
     return moment.astimezone(UTC)
