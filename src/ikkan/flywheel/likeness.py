@@ -103,13 +103,18 @@ class _Pieces:
         self.sizes: Int64 = np.bincount(text, minlength=len(plain))
         """How many shingles each text has."""
         self._starts = np.cumsum(self.sizes) - self.sizes
-        self._numbers = number[np.lexsort((number, self._often[number], text))]
         # Of each shingle the holders with the fewest shingles first: a text then finds those that are longer at once.
-        self._most = np.int64(self.sizes.max(initial=0) + 1)
-        by_size = number * self._most + self.sizes[text]
+        by_size = number * np.int64(self.sizes.max(initial=0) + 1) + self.sizes[text]
         order = np.argsort(by_size, kind="stable")
-        self._holders, self._by_size = text[order], by_size[order]
+        self._holders = text[order]
         self._ends = np.cumsum(self._often)
+        by_size = by_size[order]
+        anew = np.append(True, by_size[1:] != by_size[:-1])[: len(by_size)]
+        longer = np.empty(len(text), dtype=np.int32)
+        longer[order] = np.flatnonzero(anew)[np.cumsum(anew, dtype=np.int32) - 1]
+        del by_size, order, anew
+        rarest = np.lexsort((number, self._often[number], text))
+        self._numbers, self._longer = number[rarest], longer[rarest]
 
     def work(self, prefix: Int64) -> Int64:
         """For each text, how many holders its `prefix` rarest shingles have together."""
@@ -124,20 +129,22 @@ class _Pieces:
     def holders(self, block: Int64, prefix: Int64) -> tuple[Int32, Int32]:
         """Who holds one of these texts' `prefix` rarest shingles and is no shorter: place in the block, text."""
         rows, places = _ranges(self._starts[block], prefix)
-        rare = self._numbers[places].astype(np.int64)
-        begins = np.searchsorted(self._by_size, rare * self._most + self.sizes[block][rows])
-        shared, holding = _ranges(begins, self._ends[rare] - begins)
+        begins = self._longer[places]
+        shared, holding = _ranges(begins, self._ends[self._numbers[places]] - begins)
         return rows[shared], self._holders[holding]
 
     def count(self, marked: NDArray[np.bool_], rows: Int32, texts: Int32) -> Int64:
         """How many of each text's shingles are marked in its row."""
         counts = np.empty(len(texts), dtype=np.int64)
+        flat, offsets = marked.reshape(-1), rows.astype(np.int64) * self.kinds
         step = max(1, _WORK // int(self.sizes[texts].max()))
         for start in range(0, len(texts), step):
             some = texts[start : start + step]
-            pairs, places = _ranges(self._starts[some], self.sizes[some])
-            hit = marked[rows[start : start + step][pairs], self._numbers[places]]
-            counts[start : start + step] = np.bincount(pairs, weights=hit, minlength=len(some))
+            sizes = self.sizes[some]
+            pairs, places = _ranges(self._starts[some], sizes)
+            hit = flat.take(offsets[start : start + step][pairs] + self._numbers[places])
+            # No text here is without shingles: each shares some.
+            counts[start : start + step] = np.add.reduceat(hit, np.cumsum(sizes) - sizes, dtype=np.int64)
         return counts
 
 
