@@ -125,6 +125,8 @@ class _Gathered:
 
     def joined(self, until: datetime) -> Joined:
         """Everything that was taken, joined."""
+        # First, while little else is held: this takes the most memory.
+        groups = clusters(self._texts.values)[self._texts.array()]
         window_us = int(self._rule.window_s * 1e6)
         shown_us = np.frombuffer(self._shown_us, dtype=np.int64) if self._shown_us else np.zeros(0, dtype=np.int64)
         outcome_us = (
@@ -156,7 +158,7 @@ class _Gathered:
         if self._rule.open_windows == "weigh":
             known_us[has] = outcome_us[latest]
             weights, kept = _weights(elapsed, np.where(has, known_us - shown_us, window_us), has | closed)
-        rows = self._rows(np.flatnonzero(kept), values, weights, known_us, outcome, begins, shown_us)
+        rows = self._rows(np.flatnonzero(kept), values, weights, known_us, outcome, begins, shown_us, groups)
         return Joined(rows, int((~kept).sum()), len(outcome_us) - len(np.unique(outcome)))
 
     def _rows(
@@ -168,6 +170,7 @@ class _Gathered:
         outcome: Int64,
         begins: Int64,
         shown_us: Int64,
+        groups: Int64,
     ) -> Rows:
         shown_ids = np.frombuffer(self._shown_ids, dtype=f"S{_EVENT_ID}")
         outcome_ids = np.frombuffer(self._outcome_ids, dtype=f"S{_EVENT_ID}")
@@ -179,7 +182,6 @@ class _Gathered:
         later[events_from[:-1]] = False
         places = np.arange(int(counts.sum())) + np.repeat(begins[:-1][kept] - (np.cumsum(counts) - counts), counts)
         events[later] = outcome_ids[outcome[places]]
-        groups = clusters(self._texts.values)[self._texts.array()]
         return Rows(
             ids=np.frombuffer(self._row_ids, dtype=f"S{_ROW_ID}")[kept],
             units=tuple(self._units.values),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from ikkan.assurance import Kind, scrub
@@ -31,8 +32,10 @@ _NAMES_OF_THINGS = (
     "artifact",
 )
 _SUFFIXES = ("_id", "_ids", "_at", "_sha256", "_version")
-_REMEMBERED = 20_000
-"""Texts whose scrubbed form one reading remembers: people ask the same again and again."""
+_NUMBERS = (int, float)
+_REMEMBERED = 1 << 24
+"""Letters of texts whose scrubbed form one reading remembers, and 100 more for each text: people ask the same again and
+again. Some 30 MB; less where whoever reads keeps the texts too, for most are the very ones that were read."""
 
 
 class ScrubbedEvents:
@@ -83,16 +86,23 @@ class ScrubbedEvents:
 
 class _Memory:
     def __init__(self) -> None:
-        self._known: dict[tuple[str, bool], str] = {}
+        self._known: dict[bool, dict[str, str]] = {True: {}, False: {}}
+        self._room = _REMEMBERED
 
     def scrub(self, text: str, verbatim: bool) -> str:
-        known = self._known.get((text, verbatim))
+        known = self._known[verbatim].get(text)
         if known is None:
             known = scrub(text, kinds=NEVER_PUBLISHED if verbatim else None).text
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[text, verbatim] = known
+            self._room -= len(text) + 100
+            if self._room < 0:
+                self._known, self._room = {True: {}, False: {}}, _REMEMBERED
+            self._known[verbatim][text] = known
         return known
+
+
+@lru_cache(maxsize=1_000)
+def _names_a_thing(name: str) -> bool:
+    return name in _NAMES_OF_THINGS or name.endswith(_SUFFIXES)
 
 
 class _Scrubbed(Mapping[str, Any]):
@@ -105,9 +115,14 @@ class _Scrubbed(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         value = self._payload[name]
-        if value is None or isinstance(value, int | float) or name in _NAMES_OF_THINGS or name.endswith(_SUFFIXES):
+        if value is None or isinstance(value, _NUMBERS) or _names_a_thing(name):
             return value
+        if isinstance(value, str):
+            return self._memory.scrub(value, name in self._verbatim)
         return self._clean(value, name in self._verbatim)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._payload
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._payload)
