@@ -100,8 +100,9 @@ def readable(purpose: str) -> sa.Select[Any]:
     )
     kept = [*(events_table.c[name] for name in Event.__slots__[:-1]), events_table.c.sealed, keys_table.c.wrapped_key]
     # As the driver gives it: what SQLAlchemy would make of every value costs more than opening the event.
-    raw = [sa.type_coerce(column, sa.types.NullType()).label(column.name) for column in kept]
-    return sa.select(*raw).select_from(joined).where(granted.is_(sa.true()))
+    raw: list[Any] = [sa.type_coerce(column, sa.types.NullType()).label(column.name) for column in kept]
+    chosen: sa.Select[Any] = sa.select(*raw)
+    return chosen.select_from(joined).where(granted.is_(sa.true()))
 
 
 class Opened:
@@ -114,7 +115,8 @@ class Opened:
     def events(self, rows: Iterable[Any]) -> Iterator[Event]:
         """The events in these rows, without those of the erased and those that cannot be opened."""
         buried = self._keys.buried()
-        recorded, moment = None, None
+        recorded: Any = None
+        moment: Any = None
         for id, name, version, tenant_id, subject_id, occurred_at, recorded_at, purpose, sealed, wrapped in rows:
             owner = (tenant_id, subject_id or NOBODY)
             if buried and owner[1] != NOBODY and self._keys.tombstone(*owner) in buried:
