@@ -13,7 +13,7 @@ import sys
 import typer
 
 from ikkan import __version__
-from ikkan.cli import backup, cloud, erasure, machine, models, prove, run, tuning, wheel
+from ikkan.cli import backup, cloud, erasure, machine, meetings, models, prove, run, tuning, wheel
 from ikkan.cli.bench import bench_app
 from ikkan.cli.output import complain
 from ikkan.ground.errors import IkkanError
@@ -43,6 +43,7 @@ app.add_typer(tuning.tune_app, name="tune")
 erasure.join(wheel.flywheel_app)
 app.add_typer(wheel.sample_app, name="sample")
 app.add_typer(prove.prove_app, name="prove")
+app.add_typer(meetings.meetings_app, name="meetings")
 app.add_typer(bench_app, name="bench")
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)

@@ -83,6 +83,8 @@ class Settings:
     """Longest conversation, prompt and answer together."""
     upload_bytes: int
     """The largest file that may be uploaded to learn from."""
+    transcript_bytes: int
+    """The largest transcript of a meeting that is read."""
     guess_ahead: bool
     """Whether the engine guesses what answers copy from their texts. It changes no answer, only how fast it comes."""
     hf_endpoint: str
@@ -254,6 +256,9 @@ def load_settings(
         max_batch=decide("max_batch", _integer(1, 1024), 32 if server else 8, dial),
         context_tokens=decide("context_tokens", _integer(64, 1 << 20), 4096 if server else 2048, dial),
         upload_bytes=decide("upload_bytes", _integer(1, 1 << 40), (512 if server else 128) * MIB, dial),
+        transcript_bytes=decide(
+            "transcript_bytes", _integer(1, 1 << 32), 32 * MIB, "default: a day of talk as JSON, word by word"
+        ),
         guess_ahead=decide("guess_ahead", _boolean, True, "copying comes faster, all else as fast"),
         hf_endpoint=decide("hf_endpoint", _http_url, "https://huggingface.co", "default"),
         modelscope_endpoint=decide("modelscope_endpoint", _http_url, "https://www.modelscope.cn", "default"),

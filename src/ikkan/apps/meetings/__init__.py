@@ -17,7 +17,7 @@ def app(parts: Parts) -> App:
     """What the house needs to know of this app."""
     return App(
         name="meetings",
-        title={"ja": "Meetings", "en": "Meetings"},
+        title={"ja": "会議", "en": "Meetings"},
         erases=store.forget,
         api=routes.routes(parts),
         pages=pages.pages(parts),

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
+LANGUAGES = ("ja", "en", "zh")
+"""Languages that meetings are held in, as far as anything here understands them."""
+
 
 class Kind(StrEnum):
     """What a line of the minutes is."""
@@ -82,3 +85,33 @@ class Extraction:
     def __post_init__(self) -> None:
         if not self.evidence:
             raise ValueError(f"{self.kind} without evidence: {self.text[:80]}")
+
+
+class Status(StrEnum):
+    """What a person said of an extraction."""
+
+    OPEN = "open"
+    """Nobody has looked at it: it is a candidate."""
+    ACCEPTED = "accepted"
+    EDITED = "edited"
+    """Right after a change; the change is what counts."""
+    REJECTED = "rejected"
+    """Kept, so that it is not proposed again, and shown nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An extraction as it stands in its meeting."""
+
+    id: str
+    """Unique in its meeting, and the same when the meeting is read again: made of kind and evidence."""
+    extraction: Extraction
+    """As it counts now, edits included."""
+    status: Status = Status.OPEN
+    is_done: bool = False
+    """Of an action: it was carried out."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a person took it in."""
+        return self.status in (Status.ACCEPTED, Status.EDITED)

@@ -1,1 +1,0 @@
-"""Decisions of meetings: pure functions of values, no I/O."""

@@ -1,0 +1,1 @@
+"""Decisions of meetings: pure functions of values, no I/O. From bytes to a transcript, to extractions, to minutes."""

@@ -1,1 +1,0 @@
-"""Use cases of meetings: the one place where rules, store and the house meet."""
