@@ -152,6 +152,7 @@ def build(settings: Settings, *, clock: Clock | None = None, is_serving: bool = 
         embed=embedder,
         tunes=embedder,
         chat_model=home_chat_model(store, settings, is_serving=is_serving),
+        jobs=jobs,
         # The wheel is made below, of what the apps want to learn; nobody is served before it is.
         gives=lambda name, unit: flywheel.given(name, unit),
     )
@@ -232,7 +233,8 @@ def asgi(platform: Platform) -> Starlette:
     """Every door on one port: `/v1` and `/admin/v1`, each app's API and pages, the console."""
     frame = platform.frame
     frame.add_templates("ikkan.console")
-    for place in (Place("/", "nav.home"), Place("/assistant", "nav.chat"), Place("/wheel", "nav.wheel"),
+    for place in (Place("/", "nav.home"), Place("/assistant", "nav.chat"), Place("/meetings", "nav.meetings"),
+                  Place("/wheel", "nav.wheel"),
                   Place("/usage", "nav.usage"), Place("/models", "nav.models", admin=True),
                   Place("/keys", "nav.keys", admin=True), Place("/machine", "nav.machine", admin=True),
                   Place("/events", "nav.events", admin=True)):  # fmt: skip

@@ -34,6 +34,7 @@ WORDS: dict[str, dict[str, str]] = {
     # navigation
     "nav.home": {"ja": "ホーム", "en": "Home"},
     "nav.chat": {"ja": "チャット", "en": "Chat"},
+    "nav.meetings": {"ja": "会議", "en": "Meetings"},
     "nav.wheel": {"ja": "ループ", "en": "Wheel"},
     "nav.usage": {"ja": "利用量", "en": "Usage"},
     "nav.models": {"ja": "モデル", "en": "Models"},

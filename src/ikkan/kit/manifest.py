@@ -20,6 +20,7 @@ from ikkan.ground.clock import Clock
 from ikkan.ground.db import Database
 from ikkan.ground.eventlog import EventLog
 from ikkan.ground.ids import SubjectId, TenantId
+from ikkan.ground.jobs import Jobs
 from ikkan.ground.settings import Settings
 from ikkan.kit.frame import Frame
 from ikkan.kit.taught import Taught, Tunes
@@ -44,6 +45,8 @@ class Parts:
     """The embedding model, for whoever wants to teach it something of their own; None where there is none."""
     chat_model: Taught | None = None
     """The model that answers for `default`, to be taught; None where there is none."""
+    jobs: Jobs | None = None
+    """Where an app registers work that takes longer than a click; None where nobody executes any."""
     gives: Gives | None = None
     """Which artifact answers a person, the arms of a trial included; None: always the registry's champion."""
 

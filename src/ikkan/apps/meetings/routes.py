@@ -1,18 +1,319 @@
-"""The API of meetings, under `/a/meetings/v1`. Each route asks the frame who is calling."""
+"""The API of meetings, under `/a/meetings/v1`: bring, read, judge, name, share, find and export.
+
+A door of `kit.api` has checked key, session and CSRF token before any of these runs; each asks the service as the
+viewer who called, and what is not theirs is not found.
+"""
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Request
+import asyncio
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
-from ikkan.kit import Parts, api
+from fastapi import FastAPI, Query, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from ikkan.apps.meetings.rules.exports.plain import plain, plain_item
+from ikkan.apps.meetings.rules.minutes import STANDARD, markdown, minutes
+from ikkan.apps.meetings.service import Export, MeetingsService, check_size, export, export_actions
+from ikkan.apps.meetings.service.people import people_of
+from ikkan.apps.meetings.values import Audience, Change, Kept, Kind, Meeting, Status, Viewer
+from ikkan.cloud.tuning.upload import FORM_BYTES, Upload, receive
+from ikkan.ground.errors import BadInput, RequestTooLarge
+from ikkan.ground.ids import SubjectId
+from ikkan.kit import Parts, Session, api
+
+_Text = Annotated[str, Field(max_length=2_000)]
+_Name = Annotated[str, Field(max_length=200)]
+_FORM_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary", "description": "txt, vtt, srt, docx or json"},
+                        "title": {"type": "string"},
+                        "held_on": {"type": "string", "format": "date"},
+                        "language": {"type": "string", "enum": ["ja", "en", "zh"]},
+                        "audience": {"type": "string", "enum": ["owner", "tenant"]},
+                    },
+                }
+            }
+        },
+    }
+}
 
 
-def routes(parts: Parts) -> FastAPI:
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class MeetingChange(_Body):
+    """Other facts of a meeting."""
+
+    title: Annotated[str, Field(max_length=300)] | None = None
+    held_on: date | None = None
+
+
+class ItemChange(_Body):
+    """What becomes of a line. What is absent stays."""
+
+    status: Status | None = None
+    text: _Text | None = None
+    owner: _Name | None = None
+    due: date | Literal[""] | None = None
+    is_done: bool | None = None
+
+
+class NewItem(_Body):
+    """A line a person writes."""
+
+    kind: Kind
+    text: _Text
+    evidence: Annotated[list[Annotated[str, Field(max_length=40)]], Field(min_length=1, max_length=200)]
+    owner: _Name | None = None
+    due: date | None = None
+
+
+class Names(_Body):
+    """Labels of the transcript and what they are called here; two of one name are merged."""
+
+    names: Annotated[dict[_Name, _Name], Field(max_length=200)]
+
+
+class Claim(_Body):
+    """Which speaker one is."""
+
+    label: _Name
+    is_me: bool = True
+
+
+class Share(_Body):
+    """Who may see a meeting besides its owner; people are ids of keys."""
+
+    audience: Audience
+    people: Annotated[list[_Name], Field(max_length=500)] = []
+
+
+def routes(parts: Parts, service: MeetingsService) -> FastAPI:
+    """All doors of this app."""
     door = api("meetings", parts.frame)
+    run = parts.database.run
+    staging = parts.settings.home / "cache" / "meetings"
 
-    @door.get("/about")
-    async def about(request: Request) -> dict[str, str]:
-        parts.frame.require(request)
-        return {"app": "meetings"}
+    def viewer(request: Request) -> Viewer:
+        return viewer_of(parts.frame.require(request))
+
+    @door.post("/meetings", openapi_extra=_FORM_BODY)
+    async def bring(request: Request) -> dict[str, Any]:
+        """Keep a transcript. A long one answers with state `working`; ask again for how far it is."""
+        who = viewer(request)
+        upload = await _received(request, staging, service.most_bytes)
+        try:
+            data = await asyncio.to_thread(upload.path.read_bytes)
+        finally:
+            await asyncio.to_thread(upload.path.unlink, missing_ok=True)
+        fields = upload.fields
+        meeting = await run(
+            service.bring,
+            who,
+            data,
+            upload.filename,
+            language=fields.get("language") or None,
+            held_on=_day(fields.get("held_on", "")),
+            title=fields.get("title", ""),
+            audience=Audience.TENANT if fields.get("audience") == Audience.TENANT else Audience.OWNER,
+        )
+        return facts(meeting)
+
+    @door.get("/meetings")
+    async def listed(
+        request: Request,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        before: Annotated[int | None, Query(ge=1)] = None,
+    ) -> dict[str, Any]:
+        found = await run(service.listed, viewer(request), limit=limit, before=before)
+        more = found[-1].number if len(found) == limit else None
+        return {"meetings": [facts(meeting) for meeting in found], "before": more}
+
+    @door.get("/meetings/{meeting_id}")
+    async def get(request: Request, meeting_id: str) -> dict[str, Any]:
+        return whole(await run(service.get, viewer(request), meeting_id))
+
+    @door.patch("/meetings/{meeting_id}")
+    async def change(request: Request, meeting_id: str, asked: MeetingChange) -> dict[str, Any]:
+        who = viewer(request)
+        return facts(await run(service.change, who, meeting_id, title=asked.title, held_on=asked.held_on))
+
+    @door.delete("/meetings/{meeting_id}")
+    async def remove(request: Request, meeting_id: str) -> dict[str, Any]:
+        await run(service.remove, viewer(request), meeting_id)
+        return {"id": meeting_id, "removed": True}
+
+    @door.post("/meetings/{meeting_id}/draw")
+    async def draw(request: Request, meeting_id: str) -> dict[str, Any]:
+        return facts(await run(service.draw_again, viewer(request), meeting_id))
+
+    @door.get("/meetings/{meeting_id}/minutes")
+    async def written(request: Request, meeting_id: str, form: str = STANDARD) -> dict[str, Any]:
+        kept = await run(service.get, viewer(request), meeting_id)
+        made = minutes(kept.transcript, kept.items, form=form)
+        return {"title": made.title, "language": made.language, "form": made.form, "markdown": markdown(made)}
+
+    @door.post("/meetings/{meeting_id}/items")
+    async def add_item(request: Request, meeting_id: str, new: NewItem) -> dict[str, Any]:
+        who = viewer(request)
+        made = await run(
+            service.judging.add, who, meeting_id, new.kind, new.text, new.evidence, owner=new.owner, due=new.due
+        )
+        return {"item": plain_item(made)}
+
+    @door.patch("/meetings/{meeting_id}/items/{item_id}")
+    async def change_item(request: Request, meeting_id: str, item_id: str, asked: ItemChange) -> dict[str, Any]:
+        """Accept, edit, reject or tick off a line. `before` sent back as a change undoes it."""
+        change = Change(asked.status, asked.text, asked.owner, asked.due, asked.is_done)
+        before, after = await run(service.judging.change, viewer(request), meeting_id, item_id, change)
+        return {"item": plain_item(after), "before": plain_item(before)}
+
+    @door.put("/meetings/{meeting_id}/speakers")
+    async def name_speakers(request: Request, meeting_id: str, asked: Names) -> dict[str, Any]:
+        return whole(await run(service.name_speakers, viewer(request), meeting_id, asked.names))
+
+    @door.put("/meetings/{meeting_id}/speakers/me")
+    async def claim_speaker(request: Request, meeting_id: str, asked: Claim) -> dict[str, Any]:
+        who = viewer(request)
+        return whole(await run(service.claim_speaker, who, meeting_id, asked.label, is_me=asked.is_me))
+
+    @door.put("/meetings/{meeting_id}/audience")
+    async def share(request: Request, meeting_id: str, asked: Share) -> dict[str, Any]:
+        who = viewer(request)
+        known = {person.key_id: person.subject_id for person in await run(people_of, parts.cloud, who.tenant_id)}
+        unknown = [key_id for key_id in asked.people if key_id not in known]
+        if unknown:
+            raise BadInput("nobody here has this key", hint="GET people lists who is here", param="people")
+        named: list[SubjectId] = [known[key_id] for key_id in asked.people]
+        return facts(await run(service.share, who, meeting_id, asked.audience, named))
+
+    @door.get("/meetings/{meeting_id}/export/{wanted}")
+    async def export_one(
+        request: Request, meeting_id: str, wanted: str, form: str = STANDARD, candidates: bool = False
+    ) -> Response:
+        """md, docx, json, csv or ics. csv and ics hold accepted actions; `candidates` adds the others."""
+        kept = await run(service.get, viewer(request), meeting_id)
+        return _file(export(kept, wanted, now=parts.clock.now(), form=form, is_open_too=candidates))
+
+    @door.get("/actions")
+    async def actions(
+        request: Request,
+        owner: Annotated[str | None, Query(max_length=200)] = None,
+        status: Annotated[list[Status] | None, Query()] = None,
+        is_done: bool | None = None,
+        due_before: date | None = None,
+    ) -> dict[str, Any]:
+        """Actions of all meetings one may see, the next due first; accepted ones unless `status` says otherwise."""
+        chosen = status or [Status.ACCEPTED, Status.EDITED]
+        who = viewer(request)
+        rows = await run(service.actions, who, owner=owner, statuses=chosen, is_done=is_done, due_before=due_before)
+        return {
+            "actions": [
+                {"meeting_id": row.meeting_id, "meeting_title": row.transcript.title, **plain_item(row.item)}
+                for row in rows
+            ]
+        }
+
+    @door.get("/actions/export/{wanted}")
+    async def export_all(request: Request, wanted: str) -> Response:
+        rows = await run(service.actions, viewer(request))
+        return _file(export_actions(rows, wanted, now=parts.clock.now()))
+
+    @door.get("/search")
+    async def search(
+        request: Request,
+        q: Annotated[str, Query(min_length=1, max_length=500)],
+        part: Annotated[Literal["said", "decision", "action"] | None, Query(alias="in")] = None,
+        limit: Annotated[int, Query(ge=1, le=50)] = 10,
+    ) -> dict[str, Any]:
+        """Quotes with their times. "What did we decide about X" looks among decisions."""
+        found = await run(service.searching.search, viewer(request), q, part=part, limit=limit)
+        quotes = [
+            {
+                "meeting_id": each.meeting_id,
+                "title": each.title,
+                "held_on": each.held_on.isoformat() if each.held_on else None,
+                "kind": each.kind,
+                "text": each.text,
+                "speaker": each.speaker,
+                "start_s": each.start_s,
+                "evidence": list(each.evidence),
+                "score": each.score,
+            }
+            for each in found.quotes
+        ]
+        return {"words": found.words, "in": found.part, "quotes": quotes}
+
+    @door.get("/people")
+    async def people(request: Request) -> dict[str, Any]:
+        """Whom a meeting may be shown to: everyone of the tenant who has a key."""
+        found = await run(people_of, parts.cloud, viewer(request).tenant_id)
+        return {"people": [{"id": person.key_id, "name": person.name} for person in found]}
 
     return door
+
+
+def viewer_of(session: Session) -> Viewer:
+    """Who looks, as meetings know it."""
+    principal = session.principal
+    return Viewer(principal.tenant_id, principal.subject_id, session.is_admin)
+
+
+def facts(meeting: Meeting) -> dict[str, Any]:
+    """A meeting without its words, as JSON values."""
+    return {
+        "id": meeting.id,
+        "number": meeting.number,
+        "title": meeting.title,
+        "language": meeting.language,
+        "held_on": meeting.held_on.isoformat() if meeting.held_on else None,
+        "created_at": meeting.created_at.isoformat(),
+        "audience": meeting.audience.value,
+        "state": meeting.state.value,
+        "segments": meeting.segments,
+        "length_s": meeting.length_s,
+        "remarks": list(meeting.remarks),
+    }
+
+
+def whole(kept: Kept) -> dict[str, Any]:
+    """A meeting with its words, lines, minutes and speakers, as JSON values."""
+    speakers = [{"label": each.label, "name": each.name} for each in kept.speakers]
+    return {**plain(kept.transcript, kept.items), **facts(kept.meeting), "speakers": speakers}
+
+
+async def _received(request: Request, staging: Path, most_bytes: int) -> Upload:
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal():
+        check_size(max(0, int(announced) - FORM_BYTES), most_bytes)
+    try:
+        return await receive(request.stream(), request.headers.get("content-type", ""), staging, most_bytes=most_bytes)
+    except RequestTooLarge:
+        check_size(most_bytes + 1, most_bytes)
+        raise
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as exc:
+        raise BadInput(f"{text!r} is no day", hint="like 2026-11-01", param="held_on") from exc
+
+
+def _file(made: Export) -> Response:
+    named = f"attachment; filename*=UTF-8''{quote(made.filename)}"
+    headers = {"content-disposition": named, "cache-control": "no-store", "x-content-type-options": "nosniff"}
+    return Response(made.content, media_type=made.media_type, headers=headers)

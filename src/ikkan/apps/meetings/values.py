@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
+
+from ikkan.ground.ids import SubjectId, TenantId
 
 LANGUAGES = ("ja", "en", "zh")
 """Languages that meetings are held in, as far as anything here understands them."""
@@ -115,3 +117,117 @@ class Item:
     def is_wanted(self) -> bool:
         """Whether a person took it in."""
         return self.status in (Status.ACCEPTED, Status.EDITED)
+
+
+class Audience(StrEnum):
+    """Who may see a meeting. Its owner always may; nobody of another tenant ever may."""
+
+    OWNER = "owner"
+    PEOPLE = "people"
+    """The owner and those who were named."""
+    TENANT = "tenant"
+    """Everyone of the tenant."""
+
+
+class State(StrEnum):
+    """Whether a meeting was drawn out yet."""
+
+    WORKING = "working"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks: what is found depends on it, everywhere."""
+
+    tenant_id: TenantId
+    subject_id: SubjectId | None
+    is_admin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """What is known of a kept meeting besides its words."""
+
+    id: str
+    number: int
+    """The same in the index, where a long name stood a million times."""
+    tenant_id: TenantId
+    owner_id: SubjectId | None
+    """Who brought it; None where that person was forgotten."""
+    title: str
+    language: str
+    held_on: date | None
+    created_at: datetime
+    audience: Audience = Audience.OWNER
+    state: State = State.READY
+    job_id: str = ""
+    """The durable job that draws it out, where one was needed."""
+    segments: int = 0
+    length_s: float | None = None
+    remarks: tuple[str, ...] = ()
+    impression_id: str = ""
+    """By which judgements name what was proposed."""
+
+    def may_manage(self, viewer: Viewer) -> bool:
+        """Whether this viewer may share and delete it: its owner, or an administrator where the owner is gone."""
+        is_owner = self.owner_id is not None and self.owner_id == viewer.subject_id
+        return is_owner or (self.owner_id is None and viewer.is_admin)
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """What a label of the transcript is called here."""
+
+    label: str
+    name: str
+    subject_id: SubjectId | None = None
+    """Whose words these are, where that person said so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A meeting with everything in it, speakers called as people here call them."""
+
+    meeting: Meeting
+    transcript: Transcript
+    items: tuple[Item, ...]
+    speakers: tuple[Speaker, ...]
+    readers: tuple[SubjectId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a person does to an item. `None` leaves a field as it is; an empty owner or due takes it away."""
+
+    status: Status | None = None
+    text: str | None = None
+    owner: str | None = None
+    due: date | str | None = None
+    """A day, or an empty text for none."""
+    is_done: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Something found: words, whose, when, and in which meeting."""
+
+    meeting_id: str
+    title: str
+    held_on: date | None
+    kind: str
+    """`said`, or the kind of an extraction."""
+    text: str
+    speaker: str
+    start_s: float | None
+    evidence: tuple[str, ...]
+    score: float
+
+
+ADDED = "meetings.Added"
+"""A transcript was brought: payload `{meeting_id, language, segments, length_s}`."""
+EXTRACTED = "meetings.Extracted"
+"""What was proposed of a meeting, with the words around each: `offers`, and `candidates` beside them."""
+JUDGED = "meetings.Judged"
+"""A person accepted, edited or rejected one: `{impression_id, item, value, verdict, kind, before, after}`."""

@@ -1,0 +1,8 @@
+"""Finding what was said: passages, the pieces of words they are found by, and their ranking. No database in here."""
+
+from ikkan.apps.meetings.rules.search.asking import Asked, asked
+from ikkan.apps.meetings.rules.search.passages import Passage, item_passages, passages
+from ikkan.apps.meetings.rules.search.ranking import Hit, Posting, postings, rank
+from ikkan.apps.meetings.rules.search.words import grams
+
+__all__ = ["Asked", "Hit", "Passage", "Posting", "asked", "grams", "item_passages", "passages", "postings", "rank"]
