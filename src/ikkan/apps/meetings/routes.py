@@ -23,7 +23,7 @@ from ikkan.apps.meetings.service.people import people_of
 from ikkan.apps.meetings.values import Audience, Change, Kept, Kind, Meeting, Status, Viewer
 from ikkan.cloud.tuning.upload import FORM_BYTES, Upload, receive
 from ikkan.ground.errors import BadInput, RequestTooLarge
-from ikkan.ground.ids import SubjectId
+from ikkan.ground.ids import KeyId
 from ikkan.kit import Parts, Session, api
 
 _Text = Annotated[str, Field(max_length=2_000)]
@@ -194,10 +194,9 @@ def routes(parts: Parts, service: MeetingsService) -> FastAPI:
     async def share(request: Request, meeting_id: str, asked: Share) -> dict[str, Any]:
         who = viewer(request)
         known = {person.key_id: person.subject_id for person in await run(people_of, parts.cloud, who.tenant_id)}
-        unknown = [key_id for key_id in asked.people if key_id not in known]
-        if unknown:
+        if not set(asked.people) <= set(known):
             raise BadInput("nobody here has this key", hint="GET people lists who is here", param="people")
-        named: list[SubjectId] = [known[key_id] for key_id in asked.people]
+        named = [known[KeyId(key_id)] for key_id in asked.people]
         return facts(await run(service.share, who, meeting_id, asked.audience, named))
 
     @door.get("/meetings/{meeting_id}/export/{wanted}")

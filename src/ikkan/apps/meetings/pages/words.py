@@ -6,7 +6,7 @@ WORDS: dict[str, dict[str, str]] = {
     "meetings.title": {"ja": "会議", "en": "Meetings"},
     "meetings.lead": {
         "ja": "書き起こしから、決定事項と次の行動を候補として取り出します。どの行からも元の発言に飛べます。",
-        "en": "Decisions and next actions, drawn out of a transcript as candidates. Each leads to the words it rests on.",
+        "en": "Decisions and next actions, drawn out of a transcript as candidates. Each leads to its words.",
     },
     "meetings.bring": {"ja": "書き起こしを入れる", "en": "Bring a transcript"},
     "meetings.file": {"ja": "ファイル(txt・vtt・srt・docx・json)", "en": "File (txt, vtt, srt, docx, json)"},

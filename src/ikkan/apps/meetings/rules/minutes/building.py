@@ -152,7 +152,7 @@ class _Drawing:
         topics, _ = self._chosen(Kind.TOPIC)
         starts = [self._start(topic) for topic in topics]
         below: list[list[Line]] = [[] for _ in topics]
-        before = []
+        before: list[Line] = []
         for point in points:
             place = sum(start <= self._start(point) for start in starts) - 1
             (below[place] if place >= 0 else before).append(self._line(point))

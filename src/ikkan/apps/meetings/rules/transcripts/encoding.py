@@ -109,7 +109,7 @@ def _likeness(sample: bytes, encoding: str) -> float:
     hiragana, marks = len(_HIRAGANA.findall(joined)), len(_WIDE_MARKS.findall(joined))
     odd = sum(unicodedata.category(character) in ("Co", "Cn") for character in written) + joined.count("\ufffd")
     odd += sum("\uff61" <= character <= "\uff9f" for character in written)  # what misread double bytes look like
-    score = (kana + han + marks - 4 * odd) / len(written)
+    score: float = (kana + han + marks - 4 * odd) / len(written)
     if encoding == "gb18030":
         # The first plane of hanzi is in order of frequency; kana in Chinese is misread Japanese.
         usual = sum(b"\xb0" <= character.encode("gb18030")[:1] <= b"\xd7" for character in _HAN.findall(joined))

@@ -50,7 +50,7 @@ def _entries(found: Any, depth: int) -> list[Mapping[str, Any]] | None:
     if depth > _MOST_DEEP:
         return None
     if isinstance(found, list):
-        entries = [entry for entry in found if isinstance(entry, dict)]
+        entries: list[Mapping[str, Any]] = [entry for entry in found if isinstance(entry, dict)]
         return entries if entries or not found else None
     if not isinstance(found, dict):
         return None
