@@ -15,13 +15,14 @@ import sqlalchemy as sa
 
 from ikkan.apps.meetings.rules.exports import Row
 from ikkan.apps.meetings.rules.items import renamed
-from ikkan.apps.meetings.rules.search import item_passages, passages, postings
-from ikkan.apps.meetings.rules.search.passages import ITEM_PARTS, SAID, Passage
+from ikkan.apps.meetings.rules.search import item_passages, passages
+from ikkan.apps.meetings.rules.search.passages import ITEM_PARTS, SAID
 from ikkan.apps.meetings.rules.transcripts import read
 from ikkan.apps.meetings.service.drawing import check_size, drawn
+from ikkan.apps.meetings.service.indexing import index_part
 from ikkan.apps.meetings.service.judging import Judging
 from ikkan.apps.meetings.service.searching import Searching
-from ikkan.apps.meetings.store import index, items
+from ikkan.apps.meetings.store import items
 from ikkan.apps.meetings.store import meetings as store
 from ikkan.apps.meetings.values import (
     ADDED,
@@ -50,8 +51,6 @@ DRAW = "meetings.draw"
 """The durable job that draws a long meeting out."""
 LONG_SEGMENTS = 2_000
 """From here on a meeting is drawn out by the worker, and the page shows how far it is."""
-_ROWS_AT_ONCE = 1_000
-"""Of the index, in one transaction: each stays short, so that nobody waits."""
 _MOST_TITLE = 300
 Progress = Callable[[float], None]
 
@@ -279,7 +278,7 @@ class MeetingsService:
         with self._database.read() as connection:
             transcript = store.transcript(connection, meeting)
         progress(0.05)
-        self._index(meeting, SAID, passages(transcript))
+        index_part(self._database, meeting, SAID, passages(transcript))
         progress(0.5)
         found = drawn(transcript).items
         progress(0.9)
@@ -289,7 +288,7 @@ class MeetingsService:
             shown = self._shown(connection, meeting, whole)
             store.change(connection, meeting.number, state=State.READY, impression_id=shown)
         for part in ITEM_PARTS:
-            self._index(meeting, part, item_passages(whole, transcript.segments, part))
+            index_part(self._database, meeting, part, item_passages(whole, transcript.segments, part))
         return fresh
 
     def _shown(self, connection: sa.Connection, meeting: Meeting, whole: Sequence[Item]) -> str:
@@ -306,16 +305,6 @@ class MeetingsService:
             )
         except ErasedSubject:
             return meeting.impression_id
-
-    def _index(self, meeting: Meeting, part: str, made: Sequence[Passage]) -> None:
-        rows, total = postings(meeting.number, made)
-        with self._database.transaction() as connection:
-            index.clear(connection, meeting.number, part)
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            with self._database.transaction() as connection:
-                index.put_postings(connection, meeting.tenant_id, part, rows[start : start + _ROWS_AT_ONCE])
-        with self._database.transaction() as connection:
-            index.put_passages(connection, meeting.number, part, made, total)
 
     # ---- private -----------------------------------------------------------------------------------------------------
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ikkan.apps.meetings.rules.search import asked, grams, rank
+from ikkan.apps.meetings.rules.search import asked, asked_for, rank
 from ikkan.apps.meetings.rules.search.passages import ITEM_PARTS, SAID
 from ikkan.apps.meetings.store import index
 from ikkan.apps.meetings.store import meetings as store
 from ikkan.apps.meetings.values import Quote, Viewer
 from ikkan.ground.db import Database
 from ikkan.ground.errors import BadInput
-
-_MOST_ASKED = 64
-"""Pieces of a question that are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +44,7 @@ class Searching:
             raise BadInput(f"nothing is found by {part!r}", hint=f"one of {known}", param="part")
         meant = asked(question)
         words, where = (question, part) if part is not None else (meant.words, meant.part)
-        query = dict(grams(words).most_common(_MOST_ASKED))
+        query = asked_for(words)
         if not query:
             return Found(words, where, ())
         with self._database.read() as connection:

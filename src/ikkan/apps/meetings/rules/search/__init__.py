@@ -3,6 +3,18 @@
 from ikkan.apps.meetings.rules.search.asking import Asked, asked
 from ikkan.apps.meetings.rules.search.passages import Passage, item_passages, passages
 from ikkan.apps.meetings.rules.search.ranking import Hit, Posting, postings, rank
-from ikkan.apps.meetings.rules.search.words import grams
+from ikkan.apps.meetings.rules.search.words import asked_for, grams
 
-__all__ = ["Asked", "Hit", "Passage", "Posting", "asked", "grams", "item_passages", "passages", "postings", "rank"]
+__all__ = [
+    "Asked",
+    "Hit",
+    "Passage",
+    "Posting",
+    "asked",
+    "asked_for",
+    "grams",
+    "item_passages",
+    "passages",
+    "postings",
+    "rank",
+]

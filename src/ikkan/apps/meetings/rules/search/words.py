@@ -7,6 +7,18 @@ import unicodedata
 from collections import Counter
 
 _RUN = re.compile("[\u3005-\u3007\u3041-\u3096\u30a1-\u30fc\u3400-\u9fff\uac00-\ud7af]+|[^\\W_]+(?:'[^\\W_]+)?")
+_KANA = re.compile("[\u3041-\u3096\u30fc]+")
+"""Endings and particles: in every passage, and thousands of rows to read."""
+_ENGLISH = (
+    "a an and are as at be been but by can did do doe for from had ha have he her his how i if in is it its me my no "
+    "not of on or our she so that the their them then there they thi to was we were what when where which who whom "
+    "whose why will with would you your"
+)
+_CHINESE = "的 了 是 我 们 我们 在 不 有 和 什么 什 么 怎么 怎 哪 谁 吗 呢 这 那 就 也 都 说"
+_EVERYWHERE = frozenset(f"{_ENGLISH} {_CHINESE}".split())
+_ENOUGH = 2
+"""Telling grams that do without the others."""
+_MOST_ASKED = 64
 _MOST = 40
 """Characters of a word that count."""
 
@@ -25,6 +37,17 @@ def grams(text: str) -> Counter[str]:
         else:
             found.update(_pairs(run))
     return found
+
+
+def asked_for(question: str) -> dict[str, int]:
+    """What a question is looked for by: its grams without those that are everywhere, unless little else is left.
+
+    >>> sorted(asked_for("Who pays for the budget?")), asked_for("the") == {"the": 1}
+    (['budget', 'pay'], True)
+    """
+    found = grams(question)
+    telling = {gram: count for gram, count in found.items() if not (_KANA.fullmatch(gram) or gram in _EVERYWHERE)}
+    return dict(list((telling if len(telling) >= _ENOUGH else {**telling, **found}).items())[:_MOST_ASKED])
 
 
 def _mixed(run: str) -> list[str]:

@@ -112,6 +112,6 @@ def _likeness(sample: bytes, encoding: str) -> float:
     score: float = (kana + han + marks - 4 * odd) / len(written)
     if encoding == "gb18030":
         # The first plane of hanzi is in order of frequency; kana in Chinese is misread Japanese.
-        usual = sum(b"\xb0" <= character.encode("gb18030")[:1] <= b"\xd7" for character in _HAN.findall(joined))
+        usual = len([each for each in _HAN.findall(joined) if b"\xb0" <= each.encode("gb18030")[:1] <= b"\xd7"])
         return score * (0.4 + 0.6 * usual / max(1, han)) - 2 * hiragana / len(written)
     return score if kana else score - 0.5
