@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ikkan.apps.meetings import store
-from ikkan.apps.meetings.service import MeetingsService
+from ikkan.apps.meetings.service import MeetingsService, drawing
 from ikkan.apps.meetings.values import ADDED, EXTRACTED, JUDGED, Audience, Change, Kind, State, Status
 from ikkan.ground.db import Database
 from ikkan.ground.errors import BadInput, NotAllowed, NotFound, RequestTooLarge
@@ -160,6 +161,18 @@ def test_what_is_too_large_or_empty_is_not_kept(service: MeetingsService) -> Non
     with pytest.raises(BadInput):
         service.bring(ADA, b" ", "a.txt")
     assert service.listed(ADA) == []
+
+
+def test_what_cannot_be_drawn_out_is_kept_and_can_be_tried_again(
+    service: MeetingsService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(drawing, "level0", SimpleNamespace(extract=lambda transcript, glossary: 1 / 0))
+        with pytest.raises(ZeroDivisionError):
+            service.bring(ADA, SAID.encode(), "a.txt")
+    (meeting,) = service.listed(ADA)
+    assert (meeting.state, len(service.searching.search(ADA, "予算").quotes)) == (State.FAILED, 1)
+    assert service.draw_again(ADA, meeting.id).state is State.READY
 
 
 def test_the_log_hears_what_was_proposed_and_what_became_of_it(

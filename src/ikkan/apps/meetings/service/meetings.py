@@ -40,7 +40,7 @@ from ikkan.apps.meetings.values import (
 )
 from ikkan.ground.clock import Clock
 from ikkan.ground.db import Database
-from ikkan.ground.errors import BadInput, ErasedSubject, IkkanError, NotAllowed
+from ikkan.ground.errors import BadInput, ErasedSubject, NotAllowed
 from ikkan.ground.eventlog import EventLog
 from ikkan.ground.events import SERVICE, NewEvent
 from ikkan.ground.ids import SubjectId, new_id
@@ -267,14 +267,21 @@ class MeetingsService:
             meeting = store.by_number(connection, number)
         if meeting is None:
             return {"items": 0}  # it was taken away meanwhile
-        try:
-            return {"items": self._draw(meeting, progress)}
-        except IkkanError:
-            with self._database.transaction() as connection:
-                store.change(connection, number, state=State.FAILED)
-            raise
+        return {"items": self._draw(meeting, progress)}
 
     def _draw(self, meeting: Meeting, progress: Progress) -> int:
+        """Draw out and keep. Whatever goes wrong, the words are there, and the page says that it can be tried again."""
+        is_drawn = False
+        try:
+            fresh = self._drawn(meeting, progress)
+            is_drawn = True
+        finally:
+            if not is_drawn:
+                with self._database.transaction() as connection:
+                    store.change(connection, meeting.number, state=State.FAILED)
+        return fresh
+
+    def _drawn(self, meeting: Meeting, progress: Progress) -> int:
         with self._database.read() as connection:
             transcript = store.transcript(connection, meeting)
         progress(0.05)
