@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ikkan.apps.meetings.rules.search import asked, asked_for, rank
+from ikkan.apps.meetings.rules.search import asked, asked_for, nearer, rank
 from ikkan.apps.meetings.rules.search.passages import ITEM_PARTS, SAID
 from ikkan.apps.meetings.store import index
 from ikkan.apps.meetings.store import meetings as store
 from ikkan.apps.meetings.values import Quote, Viewer
 from ikkan.ground.db import Database
 from ikkan.ground.errors import BadInput
+
+_LOOKED_AT = 12
+"""Passages that are read once more before the best are quoted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +52,11 @@ class Searching:
             return Found(words, where, ())
         with self._database.read() as connection:
             found = index.find(connection, viewer, where, query)
-            hits = rank(query, found.postings, passages_count=found.passages, grams_count=found.grams, limit=limit)
+            first = max(limit, _LOOKED_AT)
+            ranked = rank(query, found.postings, passages_count=found.passages, grams_count=found.grams, limit=first)
+            hits = nearer(words, ranked.worth, index.quoted(connection, where, ranked.hits), limit=limit)
             # Asked again who may see them: an index is never the only guard.
-            known_meetings = store.of_numbers(connection, viewer, [hit.number for hit in hits])
+            known_meetings = store.of_numbers(connection, viewer, [hit.number for hit, _ in hits])
             names = {number: store.names(store.speakers_of(connection, number)) for number in known_meetings}
             quotes = tuple(
                 Quote(
@@ -65,7 +70,7 @@ class Searching:
                     passage.evidence,
                     round(hit.score, 4),
                 )
-                for hit, passage in index.quoted(connection, where, hits)
+                for hit, passage in hits
                 if (meeting := known_meetings.get(hit.number)) is not None
             )
         return Found(words, where, quotes)

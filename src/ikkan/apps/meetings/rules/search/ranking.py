@@ -39,6 +39,14 @@ class Hit:
     score: float
 
 
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """The best passages, and what each gram of the question was worth."""
+
+    hits: list[Hit]
+    worth: dict[str, float]
+
+
 def postings(number: int, found: Sequence[Passage]) -> tuple[list[Posting], int]:
     """The index of one meeting, and how many grams its passages have together."""
     entries: dict[str, list[tuple[int, int, int]]] = {}
@@ -55,7 +63,7 @@ def postings(number: int, found: Sequence[Passage]) -> tuple[list[Posting], int]
 
 def rank(
     query: Mapping[str, int], found: Iterable[Posting], *, passages_count: int, grams_count: int, limit: int
-) -> list[Hit]:
+) -> Ranked:
     """The best passages for a query.
 
     Args:
@@ -67,7 +75,8 @@ def rank(
 
     >>> said = [Passage("the budget is set", "", None, ("s1",)), Passage("lunch is set", "", None, ("s2",))]
     >>> index, total = postings(7, said)
-    >>> [(hit.number, hit.place) for hit in rank(grams("budgets"), index, passages_count=2, grams_count=total, limit=5)]
+    >>> ranked = rank(grams("budgets"), index, passages_count=2, grams_count=total, limit=5)
+    >>> [(hit.number, hit.place) for hit in ranked.hits]
     [(7, 0)]
     """
     by_gram: dict[str, list[Posting]] = {}
@@ -76,15 +85,16 @@ def rank(
             continue
         by_gram.setdefault(posting.gram, []).append(posting)
     if not by_gram:
-        return []
+        return Ranked([], {})
     mean = max(1.0, grams_count / max(1, passages_count))
-    keys, scores = [], []
+    keys, scores, worths = [], [], {}
     for gram, rows in by_gram.items():
         entries = np.frombuffer(b"".join(row.packed for row in rows), dtype=_ENTRY)
         sizes = np.array([len(row.packed) // _ENTRY.itemsize for row in rows])
         numbers = np.repeat(np.array([row.number for row in rows], dtype=np.int64), sizes)
         frequency = min(len(entries), passages_count)
         worth = np.log1p((passages_count - frequency + 0.5) / (frequency + 0.5)) * query[gram]
+        worths[gram] = float(worth)
         counts = entries["count"].astype(np.float32)
         spread = _K1 * (1 - _B + _B * entries["length"].astype(np.float32) / mean)
         keys.append(numbers << 16 | entries["place"])
@@ -92,4 +102,5 @@ def rank(
     unique, where = np.unique(np.concatenate(keys), return_inverse=True)
     totals = np.bincount(where, weights=np.concatenate(scores))
     best = np.lexsort((unique, -totals))[:limit]
-    return [Hit(int(unique[each]) >> 16, int(unique[each]) & 0xFFFF, float(totals[each])) for each in best]
+    hits = [Hit(int(unique[each]) >> 16, int(unique[each]) & 0xFFFF, float(totals[each])) for each in best]
+    return Ranked(hits, worths)
