@@ -12,6 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from ikkan.bootstrap.platform import Platform, asgi
+from ikkan.cloud.values import Principal
 from ikkan.ground.ids import TenantId
 
 from .conftest import SAID
@@ -134,3 +135,18 @@ def test_every_door_is_described(client: TestClient) -> None:
     described = client.get(f"{API}/openapi.json").json()["paths"]
     assert {"/meetings", "/search", "/actions", "/meetings/{meeting_id}/items/{item_id}"} <= set(described)
     assert "file" in str(described["/meetings"]["post"]["requestBody"])
+
+
+async def test_an_assistants_tools_see_what_the_person_who_asks_may_see(platform: Platform, client: TestClient) -> None:
+    told = bring(client).json()
+    line = line_of(client, told["id"], "action")
+    client.patch(f"{API}/meetings/{told['id']}/items/{line}", json={"status": "accepted"})
+    (app,) = [app for app in platform.apps if app.name == "meetings"]
+    tools = {tool.name: tool.handler for tool in app.tools}
+    me = platform.cloud.subjects.pseudonym(TenantId("local"), "me")
+    mine, evil = (Principal(TenantId(tenant), None, me, frozenset({"user"})) for tenant in ("local", "evil"))
+    found = await tools["search_meetings"](mine, query="広告費の上限")
+    assert found["quotes"][0]["meeting_id"] == told["id"]
+    assert [each["owner"] for each in (await tools["list_actions"](mine))["actions"]] == ["鈴木"]
+    assert (await tools["search_meetings"](evil, query="広告費の上限"))["quotes"] == []
+    assert (await tools["list_actions"](evil))["actions"] == []

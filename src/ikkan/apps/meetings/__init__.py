@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ikkan.apps.meetings import pages, routes, store
 from ikkan.apps.meetings.service import MeetingsService
+from ikkan.apps.meetings.service.tools import tools
 from ikkan.apps.meetings.values import ADDED, EXTRACTED, JUDGED
 from ikkan.kit import App, EventKind, Parts
 
@@ -48,6 +49,7 @@ def app(parts: Parts) -> App:
         erases=store.forget,
         api=routes.routes(parts, service),
         pages=pages.pages(parts, service),
+        tools=tools(service, parts.database),
         emits=(
             EventKind(ADDED, 1, (_ADDED,)),
             EventKind(EXTRACTED, 1, (_EXTRACTED,)),

@@ -16,7 +16,7 @@ from fastapi import FastAPI, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from ikkan.apps.meetings.rules.exports.plain import plain, plain_item
+from ikkan.apps.meetings.rules.exports.plain import plain, plain_item, plain_quote
 from ikkan.apps.meetings.rules.minutes import STANDARD, markdown, minutes
 from ikkan.apps.meetings.service import Export, MeetingsService, check_size, export, export_actions
 from ikkan.apps.meetings.service.people import people_of
@@ -240,20 +240,7 @@ def routes(parts: Parts, service: MeetingsService) -> FastAPI:
     ) -> dict[str, Any]:
         """Quotes with their times. "What did we decide about X" looks among decisions."""
         found = await run(service.searching.search, viewer(request), q, part=part, limit=limit)
-        quotes = [
-            {
-                "meeting_id": each.meeting_id,
-                "title": each.title,
-                "held_on": each.held_on.isoformat() if each.held_on else None,
-                "kind": each.kind,
-                "text": each.text,
-                "speaker": each.speaker,
-                "start_s": each.start_s,
-                "evidence": list(each.evidence),
-                "score": each.score,
-            }
-            for each in found.quotes
-        ]
+        quotes = [plain_quote(quote) for quote in found.quotes]
         return {"words": found.words, "in": found.part, "quotes": quotes}
 
     @door.get("/people")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ikkan.apps.meetings.rules.minutes import STANDARD, markdown, minutes
-from ikkan.apps.meetings.values import Item, Segment, Transcript
+from ikkan.apps.meetings.values import Item, Quote, Segment, Transcript
 
 
 def plain(transcript: Transcript, items: Sequence[Item], *, form: str = STANDARD) -> dict[str, Any]:
@@ -52,4 +52,19 @@ def plain_item(item: Item) -> dict[str, Any]:
         "made_by": said.made_by,
         "status": item.status.value,
         "is_done": item.is_done,
+    }
+
+
+def plain_quote(quote: Quote) -> dict[str, Any]:
+    """Something found, as JSON values."""
+    return {
+        "meeting_id": quote.meeting_id,
+        "title": quote.title,
+        "held_on": quote.held_on.isoformat() if quote.held_on else None,
+        "kind": quote.kind,
+        "text": quote.text,
+        "speaker": quote.speaker,
+        "start_s": quote.start_s,
+        "evidence": list(quote.evidence),
+        "score": quote.score,
     }
