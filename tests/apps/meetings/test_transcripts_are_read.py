@@ -147,6 +147,24 @@ def test_twelve_hours_are_read() -> None:
     assert (len(transcript.segments), transcript.segments[-1].start_s) == (10_800, 43_196.0)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        (b" " * 200 + b"x\n") * 5_000,
+        b"x" + b" " * 2_000_000 + b"y",
+        b"WEBVTT\n\n00:01.000 --> 00:02.000\n" + b"<v " * 200_000,
+        b"WEBVTT\n\n00:01.000 --> 00:02.000\n<v" + b".a" * 200_000,
+        (b"(" * 200 + b"\n") * 5_000,
+        b"0:" * 500_000,
+        b"a: " * 500_000,
+    ],
+    ids=range(7),
+)
+@pytest.mark.timeout(60)
+def test_no_line_makes_the_reader_slow(data: bytes) -> None:
+    assert read(data).segments
+
+
 def test_a_page_without_line_ends_is_cut_at_sentences() -> None:
     transcript = read(("予算を来期に向けて見直します。" * 400).encode())
     assert len(transcript.segments) > 5 and all(segment.text.endswith("。") for segment in transcript)

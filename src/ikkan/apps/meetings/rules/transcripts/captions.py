@@ -10,7 +10,7 @@ from ikkan.apps.meetings.rules.transcripts.lines import is_name
 from ikkan.apps.meetings.rules.transcripts.utterance import TIME, Utterance, seconds
 
 _CUE = re.compile(rf"^\s*{TIME.format('a')}\s*-->\s*{TIME.format('b')}")
-_VOICE = re.compile(r"<v(?:\.[^\s>]+)*\s+([^>]*)>", re.IGNORECASE)
+_VOICE = re.compile(r"<v(?:\.[^\s>.]{1,40}){0,4}\s{1,4}([^>]{0,200})>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-z][^>]{0,200}>|<\d[\d:.]*>", re.IGNORECASE)
 _NAMED = re.compile(r"^\s*(?:[-–]\s*)?(?P<who>[^:：]{1,40})[:：](?!//)\s*(?P<text>.+)$", re.DOTALL)
 _BLOCKS = ("NOTE", "STYLE", "REGION", "WEBVTT")

@@ -21,6 +21,9 @@ _SAID = re.compile(
 )
 _ABOVE = re.compile(rf"^\s*(?P<who>\S.{{0,38}}?)[\s　]+[\[(（]?{TIME.format('a')}[\])）]?\s*$")
 """A speaker and a time on a line of their own; what was said follows below."""
+_GAP = re.compile(r"\s{3,}")
+_HEAD = 200
+"""Characters in which time and speaker stand: patterns see no more, so that no line can make them slow."""
 _NO_NAME = re.compile(r"[。、！？!?,;；「」『』\"“”=<>/]|https?$|^\d+$|\.\s*$")
 _WORDS = 5
 """A name has no more of them."""
@@ -49,34 +52,37 @@ def read_lines(text: str) -> tuple[Utterance, ...]:
 
 
 def _lines(text: str) -> Iterator[_Line]:
-    lines, after_gap = text.splitlines(), False
-    filled = [raw for raw in lines if raw.strip()]
+    lines, after_gap = [_GAP.sub(_narrowed, raw.strip()) for raw in text.splitlines()], False
+    filled = [raw for raw in lines if raw]
     # A single "10:30" at the beginning of a line is what somebody said; many are the clock.
-    clocked = sum(_STAMP.match(raw) is not None for raw in filled) >= max(2, len(filled) / 4)
+    clocked = sum(_STAMP.match(raw[:_HEAD]) is not None for raw in filled) >= max(2, len(filled) / 4)
     for raw in lines:
-        if not raw.strip():
+        if not raw:
             after_gap = True
             continue
-        yield replace(_line(raw, clocked), after_gap=after_gap)
+        yield replace(_line(raw[:_HEAD], raw[_HEAD:], clocked), after_gap=after_gap)
         after_gap = False
 
 
-def _line(raw: str, clocked: bool) -> _Line:
-    above = _ABOVE.match(raw)
+def _line(head: str, tail: str, clocked: bool) -> _Line:
+    above = _ABOVE.match(head) if not tail else None
     if above and is_name(above["who"]):
         return _Line(above["who"].strip(), "", seconds(above, "a"), is_heading=True)
-    stamp = _STAMP.match(raw) if clocked or raw.lstrip()[:1] in tuple("[(（【") else None
+    stamp = _STAMP.match(head) if clocked or head[0] in "[(（【" else None
     start_s = end_s = None
-    rest = raw
+    rest = head
     if stamp:
-        start_s, end_s, rest = seconds(stamp, "a"), seconds(stamp, "b"), raw[stamp.end() :]
+        start_s, end_s, rest = seconds(stamp, "a"), seconds(stamp, "b"), head[stamp.end() :]
     said = _SAID.match(rest)
     if said and is_name(said["who"]):
         own_s = seconds(said, "a")
-        return _Line(said["who"].strip(), said["text"].strip(), own_s if start_s is None else start_s, end_s)
-    if stamp and rest.strip() and len(rest) <= 40 and not rest.strip().endswith(("。", ".", "?", "？", "!", "！")):
-        return _Line(None, rest.strip(), start_s, end_s, is_heading=is_name(rest.strip()))
-    return _Line(None, rest.strip(), start_s, end_s)
+        text = (said["text"] + tail).strip()
+        return _Line(said["who"].strip(), text, own_s if start_s is None else start_s, end_s)
+    return _Line(None, (rest + tail).strip(), start_s, end_s)
+
+
+def _narrowed(gap: re.Match[str]) -> str:
+    return "\t" if "\t" in gap[0] else "  "
 
 
 def is_name(label: str) -> bool:
