@@ -57,7 +57,7 @@ class Searching:
             hits = nearer(words, ranked.worth, index.quoted(connection, where, ranked.hits), limit=limit)
             # Asked again who may see them: an index is never the only guard.
             known_meetings = store.of_numbers(connection, viewer, [hit.number for hit, _ in hits])
-            names = {number: store.names(store.speakers_of(connection, number)) for number in known_meetings}
+            names = store.names_of(connection, known_meetings)
             quotes = tuple(
                 Quote(
                     meeting.id,
@@ -65,7 +65,7 @@ class Searching:
                     meeting.held_on,
                     where,
                     passage.text,
-                    names[hit.number].get(passage.speaker, passage.speaker),
+                    names.get((hit.number, passage.speaker), passage.speaker),
                     passage.start_s,
                     passage.evidence,
                     round(hit.score, 4),

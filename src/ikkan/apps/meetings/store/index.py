@@ -13,11 +13,13 @@ from ikkan.apps.meetings.store.tables import meetings, parts, passages, postings
 from ikkan.apps.meetings.values import Viewer
 from ikkan.ground.ids import TenantId
 
+_AT_ONCE = 500
+
 
 class Found(NamedTuple):
-    """The rows a question needs: postings, and over how much they are ranked."""
+    """The rows a question needs: postings, read as they are asked for, and over how much they are ranked."""
 
-    postings: list[Posting]
+    postings: Iterator[Posting]
     passages: int
     grams: int
 
@@ -66,17 +68,21 @@ def find(connection: sa.Connection, viewer: Viewer, part: str, grams: Iterable[s
         columns.tenant_id == viewer.tenant_id,
         columns.part == part,
         columns.gram.in_(sorted(grams)),
-        columns.number.in_(seen),
+        # The sum keeps SQLite from looking every meeting up for every gram: rows of a gram lie together.
+        (columns.number + 0).in_(seen),
     )
-    rows = connection.execute(statement)
-    return Found([Posting(gram, number, packed) for gram, number, packed in rows], int(count or 0), int(total or 0))
+    portions = connection.execute(statement).partitions(_AT_ONCE)
+    rows = (Posting(*row) for portion in portions for row in portion)
+    return Found(rows, int(count or 0), int(total or 0))
 
 
 def quoted(connection: sa.Connection, part: str, hits: Sequence[Hit]) -> Iterator[tuple[Hit, Passage]]:
     """The passages that were found, in the order of the hits."""
     columns = passages.c
-    places = sa.tuple_(columns.number, columns.place).in_([(hit.number, hit.place) for hit in hits])
-    rows = connection.execute(sa.select(passages).where(columns.part == part, places)) if hits else ()
+    # Numbers and places apart may read a few rows too many; as pairs, SQLite would read every passage there is.
+    numbers, places = {hit.number for hit in hits}, {hit.place for hit in hits}
+    chosen = sa.and_(columns.part == part, columns.number.in_(numbers), columns.place.in_(places))
+    rows = connection.execute(sa.select(passages).where(chosen)).all() if hits else ()
     by_place = {
         (row.number, row.place): Passage(row.text, row.speaker, row.start_s, tuple(row.evidence)) for row in rows
     }

@@ -11,13 +11,13 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from ikkan.apps.meetings.store.tables import OF_A_MEETING, meetings, readers, speakers
+from ikkan.apps.meetings.store.tables import OF_A_MEETING, meetings, readers, speakers, words
 from ikkan.apps.meetings.values import Audience, Meeting, Segment, Speaker, State, Transcript, Viewer
 from ikkan.ground.errors import NotFound
 from ikkan.ground.ids import SubjectId
 
 _Rows = list[tuple[str, str, str, float | None, float | None]]
-_FACTS = [column for column in meetings.c if column.name != "body"]
+_FACTS = list(meetings.c)
 
 
 def visible(viewer: Viewer) -> sa.ColumnElement[bool]:
@@ -37,9 +37,10 @@ def visible(viewer: Viewer) -> sa.ColumnElement[bool]:
 def add(connection: sa.Connection, meeting: Meeting, segments: Iterable[Segment]) -> Meeting:
     """Keep a meeting; returns it with its number."""
     row = {column.name: getattr(meeting, column.name) for column in _FACTS if column.name != "number"}
-    row |= {"remarks": list(meeting.remarks), "body": _packed(segments)}
+    row |= {"remarks": list(meeting.remarks)}
     number = connection.execute(meetings.insert().values(row)).inserted_primary_key
     assert number is not None
+    connection.execute(words.insert().values(number=number[0], body=_packed(segments)))
     return replace(meeting, number=number[0])
 
 
@@ -77,13 +78,13 @@ def of_numbers(connection: sa.Connection, viewer: Viewer, numbers: Iterable[int]
 
 def transcript(connection: sa.Connection, meeting: Meeting) -> Transcript:
     """What was said, with the labels of the file."""
-    body = connection.execute(sa.select(meetings.c.body).where(meetings.c.number == meeting.number)).scalar_one()
+    body = connection.execute(sa.select(words.c.body).where(words.c.number == meeting.number)).scalar_one()
     return Transcript(_unpacked(body), meeting.language, meeting.held_on, meeting.title, meeting.remarks)
 
 
 def put_words(connection: sa.Connection, number: int, segments: Iterable[Segment]) -> None:
     """Replace what was said."""
-    connection.execute(meetings.update().where(meetings.c.number == number).values(body=_packed(segments)))
+    connection.execute(words.update().where(words.c.number == number).values(body=_packed(segments)))
 
 
 def change(connection: sa.Connection, number: int, **facts: Any) -> None:
@@ -117,6 +118,13 @@ def speakers_of(connection: sa.Connection, number: int) -> dict[str, Speaker]:
     """What labels are called, where somebody changed it or said who it is."""
     statement = sa.select(speakers).where(speakers.c.number == number)
     return {row.label: Speaker(row.label, row.name, row.subject_id) for row in connection.execute(statement)}
+
+
+def names_of(connection: sa.Connection, numbers: Iterable[int]) -> dict[tuple[int, str], str]:
+    """What labels of several meetings are called, where somebody changed it."""
+    statement = sa.select(speakers.c.number, speakers.c.label, speakers.c.name)
+    rows = connection.execute(statement.where(speakers.c.number.in_(sorted(set(numbers)))))
+    return {(number, label): name for number, label, name in rows}
 
 
 def put_speakers(connection: sa.Connection, number: int, named: Sequence[Speaker]) -> None:

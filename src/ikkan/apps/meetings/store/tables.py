@@ -31,9 +31,10 @@ meetings = sa.Table(
     sa.Column("length_s", sa.Float, nullable=True),
     sa.Column("remarks", sa.JSON, nullable=False),
     sa.Column("impression_id", sa.String(80), nullable=False),
-    sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Index("meetings_meetings_by_tenant", "tenant_id", "number"),
 )
+words = sa.Table("meetings_words", metadata, _of_meeting(), sa.Column("body", sa.LargeBinary, nullable=False))
+"""What was said, apart: whether a meeting may be seen is asked of every one of them, and those rows stay small."""
 readers = sa.Table(
     "meetings_readers", metadata, _of_meeting(), sa.Column("subject_id", sa.String(120), primary_key=True)
 )
@@ -94,5 +95,5 @@ postings = sa.Table(
     sa.Index("meetings_postings_by_meeting", "number", "part"),
     sqlite_with_rowid=False,
 )
-OF_A_MEETING = (readers, speakers, items, parts, passages, postings)
+OF_A_MEETING = (words, readers, speakers, items, parts, passages, postings)
 """What goes when a meeting goes."""

@@ -29,9 +29,13 @@ def upgrade() -> None:
         sa.Column("length_s", sa.Float(), nullable=True),
         sa.Column("remarks", sa.JSON(), nullable=False),
         sa.Column("impression_id", sa.String(80), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
     )
     op.create_index("meetings_meetings_by_tenant", "meetings_meetings", ["tenant_id", "number"])
+    op.create_table(
+        "meetings_words",
+        sa.Column("number", sa.Integer(), primary_key=True, autoincrement=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+    )
     op.create_table(
         "meetings_readers",
         sa.Column("number", sa.Integer(), primary_key=True, autoincrement=False),
@@ -93,5 +97,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("postings", "passages", "parts", "items", "speakers", "readers", "meetings"):
+    for table in ("postings", "passages", "parts", "items", "speakers", "readers", "words", "meetings"):
         op.drop_table(f"meetings_{table}")

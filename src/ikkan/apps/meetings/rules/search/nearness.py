@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 
 from ikkan.apps.meetings.rules.search.passages import Passage
 from ikkan.apps.meetings.rules.search.ranking import Hit
-from ikkan.apps.meetings.rules.search.words import grams
 
 _SENTENCE = re.compile(r"(?<=[。！？!?\n])|(?<=\.)\s+")
 _RUN = re.compile("[\u3005-\u3007\u3041-\u3096\u30a1-\u30fc\u3400-\u9fff\uac00-\ud7af]+|[^\\W_\u3000-\u9fff]+")
@@ -45,9 +44,12 @@ def nearer(
 
 def _said_together(worth: Mapping[str, float], text: str) -> float:
     """What of the question is in one sentence, and in two that follow one another: the mean of the best of both."""
-    sentences = [worth.keys() & grams(sentence) for sentence in _SENTENCE.split(text) if sentence.strip()]
-    one = max((sum(worth[gram] for gram in found) for found in sentences), default=0.0)
-    two = max((sum(worth[gram] for gram in a | b) for a, b in itertools.pairwise(sentences)), default=one)
+    # Words are looked for from their beginning, so that `ad` is not found in `lead`; characters wherever they stand.
+    asked = [(gram if gram[0] > "\u3000" else f" {gram}", value) for gram, value in worth.items()]
+    sentences = [f" {each}" for each in _SENTENCE.split(unicodedata.normalize("NFKC", text).lower()) if each.strip()]
+    found = [{place for place, (gram, _) in enumerate(asked) if gram in sentence} for sentence in sentences]
+    one = max((sum(asked[place][1] for place in each) for each in found), default=0.0)
+    two = max((sum(asked[place][1] for place in a | b) for a, b in itertools.pairwise(found)), default=one)
     return (one + max(one, two)) / 2
 
 

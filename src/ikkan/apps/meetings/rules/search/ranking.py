@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,9 +21,11 @@ _ENTRY = np.dtype([("place", "<u2"), ("count", "<u2"), ("length", "<u2")])
 _LARGEST = 65_535
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
-    """Where one gram stands in one meeting: in which passages, how often, and how long those are."""
+class Posting(NamedTuple):
+    """Where one gram stands in one meeting: in which passages, how often, and how long those are.
+
+    A tuple, because a question reads thousands of them.
+    """
 
     gram: str
     number: int
@@ -79,19 +82,21 @@ def rank(
     >>> [(hit.number, hit.place) for hit in ranked.hits]
     [(7, 0)]
     """
-    by_gram: dict[str, list[Posting]] = {}
-    for posting in found:
-        if posting.gram not in query:
-            continue
-        by_gram.setdefault(posting.gram, []).append(posting)
-    if not by_gram:
-        return Ranked([], {})
+    # Only numbers and bytes are kept of thousands of rows: anything more wakes the garbage collector, which costs more
+    # than the search itself.
+    by_gram: dict[str, tuple[list[int], list[bytes]]] = {gram: ([], []) for gram in query}
+    for gram, number, packed in found:
+        if gram in by_gram:
+            by_gram[gram][0].append(number)
+            by_gram[gram][1].append(packed)
     mean = max(1.0, grams_count / max(1, passages_count))
     keys, scores, worths = [], [], {}
-    for gram, rows in by_gram.items():
-        entries = np.frombuffer(b"".join(row.packed for row in rows), dtype=_ENTRY)
-        sizes = np.array([len(row.packed) // _ENTRY.itemsize for row in rows])
-        numbers = np.repeat(np.array([row.number for row in rows], dtype=np.int64), sizes)
+    for gram, (meetings, rows) in by_gram.items():
+        if not rows:
+            continue
+        entries = np.frombuffer(b"".join(rows), dtype=_ENTRY)
+        sizes = np.array([len(packed) // _ENTRY.itemsize for packed in rows])
+        numbers = np.repeat(np.array(meetings, dtype=np.int64), sizes)
         frequency = min(len(entries), passages_count)
         worth = np.log1p((passages_count - frequency + 0.5) / (frequency + 0.5)) * query[gram]
         worths[gram] = float(worth)
@@ -99,6 +104,8 @@ def rank(
         spread = _K1 * (1 - _B + _B * entries["length"].astype(np.float32) / mean)
         keys.append(numbers << 16 | entries["place"])
         scores.append(worth * (counts * (_K1 + 1) / (counts + spread) + _ONCE))
+    if not keys:
+        return Ranked([], {})
     unique, where = np.unique(np.concatenate(keys), return_inverse=True)
     totals = np.bincount(where, weights=np.concatenate(scores))
     best = np.lexsort((unique, -totals))[:limit]
