@@ -70,6 +70,14 @@ def test_only_the_surest_candidates_are_listed_and_the_rest_is_counted() -> None
     assert section.more == "ほかに候補4件"
 
 
+def test_a_chapter_holds_its_surest_points_and_whatever_was_accepted() -> None:
+    points = [Extraction(Kind.KEY_POINT, f"p{n}", ("s2",), f"m{n}", n / 10) for n in range(8)]
+    items = list(itemised([FOUND[0], *points]))
+    items[1] = Item(items[1].id, items[1].extraction, Status.ACCEPTED)
+    (chapter,) = minutes(SAID, items).sections[0].lines
+    assert [line.text for line in chapter.below] == ["p0", "p4", "p5", "p6", "p7"]
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_form_exists_in_every_language(form: str, language: str) -> None:

@@ -22,6 +22,8 @@ from ikkan.kit import Parts
 _SHOWN = (Kind.DECISION, Kind.ACTION, Kind.KEY_POINT, Kind.TOPIC, Kind.QUESTION, Kind.PROPOSAL)
 """In the order in which people look for them."""
 _A_PAGE = 30
+_MOST_OPEN = 20
+"""Candidates of one kind that a page begins with."""
 
 
 def pages(parts: Parts, service: MeetingsService) -> tuple[BaseRoute, ...]:
@@ -61,7 +63,7 @@ def pages(parts: Parts, service: MeetingsService) -> tuple[BaseRoute, ...]:
             "meetings/meeting.html",
             meeting=_line(meeting),
             remarks=meeting.remarks,
-            kinds=_kinds(kept),
+            kinds=_kinds(kept, most=None if request.query_params.get("all") == "1" else _MOST_OPEN),
             kind_names=[kind.value for kind in Kind],
             said=_said(kept),
             speakers=[
@@ -181,8 +183,11 @@ def _item(item: Item) -> dict[str, Any]:
     }
 
 
-def _kinds(kept: Kept) -> list[dict[str, Any]]:
-    """Items by kind: of what binds somebody the surest first, all else in the order of speech."""
+def _kinds(kept: Kept, *, most: int | None) -> list[dict[str, Any]]:
+    """Items by kind: of what binds somebody the surest first, all else in the order of speech.
+
+    Of what nobody looked at, the `most` surest of each kind.
+    """
     place = {segment.id: number for number, segment in enumerate(kept.transcript)}
     start = {segment.id: clock(segment.start_s) for segment in kept.transcript}
 
@@ -192,13 +197,16 @@ def _kinds(kept: Kept) -> list[dict[str, Any]]:
     shown = []
     for kind in _SHOWN:
         items: Sequence[Item] = [item for item in kept.items if item.extraction.kind is kind]
+        open_ones = [item for item in items if item.status is Status.OPEN]  # the surest first, as they are kept
+        hidden = set() if most is None else {item.id for item in open_ones[most:]}
+        items = [item for item in items if item.id not in hidden]
         if kind not in (Kind.DECISION, Kind.ACTION):
             items = sorted(items, key=first)
         where = (start.get(item.extraction.evidence[0]) or f"#{first(item) + 1}" for item in items)
         lines = [{**_item(item), "where": place} for item, place in zip(items, where, strict=True)]
         if lines:
             counted = sum(item.status is not Status.REJECTED for item in items)
-            shown.append({"kind": kind.value, "lines": lines, "count": counted})
+            shown.append({"kind": kind.value, "lines": lines, "count": counted, "more": len(hidden)})
     return shown
 
 

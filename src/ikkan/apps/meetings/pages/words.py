@@ -64,6 +64,7 @@ WORDS: dict[str, dict[str, str]] = {
         "ja": "候補は見つかりませんでした。発言の「+」から書き足せます。",
         "en": "No candidates were found. Write your own with the + beside what was said.",
     },
+    "meetings.more": {"ja": "ほかに{count}件の候補", "en": "{count} less sure candidates"},
     "meetings.candidates_note": {
         "ja": "言語モデルなしで取り出した候補です。確かめるまでは事実ではありません。",
         "en": "Candidates, drawn out without a language model. None is a fact until somebody looked.",

@@ -12,6 +12,8 @@ from ikkan.ground.errors import BadInput
 
 MOST_OPEN = 10
 """Candidates nobody has looked at that one section shows, the surest of them."""
+MOST_POINTS = 4
+"""Key points nobody has looked at that stand below one chapter or one speaker, the surest of them."""
 _DOUBTED = (Kind.DECISION, Kind.ACTION)
 """Kinds whose open items are marked as candidates: what they say binds somebody."""
 
@@ -151,23 +153,28 @@ class _Drawing:
         """Topics with the points that fall into them; points before the first topic stand alone."""
         topics, _ = self._chosen(Kind.TOPIC)
         starts = [self._start(topic) for topic in topics]
-        below: list[list[Line]] = [[] for _ in topics]
-        before: list[Line] = []
+        below: list[list[Item]] = [[] for _ in topics]
+        before: list[Item] = []
         for point in points:
             place = sum(start <= self._start(point) for start in starts) - 1
-            (below[place] if place >= 0 else before).append(self._line(point))
+            (below[place] if place >= 0 else before).append(point)
         chapters = []
-        for topic, lines in zip(topics, below, strict=True):
+        for topic, found in zip(topics, below, strict=True):
             line = self._line(topic)
-            chapters.append(Line(line.text, line.evidence, line.where, below=tuple(lines)))
-        return (*before, *chapters)
+            chapters.append(Line(line.text, line.evidence, line.where, below=self._surest(found)))
+        return (*self._surest(before), *chapters)
 
     def _by_speaker(self, points: Sequence[Item]) -> tuple[Line, ...]:
-        groups: dict[str, list[Line]] = {}
+        groups: dict[str, list[Item]] = {}
         for point in points:
-            line = self._line(point)
-            groups.setdefault(line.speaker or WORDS["nobody"][self._language], []).append(line)
-        return tuple(Line(speaker, below=tuple(lines)) for speaker, lines in groups.items())
+            groups.setdefault(self._line(point).speaker or WORDS["nobody"][self._language], []).append(point)
+        return tuple(Line(speaker, below=self._surest(found)) for speaker, found in groups.items())
+
+    def _surest(self, points: Sequence[Item]) -> tuple[Line, ...]:
+        """What people took in, and of the rest the surest few, in order of speech."""
+        open_ones = sorted((point for point in points if not point.is_wanted), key=lambda p: -p.extraction.confidence)
+        hidden = {point.id for point in open_ones[MOST_POINTS:]}
+        return tuple(self._line(point) for point in points if point.id not in hidden)
 
     def _start(self, item: Item) -> int:
         return self._place.get(item.extraction.evidence[0], 0)
