@@ -1,26 +1,11 @@
-"""What can be drawn out of a transcript without any model: so far, only the questions that were asked."""
+"""Level 0: what is drawn out of a meeting when no language model is at hand.
 
-from __future__ import annotations
+Lives here: a transcript cut into sentences (`units.py`), sentences as numbers (`features.py`), what was learned from
+meetings (`model.py`, and how in `train.py`), chapters, key points, actions, and cue words of three languages.
+May not enter: a language model, the network, packages that the base install lacks (contract "Rules are pure").
+Begin at `drawn.py`: `extract` is the one door.
+"""
 
-from collections.abc import Mapping
-
-from ikkan.apps.meetings.values import Extraction, Kind, Transcript
+from ikkan.apps.meetings.rules.level0.drawn import extract
 
 __all__ = ["extract"]
-
-_MARKS = ("?", "？")
-
-
-def extract(transcript: Transcript, *, glossary: Mapping[str, str] = {}) -> tuple[Extraction, ...]:
-    """Every question that ends with its mark, in order of speech.
-
-    >>> from ikkan.apps.meetings.values import Segment
-    >>> found = extract(Transcript((Segment("s1", "Ada", "Who pays?"), Segment("s2", "Bo", "We do.")), "en"))
-    >>> [(each.kind.value, each.text, each.evidence) for each in found]
-    [('question', 'Who pays?', ('s1',))]
-    """
-    return tuple(
-        Extraction(Kind.QUESTION, segment.text.strip(), (segment.id,), "rule", confidence=0.6)
-        for segment in transcript
-        if segment.text.rstrip().endswith(_MARKS)
-    )
