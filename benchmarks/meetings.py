@@ -1,9 +1,10 @@
 """What Level 0 finds in meetings it has not learned from, how good an extract it makes, and what an hour costs.
 
-    .venv/bin/python benchmarks/meetings.py [--actions] [--decisions] [--minutes] [--chapters] [--cost] [--data FOLDER]
+    .venv/bin/python benchmarks/meetings.py [--actions] [--decisions] [--minutes] [--chapters] [--chinese] [--cost]
+        [--data FOLDER] [--icsi]
 
 Without a choice, everything. The data lies beside the repository (`../shared/data/meetings`) or under where
-`IKKAN_TEST_DATA` says. Everything goes through `level0.extract`. Prints one JSON line per figure.
+`IKKAN_TEST_DATA` says. All but chapters goes through `level0.extract`. Prints one JSON line per figure.
 
 - actions, decisions: AMI, 5 folds (index of the series in sorted order, mod 5; a series is a meeting's name without its
   last letter). Weights, calibration and threshold come from the other folds only. F1 is of dialogue acts; a minuted
@@ -12,6 +13,8 @@ Without a choice, everything. The data lies beside the repository (`../shared/da
   as the reference (all sections of the written summary) has, against the reference. ROUGE as in `rouge-score` without
   stemming: lower case, runs of `[a-z0-9]`, F of clipped counts; mean over meetings.
 - chapters: borders against the topics of QMSum (train part), P_k and WindowDiff, beside even cuts and no cut.
+- chinese: the same on the segments of VCSum (development part) put together again, and ROUGE-1 of characters against
+  all their summaries; shipped weights, which know no Chinese.
 - cost: an hour of 10,000 words, shipped weights, a fresh process.
 """
 
@@ -28,25 +31,29 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ikkan.apps.meetings.rules.level0 import extract
+from ikkan.apps.meetings.rules.level0.chapters import chapters
 from ikkan.apps.meetings.rules.level0.corpus import lesson_of, linked, transcript_of
 from ikkan.apps.meetings.rules.level0.features import COLUMNS
 from ikkan.apps.meetings.rules.level0.model import Head, Model
 from ikkan.apps.meetings.rules.level0.rates import TRAITS, WORD_COLUMNS, Rates, Told
 from ikkan.apps.meetings.rules.level0.train import Lesson, fit_rates, fit_shape, head, head_and_chances
+from ikkan.apps.meetings.rules.level0.units import units
 from ikkan.apps.meetings.values import Extraction, Kind, Segment, Transcript
 
 HOUSE = Path(__file__).parents[1]
 FOLDS = 5
 JUDGED = {"ES2003", "IS1008", "TS3006"}
-PARTS = ("actions", "decisions", "minutes", "chapters", "cost")
+PARTS = ("actions", "decisions", "minutes", "chapters", "chinese", "cost")
+Bools = NDArray[np.bool_]
 
 
 def main() -> None:
@@ -76,7 +83,11 @@ def main() -> None:
         more = read(given.data / "icsi" / "icsi_shared.jsonl.gz") if given.icsi else []
         minutes(records, lessons, [lesson_of(record, questions=("importance",)) for record in more])
     if "chapters" in chosen:
-        borders(read(given.data / "qmsum" / "train.jsonl.gz"))
+        borders("chapters", english_topics(read(given.data / "qmsum" / "train.jsonl.gz")))
+    if "chinese" in chosen:
+        meetings = list(chinese_meetings(given.data / "vcsum" / "short_dev.txt"))
+        borders("chinese_chapters", [(transcript, truth) for transcript, truth, _ in meetings])
+        chinese(meetings)
     if "cost" in chosen:
         subprocess.run([sys.executable, __file__, "--one-hour", "--data", str(given.data)], check=True)
 
@@ -182,30 +193,70 @@ def grams(said: Sequence[str], n: int) -> Counter[tuple[str, ...]]:
     return Counter(tuple(said[at : at + n]) for at in range(len(said) - n + 1))
 
 
-def borders(meetings: Sequence[dict[str, Any]]) -> None:
-    blank, scores = empty_model(), dict[str, list[float]]()
+def english_topics(meetings: Sequence[dict[str, Any]]) -> Iterator[tuple[Transcript, Bools]]:
     for meeting in meetings:
         turns = meeting["meeting_transcripts"]
         starts = {int(span[0]) for topic in meeting["topic_list"] for span in topic["relevant_text_span"]}
-        truth = np.array([at in starts and at > 0 for at in range(len(turns))])
         segments = [
             Segment(f"s{at}", turn["speaker"], re.sub(r"\{\w+\}", "", turn["content"])) for at, turn in enumerate(turns)
         ]
-        topics = [one for one in extract(Transcript(tuple(segments), "en"), model=blank) if one.kind is Kind.TOPIC]
-        ours = np.zeros(len(turns), dtype=bool)
-        ours[[int(one.evidence[0][1:]) for one in topics[1:]]] = True
-        even = np.zeros(len(turns), dtype=bool)
-        even[np.linspace(0, len(turns), len(topics) + 1).astype(int)[1:-1]] = True
-        reach = max(2, len(turns) // (2 * (int(truth.sum()) + 1)))
-        for way, guess in (("level0", ours), ("even", even), ("none", np.zeros(len(turns), dtype=bool))):
-            for name, value in misses(truth, guess, reach):
-                scores.setdefault(f"{name} {way}", []).append(value)
-    for name in ("pk", "windowdiff"):
-        others = {way: round(float(np.mean(scores[f"{name} {way}"])), 3) for way in ("even", "none")}
-        say(f"chapters_{name}", float(np.mean(scores[f"{name} level0"])), "share missed, less is better", **others)
+        yield (
+            Transcript(tuple(segments), "en"),
+            np.array([at in starts and at > 0 for at in range(len(turns))]),
+        )
 
 
-def misses(truth: np.ndarray, guess: np.ndarray, reach: int) -> Iterator[tuple[str, float]]:
+def chinese_meetings(path: Path) -> Iterator[tuple[Transcript, Bools, str]]:
+    meetings: dict[int, list[dict[str, Any]]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        part = json.loads(line)
+        meetings.setdefault(part["av_num"], []).append(part)
+    for parts in meetings.values():
+        parts.sort(key=lambda part: int(part["id"].split("_")[1]))
+        segments, truth = list[Segment](), list[bool]()
+        for part in parts:
+            for turn, (who, sentences) in enumerate(zip(part["speaker"], part["context"], strict=True)):
+                for number, text in enumerate(sentences):
+                    truth.append(bool(segments) and turn == number == 0)
+                    segments.append(Segment(f"s{len(segments)}", str(who), text))
+        summary = "".join(part["discussion"] for part in parts)
+        yield Transcript(tuple(segments), "zh"), np.array(truth), summary
+
+
+def chinese(meetings: Sequence[tuple[Transcript, Bools, str]]) -> None:
+    found: dict[str, list[float]] = {}
+    for transcript, _, summary in meetings:
+        reference = re.findall(r"\w", summary)
+        points = [one.text for one in extract(transcript) if one.kind is Kind.KEY_POINT]
+        for way, texts in (("key_points", points), ("first_words", [one.text for one in transcript])):
+            cut = re.findall(r"\w", "".join(texts))[: len(reference)]
+            for n in (1, 2):
+                found.setdefault(f"{way} {n}", []).append(rouge(cut, reference, n))
+    for way in ("key_points", "first_words"):
+        value, second = (float(np.mean(found[f"{way} {n}"])) for n in (1, 2))
+        say(f"chinese_rouge1_{way}", value, "F of characters", rouge2=round(second, 3), meetings=len(meetings))
+
+
+def borders(name: str, meetings: Iterable[tuple[Transcript, Bools]]) -> None:
+    scores: dict[str, list[float]] = {}
+    for transcript, truth in meetings:
+        said = units(transcript)
+        topics = chapters(said, np.ones(len(said)))
+        place = {segment.id: at for at, segment in enumerate(transcript)}
+        n = len(truth)
+        ours, even = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
+        ours[[place[said[one.first].segment_id] for one in topics[1:]]] = True
+        even[np.linspace(0, n, len(topics) + 1).astype(int)[1:-1]] = True
+        reach = max(2, n // (2 * (int(truth.sum()) + 1)))
+        for way, guess in (("level0", ours), ("even", even), ("none", np.zeros(n, dtype=np.bool_))):
+            for score, value in misses(truth, guess, reach):
+                scores.setdefault(f"{score} {way}", []).append(value)
+    for score in ("pk", "windowdiff"):
+        others = {way: round(float(np.mean(scores[f"{score} {way}"])), 3) for way in ("even", "none")}
+        say(f"{name}_{score}", float(np.mean(scores[f"{score} level0"])), "missed, less is better", **others)
+
+
+def misses(truth: Bools, guess: Bools, reach: int) -> Iterator[tuple[str, float]]:
     sums = [np.concatenate([[0], np.cumsum(one)]) for one in (truth, guess)]
     real, ours = (one[1 + reach :] - one[1:-reach] for one in sums)
     yield "pk", float(np.mean((real > 0) != (ours > 0)))
@@ -228,17 +279,12 @@ def one_hour(data: Path) -> None:
     say("one_hour_level0_peak", peak_bytes / 1e6, "MB")
 
 
-@dataclass(frozen=True, slots=True)
-class _Blank:
-    head = Head(np.zeros(COLUMNS, dtype=np.float32), np.zeros(3), 2.0)
-
-
 def empty_model() -> Model:
     """Knows nothing; the parts that are measured are put into it."""
     nothing = np.zeros(WORD_COLUMNS)
-    told = Told(nothing, nothing + 1, nothing, nothing, meetings=1.0, summary_words=1.0)
+    told = Told(1.0, 1.0, nothing, nothing + 1, nothing, nothing)
     rates = Rates(told, np.zeros(TRAITS), np.ones(TRAITS), np.zeros(1 + TRAITS + TRAITS * (TRAITS + 1) // 2))
-    blank = _Blank.head
+    blank = Head(np.zeros(COLUMNS, dtype=np.float32), np.zeros(3), 2.0)
     return Model(blank, blank, blank, np.zeros(12), rates)
 
 

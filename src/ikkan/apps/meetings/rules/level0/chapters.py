@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from ikkan.apps.meetings.rules.level0.units import Unit, contents, size
 
-BLOCK_WORDS = 60
+BLOCK_WORDS = 120
 """Units are gathered into blocks of about so many words, and borders lie between blocks."""
-CHAPTER_WORDS = 700
-"""About so many words make a chapter; a meeting of an hour has some fourteen."""
+CHAPTER_WORDS = 1_500
+"""About so many words make a chapter: ten minutes of talk."""
 MOST_CHAPTERS = 40
 _TITLE_WORDS = 4
 _WORDS_EN = """

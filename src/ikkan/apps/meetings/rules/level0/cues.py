@@ -1,4 +1,4 @@
-"""Words by which people ask, assign and decide: rules, for want of labels. English actions and decisions are learned."""
+"""Words by which people ask, assign and decide: rules, for want of labels. In English, two of three are learned."""
 
 from __future__ import annotations
 

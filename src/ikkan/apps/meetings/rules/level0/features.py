@@ -40,10 +40,17 @@ class Rows:
             return np.zeros(0, dtype=np.float32)
         return np.add.reduceat(weights[self.columns] * self.values, self.starts[:-1])
 
-    def turned(self, slopes: Float32) -> Float32:
-        """The table turned, times `slopes` `(rows,)` → `(COLUMNS,)`."""
+    def turned(self, slopes: Float32, width: int = COLUMNS) -> Float32:
+        """The table turned, times `slopes` `(rows,)` → `(width,)`."""
         spread = np.repeat(slopes, np.diff(self.starts)) * self.values
-        return np.bincount(self.columns, weights=spread, minlength=COLUMNS).astype(np.float32)
+        return np.bincount(self.columns, weights=spread, minlength=width).astype(np.float32)
+
+    def narrow(self) -> tuple[NDArray[np.int64], Rows]:
+        """The columns that are used, and the same table with only those, renumbered."""
+        used = np.flatnonzero(np.bincount(self.columns, minlength=COLUMNS))
+        place = np.zeros(COLUMNS, dtype=np.int32)
+        place[used] = np.arange(len(used))
+        return used, Rows(self.starts, place[self.columns], self.values)
 
     def take(self, rows: NDArray[np.bool_]) -> Rows:
         """Only these rows."""

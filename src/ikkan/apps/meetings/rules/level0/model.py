@@ -77,7 +77,7 @@ class Model:
             arrays |= {
                 f"{name}_weights": head.weights.astype(np.float16),
                 f"{name}_curve": head.curve,
-                f"{name}_threshold": np.array(head.threshold),
+                f"{name}_threshold": np.array([head.threshold]),
             }
         return packed(arrays)
 
@@ -89,7 +89,7 @@ class Model:
                 name: Head(
                     arrays[f"{name}_weights"].astype(np.float32),
                     arrays[f"{name}_curve"],
-                    float(arrays[f"{name}_threshold"]),
+                    arrays[f"{name}_threshold"].item(),
                 )
                 for name in _HEADS
             }

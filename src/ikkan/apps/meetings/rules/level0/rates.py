@@ -50,6 +50,8 @@ def heard(said: Sequence[Sequence[str]], chances: Float64) -> Heard:
 class Told:
     """What became of words in the meetings that were learned from; each array has `WORD_COLUMNS` entries."""
 
+    meetings: float
+    summary_words: float
     meetings_with: Float64
     """In how many meetings a word was said."""
     said: Float64
@@ -58,8 +60,6 @@ class Told:
     """How often it stands in their summaries."""
     summaries_with: Float64
     """In how many summaries."""
-    meetings: float
-    summary_words: float
 
     def without(self, places: NDArray[np.int64], times: Float64, stood: Float64) -> Told:
         """As if one of the meetings had not been there: how a meeting is to be learned from fairly."""
@@ -67,7 +67,7 @@ class Told:
         for copy, less in zip(copies, (np.ones(len(times)), times, stood, (stood > 0) * 1.0), strict=True):
             np.subtract.at(copy, places, less)
             np.maximum(copy, 0, out=copy)
-        return Told(*copies, meetings=self.meetings - 1, summary_words=self.summary_words - float(stood.sum()))
+        return Told(self.meetings - 1, self.summary_words - float(stood.sum()), *copies)
 
 
 def places(words: Sequence[str]) -> NDArray[np.int64]:
@@ -140,7 +140,7 @@ class Rates:
         ]
         meetings, summary_words = arrays["rates_totals"].tolist()
         return cls(
-            Told(*told, meetings=meetings, summary_words=summary_words),
+            Told(meetings, summary_words, *told),
             arrays["rates_middle"],
             arrays["rates_width"],
             arrays["rates_weights"],

@@ -91,7 +91,7 @@ def head_and_chances(lessons: Sequence[Lesson], question: str, folds: int) -> tu
 def fit(lessons: Sequence[Lesson], question: str) -> Float32:
     """Logistic regression with a penalty on the squares of the weights, shape `(COLUMNS,)`."""
     kept = [one.lengths >= SHORTEST_WORDS for one in lessons]
-    table = stacked([one.table.take(rows_kept) for one, rows_kept in zip(lessons, kept, strict=True)])
+    used, table = stacked([one.table.take(rows_kept) for one, rows_kept in zip(lessons, kept, strict=True)]).narrow()
     right = np.concatenate([one.marks[question][rows_kept] for one, rows_kept in zip(lessons, kept, strict=True)])
     signs, penalty = np.where(right, 1, -1).astype(np.float32), PENALTY[question]
 
@@ -99,9 +99,11 @@ def fit(lessons: Sequence[Lesson], question: str) -> Float32:
         margins = signs * table.times(weights.astype(np.float32))
         value = float(np.logaddexp(0, -margins).sum(dtype=np.float64)) + penalty / 2 * float(weights @ weights)
         slopes = -signs / (1 + np.exp(np.clip(margins, -40, 40)))
-        return value, table.turned(slopes).astype(np.float64) + penalty * weights
+        return value, table.turned(slopes, len(used)).astype(np.float64) + penalty * weights
 
-    return lbfgs(loss, np.zeros(COLUMNS)).astype(np.float32)
+    found = np.zeros(COLUMNS, dtype=np.float32)
+    found[used] = lbfgs(loss, np.zeros(len(used)))
+    return found
 
 
 def curve_of(lessons: Sequence[Lesson], scores: Sequence[Float32], question: str) -> tuple[Float64, float]:
@@ -195,14 +197,8 @@ def _told(counted: Sequence[Heard], summaries: Sequence[Sequence[str]]) -> Told:
         np.add.at(said, at, words_.times)
         np.add.at(summed, places(summary), 1)
         np.add.at(with_, places(sorted(set(summary))), 1)
-    return Told(
-        meetings_with,
-        said,
-        summed,
-        with_,
-        meetings=float(len(counted)),
-        summary_words=float(sum(len(summary) for summary in summaries)),
-    )
+    summary_words = float(sum(len(summary) for summary in summaries))
+    return Told(float(len(counted)), summary_words, meetings_with, said, summed, with_)
 
 
 def lbfgs(loss: Callable[[Float64], tuple[float, Float64]], weights: Float64, turns: int = _TURNS) -> Float64:

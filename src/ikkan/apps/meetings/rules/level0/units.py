@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ikkan.apps.meetings.values import Transcript
@@ -89,7 +90,7 @@ def words(text: str) -> list[str]:
     return found
 
 
-def size(said: list[str] | tuple[str, ...]) -> float:
+def size(said: Sequence[str]) -> float:
     """Length in words; a pair of characters counts for half of one, as two characters make a word.
 
     >>> size(["the", "plan"]), size(["印刷", "刷す"])
@@ -99,7 +100,7 @@ def size(said: list[str] | tuple[str, ...]) -> float:
     return len(said) - pairs / 2
 
 
-def contents(said: tuple[str, ...] | list[str]) -> list[str]:
+def contents(said: Sequence[str]) -> list[str]:
     """The words as a summary counts them: no apostrophes or underlines, no pairs that are grammar only.
 
     >>> contents(["t_v_", "isn't", "する", "印刷"])
