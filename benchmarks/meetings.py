@@ -103,6 +103,7 @@ def found_in_folds(records: Sequence[dict[str, Any]], lessons: Sequence[Lesson],
     blank = empty_model()
     f1, hits, said, real = [], 0, 0, 0
     covered, minuted = Counter[int](), 0
+    expected, right, shown_all = 0.0, 0, 0
     for here in range(FOLDS):
         learned = head([one for one, where in zip(lessons, fold, strict=True) if where != here], question)
         model = replace(blank, **{question: learned})
@@ -116,6 +117,9 @@ def found_in_folds(records: Sequence[dict[str, Any]], lessons: Sequence[Lesson],
             here_hits += len(sure & set(supports))
             here_said += len(sure)
             here_real += len(supports)
+            expected += sum(one.confidence for one in ranked)
+            right += sum(one.evidence[0] in supports for one in ranked)
+            shown_all += len(ranked)
             for first in (10, 20):
                 shown = [supports.get(one.evidence[0], set()) for one in ranked[:first]]
                 covered[first] += len(set().union(*shown))
@@ -130,6 +134,7 @@ def found_in_folds(records: Sequence[dict[str, Any]], lessons: Sequence[Lesson],
         precision=round(hits / max(1, said), 3),
         recall=round(hits / real, 3),
     )
+    say(f"{question}_confidence", expected / shown_all, "mean of what is shown", right=round(right / shown_all, 4))
     for first in (10, 20):
         say(f"{question}_covered_by_top_{first}", covered[first] / minuted, "share", minuted=minuted)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -116,11 +117,13 @@ def _key_points(meeting: _Meeting, model: Model, english: bool, room_words: int)
     words = heard(said, meeting.importance)
     rates = model.rates.of_english(words) if english else of_any_language(words)
     order = ordered(said, meeting.importance, words, rates, room_words)
-    for speaker in meeting.transcript.speakers:
-        have = sum(meeting.units[at].speaker == speaker for at in order)
-        own = [at for at, unit in enumerate(meeting.units) if unit.speaker == speaker and at not in set(order)]
-        own = sorted((at for at in own if len(said[at]) > 2), key=lambda at: (-meeting.importance[at], at))
-        order += own[: max(0, _OF_EACH_SPEAKER - have)]
+    lines = Counter(meeting.units[at].speaker for at in order)
+    taken = set(order)
+    for at in np.argsort(-meeting.importance, kind="stable").tolist():
+        speaker = meeting.units[at].speaker
+        if at not in taken and speaker and lines[speaker] < _OF_EACH_SPEAKER and len(said[at]) > 2:
+            lines[speaker] += 1
+            order.append(at)
     return [
         _extraction(Kind.KEY_POINT, meeting.units[at], confidence, "key_points@1" if english else "rule")
         for at, confidence in zip(order, confidences(meeting.importance, order), strict=True)
