@@ -33,10 +33,10 @@ TALK = (
 def record(number: int) -> dict[str, object]:
     """A made-up meeting in the form of the corpora: talk, a decision, and one task given near the end."""
     task = TASKS[number % len(TASKS)]
-    said = [TALK[(number + at) % len(TALK)] for at in range(30)]
-    said[20] = f"so we decided on colour number {number}"
-    said[27] = f"bob you will {task} for the next meeting"
-    marks: dict[int, list[str]] = {20: ["d"], 27: ["a"]}
+    said = [TALK[(number + at) % len(TALK)] for at in range(120)]
+    said[80] = f"so we decided on colour number {number}"
+    said[110] = f"bob you will {task} for the next meeting"
+    marks: dict[int, list[str]] = {80: ["d"], 110: ["a"]}
     return {
         "meeting": f"XX{number:04d}a",
         "summary": [
@@ -71,8 +71,8 @@ def test_what_was_marked_in_other_meetings_is_found_in_a_new_one(taught: Model) 
     unseen = record(99)
     found = extract(transcript_of(unseen), model=taught)
     first = {kind: next(one for one in found if one.kind is kind) for kind in (Kind.ACTION, Kind.DECISION)}
-    assert first[Kind.ACTION].evidence == ("act27",)
-    assert first[Kind.DECISION].evidence == ("act20",)
+    assert first[Kind.ACTION].evidence == ("act110",)
+    assert first[Kind.DECISION].evidence == ("act80",)
     assert first[Kind.ACTION].confidence >= taught.actions.threshold
 
 

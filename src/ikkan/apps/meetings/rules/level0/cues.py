@@ -1,4 +1,4 @@
-"""Words by which people ask, assign and decide: rules, for want of labels. In English, two of three are learned."""
+"""Words by which people ask, assign and decide: rules, for want of labels of most languages and most firms."""
 
 from __future__ import annotations
 
@@ -8,6 +8,22 @@ SAID_OUTRIGHT = 0.9
 """Confidence where a speaker names the kind himself: "Action item: …"."""
 STRONG, WEAK = 0.5, 0.25
 """Confidence of a cue. Set by hand, measured on no labels."""
+
+
+_DAY = (
+    r"(?:(?:next|this) (?:week|month|meeting)|tomorrow|tonight|today|noon|(?:next |this )?(?:mon|tues|wednes|thurs|fri|"
+    r"satur|sun)day|(?:the )?end of (?:the |this |next )?(?:day|week|month|quarter|year)|\d{1,2} ?[ap]m|"
+    r"the next meeting)\b"
+)
+_WILL = (
+    r"(?:'ll|(?:'m|'re| am| are| is|'s) (?:going to|gonna)|,? will|,? shall|,? must|,? should|,? can|,? could|"
+    r" (?:have|has|need|needs) to)"
+)
+_DO = (
+    r"(?:send|write|prepare|check|ask|call|e-?mail|fill|finish|complete|update|share|contact|find out|bring|post|"
+    r"work on|set up|schedule|arrange|follow up|organi[sz]e|draft|review|book|order|report|look into|talk to|get back|"
+    r"make sure)\b"
+)
 
 
 def _any(*patterns: str) -> re.Pattern[str]:
@@ -26,6 +42,11 @@ _OUTRIGHT = {
     "question": _any(r"^\W*(?:(?:open )?questions?|質問|論点|问题)\s*[:：]"),
 }
 _STRONG = {
+    ("action", "en"): _any(
+        rf"\b[a-z]+{_WILL} .{{0,120}}\b(?:by|before|until) {_DAY}",
+        rf"\bplease (?:\w+ )?{_DO}",
+        rf"\b(?:can|could|will|would) you (?:please )?{_DO}",
+    ),
     ("action", "ja"): _any(
         r"までに|宿題|[がで]担当|お願い(?:します|できます|いたします)|てください|て(?:おき|もらい|いただき)ます|しておく",
         r"(?:確認|対応|準備|共有|連絡|作成|提出|手配|調査|修正|報告|検討|送付|用意)し(?:ます|て)",
@@ -45,6 +66,7 @@ _STRONG = {
     ),
 }
 _WEAK = {
+    ("action", "en"): _any(rf"\b[a-z]+{_WILL} (?:\w+ )?{_DO}"),
     ("action", "ja"): _any(r"(?:来週|明日|今週|月末|次回|[一-九\d]日).{0,20}ます|しましょう|必要があります|しないと"),
     ("action", "zh"): _any(
         r"(?:下周|明天|本周|周[一二三四五六日]|月底|下次).{0,16}(?:做|完成|提交|讨论|开|给)",

@@ -116,9 +116,10 @@ def _places(meeting: Sequence[Unit]) -> list[list[str]]:
     }
     found = []
     for number, unit in enumerate(meeting):
+        # A short meeting has no "last hundred": what is true of all its units says nothing of one.
         marks = [f"p{tenth}" for tenth in range(10) if number >= tenth * n / 10]
-        marks += [f"e{left}" for left in (5, 10, 20, 40, 80, 160) if n - number <= left]
-        marks += [f"b{gone}" for gone in (5, 10, 20, 40) if number <= gone]
+        marks += [f"e{left}" for left in (5, 10, 20, 40, 80, 160) if n - number <= left < n]
+        marks += [f"b{gone}" for gone in (5, 10, 20, 40) if number <= gone < n]
         marks += [f"L{least}" for least in (2, 4, 7, 11, 16, 25) if len(unit.words) >= least]
         marks += [name for name, who in leads.items() if unit.speaker == who]
         marks += ["sp-"] * (number > 0 and meeting[number - 1].speaker == unit.speaker)
