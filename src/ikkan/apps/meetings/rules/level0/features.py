@@ -46,8 +46,10 @@ class Rows:
         return np.bincount(self.columns, weights=spread, minlength=width).astype(np.float32)
 
     def narrow(self) -> tuple[NDArray[np.int64], Rows]:
-        """The columns that are used, and the same table with only those, renumbered."""
+        """The columns that are used, and the same table with only those, renumbered; all, where most are used."""
         used = np.flatnonzero(np.bincount(self.columns, minlength=COLUMNS))
+        if len(used) > COLUMNS // 2:
+            return np.arange(COLUMNS), self
         place = np.zeros(COLUMNS, dtype=np.int32)
         place[used] = np.arange(len(used))
         return used, Rows(self.starts, place[self.columns], self.values)
@@ -116,10 +118,9 @@ def _places(meeting: Sequence[Unit]) -> list[list[str]]:
     }
     found = []
     for number, unit in enumerate(meeting):
-        # A short meeting has no "last hundred": what is true of all its units says nothing of one.
         marks = [f"p{tenth}" for tenth in range(10) if number >= tenth * n / 10]
-        marks += [f"e{left}" for left in (5, 10, 20, 40, 80, 160) if n - number <= left < n]
-        marks += [f"b{gone}" for gone in (5, 10, 20, 40) if number <= gone < n]
+        marks += [f"e{left}" for left in (5, 10, 20, 40, 80, 160) if n - number <= left]
+        marks += [f"b{gone}" for gone in (5, 10, 20, 40) if number <= gone]
         marks += [f"L{least}" for least in (2, 4, 7, 11, 16, 25) if len(unit.words) >= least]
         marks += [name for name, who in leads.items() if unit.speaker == who]
         marks += ["sp-"] * (number > 0 and meeting[number - 1].speaker == unit.speaker)
