@@ -17,8 +17,7 @@ from ikkan.apps.meetings.rules.level0.features import Float64, Rows, rows, shape
 from ikkan.apps.meetings.rules.level0.keypoints import confidences, ordered
 from ikkan.apps.meetings.rules.level0.model import Head, Model, logistic, shipped
 from ikkan.apps.meetings.rules.level0.rates import heard, of_any_language
-from ikkan.apps.meetings.rules.level0.train import spoken
-from ikkan.apps.meetings.rules.level0.units import Unit, size, tidy, units
+from ikkan.apps.meetings.rules.level0.units import Unit, size, spoken, tidy, units
 from ikkan.apps.meetings.values import Extraction, Kind, Transcript
 
 KEY_POINT_WORDS = 1_000

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ikkan.apps.meetings.rules.level0.features import COLUMNS, Float32, Float64, Rows, rows, shapes, stacked
 from ikkan.apps.meetings.rules.level0.model import SHORTEST_WORDS, Head, Model, curved, leveled, logistic
 from ikkan.apps.meetings.rules.level0.rates import WORD_COLUMNS, Heard, Rates, Told, expanded, heard, places, traits
-from ikkan.apps.meetings.rules.level0.units import Unit, contents, tidy, words
+from ikkan.apps.meetings.rules.level0.units import Unit, contents, spoken, words
 
 Bools = NDArray[np.bool_]
 PENALTY = {"actions": 10.0, "decisions": 10.0, "importance": 100.0}
@@ -144,11 +144,6 @@ def fit_shape(lessons: Sequence[Lesson]) -> Float64:
     return plain_logistic(
         np.vstack([shapes(one.units) for one in asked]), np.concatenate([one.marks["importance"] for one in asked])
     )
-
-
-def spoken(meeting: Sequence[Unit]) -> list[list[str]]:
-    """The words of each unit as a summary counts them, after tidying."""
-    return [contents(words(tidy(unit.text))) for unit in meeting]
 
 
 def fit_rates(lessons: Sequence[Lesson], chances: Sequence[Float64]) -> Rates:

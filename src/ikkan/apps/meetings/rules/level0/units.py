@@ -120,3 +120,8 @@ def tidy(text: str) -> str:
     ('so we need, the plan.', '来週です')
     """
     return _TWICE.sub(r"\1", _FILLERS.sub("", text)).strip(" ,、") or text
+
+
+def spoken(meeting: Sequence[Unit]) -> list[list[str]]:
+    """The words of each unit as a summary counts them, after tidying."""
+    return [contents(words(tidy(unit.text))) for unit in meeting]
