@@ -77,6 +77,39 @@ class Conversation:
         talk = self.desk.talk(tenant_id, talk_id)
         return self._to_person(tenant_id, talk, Guide(), reason)
 
+    # ---- for a model that proposes in the guide's place --------------------------------------------------------------
+
+    def is_open_wish(self, tenant_id: TenantId, talk_id: str, text: str) -> bool:
+        """Whether this sentence is one a model may have: of a known customer, outside of any form or question.
+
+        A plain yes or no, a wish to undo, to see a person, or somebody else's order number never is.
+        """
+        talk = self.desk.talk(tenant_id, talk_id)
+        guide = msgspec.convert(talk.guide, type=Guide) if talk.guide else Guide()
+        plain = hearing.yes_or_no(text) is not None or hearing.wants_undo(text) or hearing.wants_person(text)
+        if talk.state != "open" or talk.customer_id is None or plain or guide.asking:
+            return False
+        return hearing.strange_order(text, self.desk.case(tenant_id, talk_id)) is None
+
+    def heard(self, tenant_id: TenantId, talk_id: str, text: str) -> None:
+        """Keep a customer's sentence that a model answers. What waited for a yes does not wait through it."""
+        self.desk.withdraw(tenant_id, talk_id)
+        self._keep(tenant_id, talk_id, "customer", text)
+
+    def answered(self, tenant_id: TenantId, talk_id: str, text: str) -> Reply:
+        """What a model says; only words."""
+        self._remember(tenant_id, talk_id, Guide())
+        self._keep(tenant_id, talk_id, "shop", text)
+        return Reply(text)
+
+    def asked(self, tenant_id: TenantId, talk_id: str, outcome: Outcome) -> Reply:
+        """What the desk made of a model's proposal, as the last words of the conversation."""
+        talk = self.desk.talk(tenant_id, talk_id)
+        self._remember(tenant_id, talk_id, Guide(shown=outcome.proposal_id))
+        reply = self._told(outcome, talk.language)
+        self._keep(tenant_id, talk_id, "shop", reply.text)
+        return replace(reply, state=talk.state)
+
     # ---- private -----------------------------------------------------------------------------------------------------
 
     def _hear(self, tenant_id: TenantId, talk: Talk, text: str, answers: str | None) -> Reply:

@@ -6,7 +6,7 @@ Source: sierra-research/tau2-bench (MIT), `data/tau2/domains/retail`. Test mater
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -98,13 +98,22 @@ def read_tasks(path: Path) -> list[Task]:
         raise BadFile(f"{path.name} holds no tasks", hint="a list with evaluation_criteria.actions each") from exc
 
 
-def bring_in(database: Database, tenant_id: TenantId, found: Json) -> None:
-    """Put a retail database into our tables, as one shop."""
+def bring_in(
+    database: Database,
+    tenant_id: TenantId,
+    found: Json,
+    pseudonym: Callable[[str], SubjectId] = lambda customer: SubjectId(sha256([customer])[:32]),
+) -> None:
+    """Put a retail database into our tables, as one shop.
+
+    Args:
+        pseudonym: of a customer's id, as the house makes it; the default is for shops that are thrown away.
+    """
     with database.transaction() as connection:
         store.goods.put_products(connection, tenant_id, [_product(each) for each in found["products"].values()])
     with database.transaction() as connection:
         people = [_customer(each) for each in found["users"].values()]
-        store.goods.put_customers(connection, tenant_id, people, lambda customer: SubjectId(sha256([customer])[:32]))
+        store.goods.put_customers(connection, tenant_id, people, pseudonym)
     orders = [_order(each) for each in found["orders"].values()]
     for at in range(0, len(orders), 500):
         with database.transaction() as connection:

@@ -85,12 +85,15 @@ def step(guide: Guide, text: str, case: Case, language: Language, names: Mapping
         return Guide(), Move(tool="order_status", arguments={"order_id": strange})
     heard = _menu_choice(guide, text) or (None if guide.asking and guide.asking != "intent" else hearing.intent(text))
     if guide.asking and guide.asking != "intent" and heard is None:
+        if hearing.yes_or_no(text) is False:
+            return Guide(), Move(f"{phrases.WITHDRAWN[language]} {phrases.ANYTHING_ELSE[language]}")
         filled = _answer(guide, text, case)
         if filled is None:
-            other = hearing.intent(text)
-            if other is None or other == guide.intent:
+            # No answer, but perhaps another wish, or the same one said anew.
+            wish = hearing.intent(text)
+            if wish is None:
                 return _confused(guide, language, case, names)
-            filled = _overheard(Guide(other), text, case, names)
+            filled = _overheard(Guide(wish, confused=guide.confused), text, case, names)
         return _go_on(filled, case, language, names)
     if heard is None:
         return _confused(replace(guide, intent="", slots={}, asking=""), language, case, names)

@@ -70,7 +70,7 @@ _METHODS: Mapping[str, re.Pattern[str]] = {
 }
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")
 _ZIP = re.compile(r"(?<![\w#])(\d{3}-?\d{4}|\d{5,6}(-\d{4})?)(?!\w)")
-_ORDER = re.compile(r"#\s?(\w{4,})")
+_ORDER = re.compile(r"#\s?(\w{4,})|(?<!\w)([A-Z]{1,3}-?\d{5,})(?!\w)", re.IGNORECASE)
 _FILLER = re.compile(
     r"\b(hello|hi|my|name|is|i'?m|i|am|and|zip|code|zipcode|the|in|live|it'?s|postal|address)\b|名前は|名前|郵便番号は"
     r"|郵便番号|です|と申します|私は|我叫|我是|姓名|邮编|邮政编码|是",
@@ -156,11 +156,14 @@ def orders(text: str, case: Case) -> list[str]:
 
 
 def strange_order(text: str, case: Case) -> str | None:
-    """An order number in the text that is none of the customer's."""
-    named = {f"#{found}" for found in _ORDER.findall(text)}
-    return next(
-        (each for each in sorted(named) if each.casefold() not in {own.casefold() for own in case.orders}), None
-    )
+    """An order number in the text that is none of the customer's.
+
+    >>> strange_order("cancel #W123456", Case()), strange_order("return W7654321 please", Case())
+    ('#W123456', '#W7654321')
+    """
+    own = {order_id.lstrip("#").casefold() for order_id in case.orders}
+    named = (found.group(1) or found.group(2) for found in _ORDER.finditer(text))
+    return next((f"#{each}" for each in named if each.casefold() not in own), None)
 
 
 def lines(text: str, candidates: Iterable[Line]) -> list[Line]:
