@@ -12,6 +12,7 @@ from ikkan.apps.shop.service.replay import SHOP, expected
 from ikkan.apps.shop.service.tau import Fingerprints
 from ikkan.apps.shop.store.tables import proposals
 from ikkan.ground.clock import FakeClock
+from ikkan.ground.db import Database
 
 from .conftest import FOUND, Desk, order_of, way_of
 
@@ -105,6 +106,22 @@ def test_of_many_yeses_at_once_one_counts(desk: Desk, me: str) -> None:
     threads = [threading.Thread(target=lambda: kinds.append(desk.yes(talk, asked).kind)) for _ in range(4)]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
+    assert sorted(kinds) == ["done", "refused", "refused", "refused"]
+    assert same(desk.shop(), ("cancel_pending_order", cancelling(me)))
+
+
+def test_two_processes_at_once_do_it_once(desk: Desk, me: str, clock: FakeClock) -> None:
+    talk = desk.come_in(me)
+    asked = desk.ask(talk, "cancel_pending_order", **cancelling(me))
+    beside = Desk(Database(desk.database.url), clock)
+    kinds: list[str] = []
+    threads = [
+        threading.Thread(target=lambda each=each: kinds.append(each.yes(talk, asked).kind))  # type: ignore[misc]
+        for each in (desk, beside, desk, beside)
+    ]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    beside.database.close()
     assert sorted(kinds) == ["done", "refused", "refused", "refused"]
     assert same(desk.shop(), ("cancel_pending_order", cancelling(me)))
 

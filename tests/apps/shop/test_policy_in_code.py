@@ -184,6 +184,13 @@ def test_random_actions_leave_the_shop_as_the_published_ones_do() -> None:
     assert [each.task_id for each in done if not (each.equal and each.equal_by_policy)] == []
 
 
+def test_a_recorded_action_for_another_user_is_refused() -> None:
+    address = {"user_id": OTHER, **ADDRESS}
+    wrong = Task("x", (("get_order_details", {"order_id": PENDING["order_id"]}), ("modify_user_address", address)), {})
+    (done,) = replay([wrong], FOUND)
+    assert (done.writes, done.refused, done.equal) == (0, ("change_my_address: another_customer",), False)
+
+
 def loose(task: Task) -> bool:
     """Whether the published code would do what policy forbids: exchange an item for itself, cancel what was repaid."""
     paid = {given["order_id"] for name, given in task.actions if name == "modify_pending_order_payment"}

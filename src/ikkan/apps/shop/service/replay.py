@@ -129,6 +129,9 @@ def _one(task: Task, shop: Shops) -> Replayed:
         if owner is not None and desk.talk(SHOP, talk_id).customer_id is None:
             signed_in_for = True
             desk.propose(SHOP, talk_id, "sign_in_by_email", {"email": shop.found["users"][owner]["email"]})
+        if _is_anothers(desk, talk_id, given):
+            outcomes.append(((name, given), Outcome("refused", call[0], code="another_customer")))
+            continue
         outcome = desk.propose(SHOP, talk_id, *call)
         if outcome.kind == "asked":
             outcome = desk.confirm(SHOP, talk_id, outcome.proposal_id, outcome.digest)
@@ -150,6 +153,11 @@ def _one(task: Task, shop: Shops) -> Replayed:
         left_out,
         signed_in_for,
     )
+
+
+def _is_anothers(desk: SupportDesk, talk_id: str, given: Json) -> bool:
+    """Whether an action names a user who is not the one of this conversation. Ours take that from the sign-in alone."""
+    return given.get("user_id") not in {None, desk.talk(SHOP, talk_id).customer_id}
 
 
 def with_last_prices(ours: Json, done: Sequence[tuple[str, Json]]) -> Json:
