@@ -10,9 +10,11 @@ from hypothesis import given as drawn
 from hypothesis import settings as how
 from hypothesis import strategies as st
 
+from ikkan.apps.shop import store
 from ikkan.apps.shop.rules.support import dialogue, hearing, phrases
 from ikkan.apps.shop.service.conversation import Conversation
 from ikkan.apps.shop.service.replay import SHOP
+from ikkan.apps.shop.store import tables
 from ikkan.apps.shop.values import LANGUAGES, Case, Language
 
 from .conftest import FOUND, Desk, order_of, variant, way_of
@@ -71,6 +73,23 @@ def test_an_exchange_by_its_options(talks: Conversation, desk: Desk, me: str) ->
     asked = desk.waiting_for_yes(SHOP, talk)
     assert asked is not None and asked.tool == "exchange_items", reply.text
     assert asked.arguments["swaps"] == [{"item_id": item["item_id"], "new_item_id": new}]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_lost_parcel_is_spoken_of_before_the_customer_asks(
+    talks: Conversation, desk: Desk, language: Language
+) -> None:
+    order = order_of(BUYER, "delivered")["order_id"]
+    with desk.database.transaction() as connection:
+        connection.execute(tables.orders.update().where(tables.orders.c.order_id == order).values(status="processed"))
+        store.goods.carrier_said(connection, SHOP, order, "lost")
+    talk = talks.start(SHOP, language=language)
+    told = talks.say(SHOP, talk, FOUND["users"][BUYER]["email"]).text
+    assert phrases.LOST[language].format(order=order) in told
+    wish = {"ja": "紛失の返金", "en": "refund the lost parcel", "zh": "丢失退款"}[language]
+    talks.say(SHOP, talk, wish)
+    asked = talks.say(SHOP, talk, CARD[language]).outcome
+    assert asked is not None and asked.tool == "refund_lost_order"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -150,9 +150,7 @@ class Conversation:
             turned = {**given, "first_name": given["last_name"], "last_name": given["first_name"]}
             outcome = self.desk.propose(tenant_id, talk.talk_id, move.tool, turned)
         if outcome.kind == "told" and move.tool.startswith("sign_in"):
-            known = self.desk.case(tenant_id, talk.talk_id).customer
-            name = known.first_name if known is not None else ""
-            return Reply(phrases.WELCOME[language].format(name=name), outcome)
+            return Reply(dialogue.welcome(self.desk.case(tenant_id, talk.talk_id), language), outcome)
         if outcome.kind == "told":
             text = dialogue.told(move.tool, case, outcome.facts, language)
             return Reply(f"{text} {phrases.ANYTHING_ELSE[language]}", outcome)

@@ -15,8 +15,8 @@ PENDING, PENDING_CHANGED, PROCESSED, DELIVERED, CANCELLED = (
     "cancelled",
 )
 RETURN_REQUESTED, EXCHANGE_REQUESTED, REFUNDED = "return requested", "exchange requested", "refunded"
-LOST = "lost"
-"""What the carrier says of a parcel that will not come."""
+LATE, LOST = "late", "lost"
+"""What the carrier says of a parcel that comes later than promised, and of one that will not come."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 from ikkan.apps.shop.rules.support import hearing, phrases, telling
 from ikkan.apps.shop.rules.support.phrases import Texts
 from ikkan.apps.shop.values import Case, Language, Line, Order
-from ikkan.apps.shop.values.goods import DELIVERED, LOST, PENDING
+from ikkan.apps.shop.values.goods import DELIVERED, LATE, LOST, PENDING, PROCESSED
 
 CONFUSED_AT_MOST = 3
 """So many sentences in a row may be not understood before a person takes over."""
@@ -106,6 +106,17 @@ def menu(language: Language) -> str:
     """Everything the dialogue can do, numbered."""
     rows = [f"{at}. {texts[language]}" for at, texts in enumerate(phrases.INTENTS.values(), 1)]
     return "\n".join([phrases.MENU[language], *rows])
+
+
+def welcome(case: Case, language: Language) -> str:
+    """The first words to a customer who is known now: what went wrong with their orders is said before they ask."""
+    assert case.customer is not None
+    news = [
+        (phrases.LOST if order.carrier == LOST else phrases.LATE)[language].format(order=order.order_id)
+        for order in case.orders.values()
+        if order.carrier in {LATE, LOST} and order.status == PROCESSED
+    ]
+    return "\n".join([*news, phrases.WELCOME[language].format(name=case.customer.first_name)])
 
 
 def told(tool: str, case: Case, facts: Mapping[str, Any], language: Language) -> str:

@@ -20,6 +20,17 @@ WELCOME: Texts = {
     "en": "Thank you, {name}. What can I do for you?",
     "zh": "{name}，身份已确认。请问需要办理什么？",
 }
+LATE: Texts = {
+    "ja": "ご注文 {order} のお届けが遅れています。申し訳ありません。状況の確認や担当者へのおつなぎができます。",
+    "en": "I am sorry: your order {order} is late. I can tell you how it stands, or let a person help.",
+    "zh": "很抱歉，您的订单 {order} 延误了。可为您查询状态或转接人工客服。",
+}
+LOST: Texts = {
+    "ja": "ご注文 {order} は配送会社から紛失の知らせがありました。申し訳ありません。"
+    "「紛失の返金」とお書きくだされば返金します。",
+    "en": 'I am sorry: the carrier says your order {order} is lost. Say "refund the lost parcel" and I pay it back.',
+    "zh": "很抱歉，承运商表示您的订单 {order} 已丢失。回复“丢失退款”即可办理退款。",
+}
 WHO: Texts = {
     "ja": "メールアドレス、またはお名前と郵便番号をお知らせください。",
     "en": "Please tell me your email address, or first name, last name and zip code.",
