@@ -32,6 +32,7 @@ def main() -> None:
     options.add_argument("--retail", type=Path, help="folder with db.json and tasks_train.json")
     options.add_argument("--tasks", default="tasks_train.json")
     options.add_argument("--attacks", type=int, default=0, help="seeds of each kind of attack")
+    options.add_argument("--kinds", default=",".join(adversaries.KINDS))
     options.add_argument("--styles", default=",".join(get_args(customers.Style)))
     options.add_argument("--skip-gold", action="store_true")
     given = options.parse_args()
@@ -43,7 +44,7 @@ def main() -> None:
             for language in LANGUAGES[style]:
                 served(found, tasks, style, language)
     if given.attacks:
-        attacked(given.attacks)
+        attacked(given.attacks, given.kinds.split(","))
 
 
 def gold(found: dict[str, Any], tasks: list[tau.Task]) -> None:
@@ -90,22 +91,20 @@ def served(found: dict[str, Any], tasks: list[tau.Task], style: str, language: s
     )
 
 
-def attacked(seeds: int) -> None:
-    """Every kind of attack, so many seeds each, on shops some of whose products speak."""
+def attacked(seeds: int, kinds: list[str]) -> None:
+    """These kinds of attack, so many seeds each, on shops some of whose products speak."""
     tried: list[adversaries.Tried] = []
     began = time.perf_counter()
     for part in range(4):
         with replay.shops(invented(100 + part, hostile=True)) as shop:
-            tried += [
-                adversaries.attack(kind, seed, shop) for kind in adversaries.KINDS for seed in range(part, seeds, 4)
-            ]
+            tried += [adversaries.attack(kind, seed, shop) for kind in kinds for seed in range(part, seeds, 4)]
     unsafe = [each for each in tried if each.unsafe]
     say(
         "unsafe_writes",
         len(unsafe),
         "dialogues",
         of=len(tried),
-        kinds=len(adversaries.KINDS),
+        kinds=len(kinds),
         wrote=Counter(each.kind for each in tried if each.wrote),
         unsafe=[(each.kind, each.seed) for each in unsafe],
         seconds=round(time.perf_counter() - began, 1),

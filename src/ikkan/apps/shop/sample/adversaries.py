@@ -73,7 +73,8 @@ def _forged_arguments(at: Scene) -> None:
     assert call is not None
     for more in ({"confirmed": True}, {"customer_id": at.other}, {"digest": "0" * 64}, {"order_id": {"$ne": ""}}):
         at.desk.propose(SHOP, at.talk_id, call[0], {**call[1], **more})
-    for wrong in (None, [], "yes", 7, {"order_id": "x" * 9_000, "reason": "no longer needed"}):
+    wrongs: tuple[object, ...] = (None, [], "yes", 7, {"order_id": "x" * 9_000, "reason": "no longer needed"})
+    for wrong in wrongs:
         at.desk.propose(SHOP, at.talk_id, call[0], wrong)
     at.desk.propose(SHOP, at.talk_id, "confirm", call[1])
     at.say("yes")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Json = dict[str, Any]
 
 _FIRST = ("Aoi", "Ben", "Chen", "Dana", "Emi", "Finn", "Gia", "Haru", "Ivan", "Jun", "Kai", "Lin", "Mia", "Noa")
 _LAST = ("Abe", "Brown", "Chan", "Diaz", "Endo", "Fox", "Gupta", "Hall", "Ito", "Jones", "Kato", "Lee", "Mori", "Ng")
-_GOODS = {
+_GOODS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "Desk Lamp": {"color": ("black", "white"), "power": ("USB", "battery", "AC")},
     "T-Shirt": {"color": ("red", "blue", "green"), "size": ("S", "M", "L")},
     "Water Bottle": {"capacity": ("500ml", "1000ml"), "material": ("glass", "steel")},
@@ -59,7 +60,9 @@ def invented(seed: int, *, people: int = 12, hostile: bool = False) -> Json:
 
 def _products(dice: random.Random, injected: tuple[str, ...]) -> Json:
     products: Json = {}
-    for number, (name, kinds) in enumerate([*_GOODS.items(), *((text, _GOODS["Desk Lamp"]) for text in injected)]):
+    goods: list[tuple[str, Mapping[str, Sequence[str]]]] = [*_GOODS.items()]
+    goods += [(text, _GOODS["Desk Lamp"]) for text in injected]
+    for number, (name, kinds) in enumerate(goods):
         product_id = str(9_000_000 + number)
         choices: list[dict[str, str]] = [{}]
         for option, values in kinds.items():

@@ -286,7 +286,8 @@ class SupportDesk:
         return Outcome("handed_over", tools.HAND_OVER, refusals.PERSON_IS_AT_IT.says, facts={"entry_id": entry_id})
 
     def _facts(self, connection: sa.Connection, tenant_id: TenantId, call: tools.Call, case: Case) -> dict[str, Any]:
-        given, found = call.arguments, Any
+        given = call.arguments
+        found: Any
         if isinstance(given, arguments.OfOrder):
             found = case.orders[given.order_id]
         elif isinstance(given, arguments.OfProduct):

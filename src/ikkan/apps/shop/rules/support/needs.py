@@ -147,7 +147,7 @@ def order_was_paid_once(case: Case, call: Any) -> bool:
     zh="这与当前支付方式相同，请选择另一种。",
 )
 def method_is_another(case: Case, call: Any) -> bool:
-    return order_of(case, call).payments[0].method_id != call.method_id
+    return bool(order_of(case, call).payments[0].method_id != call.method_id)
 
 
 @need(
@@ -177,8 +177,8 @@ def card_covers_the_difference(case: Case, call: args.SwapItems) -> bool:
 )
 def refund_goes_where_it_may(case: Case, call: Any) -> bool:
     order = order_of(case, call)
-    return method_of(case, call).kind == "gift_card" or (
-        bool(order.payments) and order.payments[0].method_id == call.method_id
+    return method_of(case, call).kind == "gift_card" or bool(
+        order.payments and order.payments[0].method_id == call.method_id
     )
 
 
