@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 import ikkan.apps.shop as room
 from ikkan.apps.shop.pages import TALK_WORDS, WORDS
+from ikkan.apps.shop.rules.support.phrases import PRESSED
 from ikkan.apps.shop.service import tau
 from ikkan.apps.shop.values.support import CONFIRMED, HANDED_OVER, UNDONE
 from ikkan.bootstrap.platform import Platform, asgi
@@ -66,7 +67,9 @@ def test_a_customer_cancels_and_takes_it_back(page: TestClient, platform: Platfo
     events = list(platform.events.reader().read([CONFIRMED, UNDONE]))
     assert [event.name for event in events] == [CONFIRMED, UNDONE]
     assert {event.subject_id for event in events} == {platform.cloud.subjects.pseudonym(LOCAL_TENANT, me)}
-    assert [turn["who"] for turn in page.get(talk).json()["turns"]][:2] == ["shop", "customer"]
+    kept = page.get(talk).json()["turns"]
+    assert [turn["who"] for turn in kept] == ["shop", "customer"] * 6 + ["shop"]
+    assert kept[-2]["text"] == PRESSED["undo"]["en"]
 
 
 def test_a_program_may_propose_and_is_told_why_not(page: TestClient, me: str) -> None:

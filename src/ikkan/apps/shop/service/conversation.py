@@ -66,16 +66,22 @@ class Conversation:
 
     def confirm(self, tenant_id: TenantId, talk_id: str, proposal_id: str, digest: str) -> Reply:
         """The customer pressed yes."""
+        self._pressed(tenant_id, talk_id, "yes")
         return self._after(tenant_id, talk_id, self.desk.confirm(tenant_id, talk_id, proposal_id, digest))
 
     def undo(self, tenant_id: TenantId, talk_id: str, proposal_id: str | None = None) -> Reply:
         """The customer wants back what was."""
+        self._pressed(tenant_id, talk_id, "undo")
         return self._after(tenant_id, talk_id, self.desk.undo(tenant_id, talk_id, proposal_id))
 
     def hand_over(self, tenant_id: TenantId, talk_id: str, reason: str = "asked") -> Reply:
         """The customer would rather talk to a person, or nothing else helps."""
         talk = self.desk.talk(tenant_id, talk_id)
-        return self._to_person(tenant_id, talk, Guide(), reason)
+        if reason == "asked":
+            self._pressed(tenant_id, talk_id, "person")
+        reply = self._to_person(tenant_id, talk, Guide(), reason)
+        self._keep(tenant_id, talk_id, "shop", reply.text)
+        return reply
 
     # ---- for a model that proposes in the guide's place --------------------------------------------------------------
 
@@ -182,6 +188,10 @@ class Conversation:
     def _remember(self, tenant_id: TenantId, talk_id: str, guide: Guide) -> None:
         with self.desk.database.transaction() as connection:
             store.talks.change(connection, tenant_id, talk_id, guide=msgspec.to_builtins(guide))
+
+    def _pressed(self, tenant_id: TenantId, talk_id: str, button: str) -> None:
+        language = self.desk.talk(tenant_id, talk_id).language
+        self._keep(tenant_id, talk_id, "customer", phrases.PRESSED[button][language])
 
     def _keep(self, tenant_id: TenantId, talk_id: str, who: Any, text: str) -> None:
         with self.desk.database.transaction() as connection:

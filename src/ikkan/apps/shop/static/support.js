@@ -10,6 +10,8 @@
   const base = "/a/shop/v1/support/talks";
   let talk = null;
   let asked = null;
+  let heard = 0; // how many answers of a person were shown
+  let waiting = null;
 
   language.value = root.dataset.language;
 
@@ -54,8 +56,28 @@
     return response.json();
   }
 
+  // Once a person has taken over, their answers come by themselves.
+  function follow(state) {
+    if (state !== "human" || waiting) return;
+    waiting = setInterval(async () => {
+      const of = talk;
+      try {
+        const kept = await (await window.ikkan.call(`${base}/${of}`)).json();
+        if (of !== talk) return;
+        const said = kept.turns.filter((turn) => turn.who === "person");
+        said.slice(heard).forEach((turn) => show("person", turn.text));
+        heard = said.length;
+      } catch {
+        // The next look may find it.
+      }
+    }, 4000);
+  }
+
   async function start() {
     turns.replaceChildren();
+    clearInterval(waiting);
+    waiting = null;
+    heard = 0;
     try {
       const begun = await post(base, { language: language.value });
       talk = begun.talk_id;
@@ -71,6 +93,7 @@
     try {
       const reply = await post(`${base}/${talk}/${name}`, body);
       show("shop", reply.text, reply.outcome);
+      follow(reply.state);
     } catch (error) {
       window.ikkan.notice(error.message);
     }
@@ -82,6 +105,7 @@
     try {
       const reply = await post(`${base}/${talk}/say`, answers ? { text: said, answers } : { text: said });
       show("shop", reply.text, reply.outcome);
+      follow(reply.state);
     } catch (error) {
       window.ikkan.notice(error.message);
     }

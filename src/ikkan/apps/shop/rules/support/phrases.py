@@ -91,6 +91,12 @@ PERSON: Texts = {
     "en": "A person takes over now. They can read what you told me.",
     "zh": "已转接人工客服，之前的内容已一并转达。",
 }
+PRESSED: Mapping[str, Texts] = {
+    "yes": {"ja": "[はい、この内容で]", "en": "[Yes, exactly this]", "zh": "[是，按此内容]"},
+    "undo": {"ja": "[元に戻す]", "en": "[Undo]", "zh": "[撤销]"},
+    "person": {"ja": "[担当者と話す]", "en": "[Talk to a person]", "zh": "[人工客服]"},
+}
+"""How a pressed button is kept among the words of a conversation."""
 GONE: Texts = {"ja": "この会話は終わりました。", "en": "This conversation is over.", "zh": "本次会话已结束。"}
 STATUS: Texts = {
     "ja": "ご注文 {order}: {status}{carrier}。{lines}",
