@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0013_shop"
-down_revision = "0011_tuning"
+down_revision = "0012_meetings"
 branch_labels = None
 depends_on = None
 
