@@ -13,7 +13,7 @@ import sys
 import typer
 
 from ikkan import __version__
-from ikkan.cli import backup, cloud, erasure, machine, meetings, models, prove, run, tuning, wheel
+from ikkan.cli import backup, cloud, erasure, machine, meetings, models, prove, run, shop, tuning, wheel
 from ikkan.cli.bench import bench_app
 from ikkan.cli.output import complain
 from ikkan.ground.errors import IkkanError
@@ -40,6 +40,7 @@ app.add_typer(cloud.alias_app, name="alias")
 app.command("meter")(cloud.meter)
 app.add_typer(wheel.flywheel_app, name="flywheel")
 app.add_typer(tuning.tune_app, name="tune")
+app.add_typer(shop.shop_app, name="shop")
 erasure.join(wheel.flywheel_app)
 app.add_typer(wheel.sample_app, name="sample")
 app.add_typer(prove.prove_app, name="prove")

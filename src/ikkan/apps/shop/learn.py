@@ -1,0 +1,1 @@
+"""What the flywheel may train from shop. Nothing yet: declare a `Learnable` first."""
