@@ -1,0 +1,104 @@
+"""Marks of a doer in English. Names nobody knows are told by their capital letter."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from re import Pattern
+
+from ikkan.apps.meetings.rules.language.owners.marks import Marks
+
+_TITLE = r"(?:[Mm]r|[Mm]rs|[Mm]s|[Mm]iss|[Dd]r|[Pp]rof|[Pp]rofessor|[Dd]octor)\.? "
+_BASE = "[A-Z][a-z'é-]*[a-zé](?:[A-Z][a-z]+)?"
+_MODAL = (
+    r"(?:'ll|(?:'s|'s just| is| are) going to|(?: is|'s) gonna| will| needs? to| has to| have to| must| should| shall| ought to| is to| can| could| would| might| may|(?: had|'d) better| agreed to| has agreed to|"
+    r" volunteered to| has volunteered to| takes\b| is taking| owns\b| is responsible| is in charge| is on point|'s on point|'s responsible|'s in charge|'s taking|'s doing| is doing| is handling|'s handling| handles\b|"
+    r" is leading|'s leading| leads\b| gets to| is supposed to| is the owner| to (?!be\b)[a-z]+)"
+)
+
+
+@lru_cache(maxsize=256)
+def _name(known: str) -> str:
+    return rf"(?P<name>(?:{_TITLE})?(?:(?i:{known})\b(?: {_BASE})?|(?!(?:I|We|You|He|She|They|It)\b){_BASE}(?: (?!{_STOP}\b){_BASE})?))(?P<other>(?!))?"
+
+
+_STOP = (
+    r"(?:Can|Could|Would|Will|Shall|Should|Please|Let|Then|And|So|But|Or|Also|Okay|Ok|Yes|No|Yeah|Yep|Right|Well|Thanks|Thank|Great|Good|Fine|Sure|Now|Next|First|Second|Finally|Hey|Hi|Hello|Alright|All|Sorry|Actually|"
+    r"Everyone|Everybody|Someone|Somebody|Anyone|Anybody|Nobody|Folks|Team|Guys|This|That|These|Those|There|The|A|An|My|Our|Your|His|Her|Their|Its|If|When|Once|As|By|Before|After|On|In|At|For|From|To|With|"
+    r"What|Who|Where|Why|How|Which|Whose|Do|Does|Did|Is|Are|Was|Were|Has|Have|Had|May|Might|Must|Maybe|Perhaps|Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday|Tomorrow|Today|Tonight|January|February|March|"
+    r"April|June|July|August|September|October|November|December|Marketing|Sales|Legal|Finance|Engineering|Design|Product|Operations|Support|Procurement|Security|Accounting|Management|Purchasing|Logistics|Compliance|"
+    r"People|Nothing|Something|Everything|One|Two|Three|Each|Either|Both|Another|Let's|We're|I'm|I'll|It's|That's|Need|Going|Will|Got|Noted|Understood|Agreed|Decided|Decision|Action|Question|Um|Uh|Er|Hmm|Oh|Anyway|"
+    r"Quick|Just|Not|Don't|Hopefully|Of|See|Given|Since|Because|While|Until|Unless|Again|Later|Soon|Ideally|Apparently|Same|Other|Option|Plan|Version|Phase|Vendor|Company|Customers?|Clients?|Users?|IT|HR|QA|PR|CEO|CTO|CFO|English|"
+    r"Remember|Remind|Send|Check|Call|Ask|Tell|Make|Get|Take|Give|Book|Call|Update|Review|Prepare|Draft|Write|Fix|Share|Sounds|Perfect|Absolutely|Definitely|Cool|Look|Listen|Wait|Hold|Speaking|Regarding|About|Any|Some|Most|Many|Much)"
+)
+
+
+@lru_cache(maxsize=256)
+def _named(known: str) -> Pattern[str]:
+    # The first word of a sentence is a name only where a name's company follows.
+    other = rf"(?<![.!?] )(?<!^){_BASE}(?: (?!{_STOP}\b){_BASE})?|{_BASE}(?: (?!{_STOP}\b){_BASE})?(?={_MODAL}|[,:])"
+    return re.compile(rf"\b(?P<name>(?:{_TITLE})?(?:(?i:{known})\b(?: (?!{_STOP}\b){_BASE})?|(?!{_STOP}\b)(?:{other})))")
+
+
+@lru_cache(maxsize=256)
+def _given(known: str) -> tuple[Pattern[str], ...]:
+    name = _name(known)
+    return tuple(
+        map(
+            re.compile,
+            (
+                rf"\b(?i:assigned?|assign|goes|give|gave|falls|delegated?|pass|allocated?|handed|handing|hand|entrusted?)(?: (?:this|that|it|the [a-z ]{{2,30}}?|[a-z ]{{2,30}}?))?(?: one| over)? to {name}(?= |[.,;!?]|$)(?! (?:a|the) )",
+                rf"\b(?i:leave)(?: (?:this|that|it|the [a-z ]{{2,30}}?))?(?: one)? (?:to|with|for) {name}(?= |[.,;!?]|$)",
+                rf"\b(?i:action(?: item)?|task|todo|homework)(?: is)? (?:for|on) {name}(?= |[.,;:!?]|$)",
+                rf"\b(?i:owner|lead|assignee|responsible)(?: is|:| will be| =) {name}(?= |[.,;!?]|$)",
+                rf"\b(?i:that's|this is|it's|that one's|this one's|is|that one is|this one is) (?:on|for|up to|over to|down to|yours,?) {name}[.,!]?(?: (?:to|then|by)\b|$)",
+                rf"\b(?i:over to you,|over to) {name}",
+                rf"\b(?i:like|want|need|expect|trust|count on|rely on|appoint|nominate|counting on|have|get|let|having) (?!to\b){name} (?!know\b|s?aid\b|on the\b|in the\b|here\b)(?:to )?[a-z]+",
+            ),
+        )
+    )
+
+
+@lru_cache(maxsize=256)
+def _doing(known: str) -> tuple[Pattern[str], ...]:
+    name = _name(known)
+    return tuple(
+        map(
+            re.compile,
+            (
+                rf"^(?i:(?:ok(?:ay)?|so|and|then|right|well|yes|yeah|hey|hi|now|great|good|thanks|alright|all right|um|uh|er|fine|sure|also|but|next|finally|perfect|actually|oh|sorry|got it|cool)[,.;!]? ){{0,3}}{name}(?:[,:;!?.]| -|$)",
+                rf"(?:[.;!?-]|\bso|\band|\bthen) {name},",
+                rf", (?:please )?{name}(?:,? please)?[.?!]?$",
+                rf"\b(?i:you|please|thanks|then|it|that|this),? {name}[.?!]?$",
+                rf"\b(?i:can|could|would|will|should|shall|might|maybe|perhaps|may|does|doesn't|have|having|that) {name}(?: please| maybe| just| also)? [a-z]+",
+                rf"{name}{_MODAL}",
+                rf"\b(?i:how about|what about|what if|suggest|propose|recommend) (?:that )?{name}(?:'s)? [a-z]+",
+                rf", {name},",
+                rf"(?:^|[,;] ){name}(?:,)? (?:please|you|can you|could you|would you|will you)\b",
+                rf"^{name} (?:to|by|and) [a-z]+",
+            ),
+        )
+    )
+
+
+_SAME_SIZE = {ord("\u2019"): "'", ord("\u2018"): "'", ord("\u2013"): "-", ord("\u2014"): "-"}
+
+MARKS = Marks(
+    spelled=lambda text: text.translate(_SAME_SIZE),
+    named=_named,
+    given=_given,
+    doing=_doing,
+    first_person=re.compile(
+        r"\bI(?:'ll|'m going to|'m gonna| am going to| will| can\b| could\b| shall| have to| need to(?! know)| must| should|'ve got to|'d better|'d be happy to| ought to| may| might|'m happy to| volunteer|'m on| promise|"
+        r"'m taking| am taking|'m sending|'m doing|'m writing|'m calling|'m meeting|'m handling|'ve to| plan to| intend to| commit| guarantee| got this| do that| do it| owe|'d love to take|'d be glad|'m glad to|'m meant to|'m \w+ing)"
+        r"|\b[Ss]h(?:all|ould) I\b|\bi(?:'ll| will|'m gonna)\b|\b(?:[Ll]et me|[Mm]y (?:team|side|group|people|department|squad)|to me\b|with me\b(?= ?[.,!]?$)|on me\b|me to\b|count me in|I'd|leave (?:it|that|this) (?:to|with) me)"
+        r"|\b(?:[Cc]an|[Cc]ould|[Mm]ay|[Mm]ight) I\b"
+    ),
+    nobody=re.compile(
+        r"\b(?:[Ww]e|[Oo]ur team|[Ee]very(?:one|body)|[Ss]ome(?:one|body)|[Aa]ny(?:one|body)|[Aa]ll of (?:us|you)|[Ee]ach of|[Oo]ne of (?:us|you)|[Ff]olks|[Yy]ou|[Tt]hey|[Ll]et's|[Uu]s)\b|\b[Tt]he [a-z&]+(?: [a-z]+)? (?:team|department|group|folks|people|guys|side|office)\b"
+        r"|\b(?:[Mm]arketing|[Ss]ales|[Ll]egal|[Ff]inance|[Ee]ngineering|[Dd]esign|[Oo]perations|[Ss]upport|[Pp]rocurement|[Ss]ecurity|[Aa]ccounting|[Cc]ompliance|IT|HR|QA|PR)(?:'ll| will| needs| has to| should| is going to| must| can)"
+    ),
+    titles=re.compile(rf"^(?:mr|mrs|ms|miss|dr|prof|professor|doctor)\.? |^{_TITLE}"),
+    no_name=re.compile(rf"(?i:{_STOP}|i|we|you|he|she|they|it|us|me|them|you all|you guys)(?: .*)?"),
+    joined=False,
+)
