@@ -52,6 +52,11 @@ def read(masked: str, language: str, start: int = 0) -> tuple[Reading, ...]:
     # Words without weight become as much space, so that places stay.
     text = table.softeners.sub(lambda match: " " * len(match[0]), masked)
     found = _first(text, table)
+    if found is not None and found[0].cue is None and table.therefore:
+        for reason in islice(table.therefore.finditer(text), _MOST_JOINTS):
+            deed = _first(text[reason.end() :], table)
+            if deed and deed[0].cue is Cue.ACTION:
+                return (Reading(Cue.ACTION, deed[0].doer, start + reason.end(), start + len(text)),)
     if found is None or found[0].cue is None:
         return ()
     rule, end = found

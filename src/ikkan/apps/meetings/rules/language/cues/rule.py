@@ -46,6 +46,8 @@ class Table:
     habit: Pattern[str]
     """Makes deeds general."""
     rules: tuple[Rule, ...]
+    therefore: Pattern[str] | None = None
+    """Ends what only gives the reason for a deed ("he said no, so")."""
 
 
 def plain(pattern: str) -> Rule:

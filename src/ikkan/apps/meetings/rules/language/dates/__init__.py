@@ -142,5 +142,7 @@ def _longest(flat: str, table: Table) -> list[tuple[int, int, Form, int, int, _R
         free = -end
         named = "words" in form.pattern.groupindex and match.group("words") is not None
         low, high = match.span("words") if named else match.span()
+        lead = table.lead.match(flat, low, high) if table.lead else None
+        low = lead.end() if lead else low
         kept.append((start, -end, form, low, high, _Reckoned(form, match)))
     return kept

@@ -26,7 +26,7 @@ _ORDINALS = (
 _WD = r"(?P<wd>monday|tuesday|wednesday|thursday|friday|saturday|sunday|mon|tues?|weds?|thurs?|thur?|fri|sat|sun)\b(?:\.(?= [a-z0-9]))?"
 _MO = (
     r"(?P<m>january|february|march|april|may|june|july|august|september|october|november|december|"
-    r"jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\b\.?"
+    r"jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\b(?:\.(?= ?[0-9]))?"
 )
 _N = r"(?P<n>[0-9]{1,4}|an?|" + "|".join((*_UNITS[1:], *_TENS)) + ")"
 _WORD_ORDINAL = "(?:" + "|".join(sorted((one.replace("-", "[- ]") for one in _ORDINALS), key=len, reverse=True)) + ")"
@@ -215,5 +215,6 @@ TABLE = Table(
         r"[^.!?]{0,24}?[.,;: -]*\b(?:no|sorry|nope|wait|i mean|rather|actually|scratch that|make (?:it|that)|correction|strike that|oops|hang on|hold on|but|instead|excuse me|my mistake|let's say|better|not)\b"
         r"[^0-9!?]{0,30}"
     ),
+    lead=re.compile(r"(?:the|on|by) "),
     before_noun=re.compile(r"\b(?:minutes|agenda|notes|slides|report|numbers|figures|recording|feedback|invoice|results|email|mail|call|meeting|review|workshop|session|event|conference|release|deck|data|tickets|items|discussion|presentation|demo) (?:from|for|of|on)(?: the)? $"),
 )

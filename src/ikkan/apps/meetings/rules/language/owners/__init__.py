@@ -44,6 +44,7 @@ def find(text: str, *, language: str, speaker: str, speakers: Sequence[str], doe
     if marks is None:
         return None
     names = Names(tuple(speakers), marks)
+    text = text.strip()
     flat = marks.spelled(text)
     given = names.first(marks.given(names.known), flat, text)
     if given is not None:

@@ -11,7 +11,7 @@ from ikkan.apps.meetings.rules.language.owners.marks import Marks
 _TITLE = r"(?:[Mm]r|[Mm]rs|[Mm]s|[Mm]iss|[Dd]r|[Pp]rof|[Pp]rofessor|[Dd]octor)\.? "
 _BASE = "[A-Z][a-z'é-]*[a-zé](?:[A-Z][a-z]+)?"
 _MODAL = (
-    r"(?:'ll|(?:'s|'s just| is| are) going to|(?: is|'s) gonna| will| needs? to| has to| have to| must| should| shall| ought to| is to| can| could| would| might| may|(?: had|'d) better| agreed to| has agreed to|"
+    r"(?:'ll|(?:'s|'s just| is| are) going to|(?: is|'s) gonna| will| needs? to| has to| have to| must| should| shall| ought to| is to| can| could| would| might| may|(?: had|'d) better| agreed to| has agreed to|(?:'s| is)(?: just| also| now)? [a-z]+ing\b|"
     r" volunteered to| has volunteered to| takes\b| is taking| owns\b| is responsible| is in charge| is on point|'s on point|'s responsible|'s in charge|'s taking|'s doing| is doing| is handling|'s handling| handles\b|"
     r" is leading|'s leading| leads\b| gets to| is supposed to| is the owner| to (?!be\b)[a-z]+)"
 )
@@ -19,11 +19,11 @@ _MODAL = (
 
 @lru_cache(maxsize=256)
 def _name(known: str) -> str:
-    return rf"(?P<name>(?:{_TITLE})?(?:(?i:{known})\b(?: {_BASE})?|(?!(?:I|We|You|He|She|They|It)\b){_BASE}(?: (?!{_STOP}\b){_BASE})?))(?P<other>(?!))?"
+    return rf"(?P<name>(?:{_TITLE})?(?:(?:{known})\b(?: {_BASE})?|(?!(?:I|We|You|He|She|They|It)\b){_BASE}(?: (?!{_STOP}\b){_BASE})?))(?P<other>(?!))?"
 
 
 _STOP = (
-    r"(?:Can|Could|Would|Will|Shall|Should|Please|Let|Then|And|So|But|Or|Also|Okay|Ok|Yes|No|Yeah|Yep|Right|Well|Thanks|Thank|Great|Good|Fine|Sure|Now|Next|First|Second|Finally|Hey|Hi|Hello|Alright|All|Sorry|Actually|"
+    r"(?:Dr|Mr|Mrs|Ms|Prof|Miss|Can|Could|Would|Will|Shall|Should|Please|Let|Then|And|So|But|Or|Also|Okay|Ok|Yes|No|Yeah|Yep|Right|Well|Thanks|Thank|Great|Good|Fine|Sure|Now|Next|First|Second|Finally|Hey|Hi|Hello|Alright|All|Sorry|Actually|"
     r"Everyone|Everybody|Someone|Somebody|Anyone|Anybody|Nobody|Folks|Team|Guys|This|That|These|Those|There|The|A|An|My|Our|Your|His|Her|Their|Its|If|When|Once|As|By|Before|After|On|In|At|For|From|To|With|"
     r"What|Who|Where|Why|How|Which|Whose|Do|Does|Did|Is|Are|Was|Were|Has|Have|Had|May|Might|Must|Maybe|Perhaps|Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday|Tomorrow|Today|Tonight|January|February|March|"
     r"April|June|July|August|September|October|November|December|Marketing|Sales|Legal|Finance|Engineering|Design|Product|Operations|Support|Procurement|Security|Accounting|Management|Purchasing|Logistics|Compliance|"
@@ -33,11 +33,22 @@ _STOP = (
 )
 
 
+def _shown(alias: str) -> str:
+    words = re.escape(" ".join(word[:1].upper() + word[1:] for word in alias.split()))
+    if not re.fullmatch(rf"(?i:{_STOP})", alias):
+        return words
+    # "Will" and "May" are names only where a name can stand.
+    return (
+        r"(?<!by )(?<!in )(?<!of )(?<!until )(?<!before )(?<!mid-)(?<!early )(?<!late )(?<!this )(?<!next )(?<!on )(?<!since )"
+        rf"{words}(?! (?:you|we|it|this|that|they|he|she|there|be|the|a|I|[0-9]))"
+    )
+
+
 @lru_cache(maxsize=256)
 def _named(known: str) -> Pattern[str]:
     # The first word of a sentence is a name only where a name's company follows.
     other = rf"(?<![.!?] )(?<!^){_BASE}(?: (?!{_STOP}\b){_BASE})?|{_BASE}(?: (?!{_STOP}\b){_BASE})?(?={_MODAL}|[,:])"
-    return re.compile(rf"\b(?P<name>(?:{_TITLE})?(?:(?i:{known})\b(?: (?!{_STOP}\b){_BASE})?|(?!{_STOP}\b)(?:{other})))")
+    return re.compile(rf"\b(?P<name>(?:{_TITLE})?(?:(?:{known})\b(?: (?!{_STOP}\b){_BASE})?|(?!{_STOP}\b)(?:{other})))")
 
 
 @lru_cache(maxsize=256)
@@ -91,7 +102,7 @@ MARKS = Marks(
     first_person=re.compile(
         r"\bI(?:'ll|'m going to|'m gonna| am going to| will| can\b| could\b| shall| have to| need to(?! know)| must| should|'ve got to|'d better|'d be happy to| ought to| may| might|'m happy to| volunteer|'m on| promise|"
         r"'m taking| am taking|'m sending|'m doing|'m writing|'m calling|'m meeting|'m handling|'ve to| plan to| intend to| commit| guarantee| got this| do that| do it| owe|'d love to take|'d be glad|'m glad to|'m meant to|'m \w+ing)"
-        r"|\b[Ss]h(?:all|ould) I\b|\bi(?:'ll| will|'m gonna)\b|\b(?:[Ll]et me|[Mm]y (?:team|side|group|people|department|squad)|to me\b|with me\b(?= ?[.,!]?$)|on me\b|me to\b|count me in|I'd|leave (?:it|that|this) (?:to|with) me)"
+        r"|\b[Ss]h(?:all|ould) I\b|\bi(?:'ll| will|'m gonna)\b|\b(?:[Ll]et me|[Mm]y (?:team|side|group|people|department|squad)|with me\b(?= ?[.,!]?$)|on me\b|(?:like|want|need) me to\b|count me in|leave (?:it|that|this) (?:to|with) me)"
         r"|\b(?:[Cc]an|[Cc]ould|[Mm]ay|[Mm]ight) I\b"
     ),
     nobody=re.compile(
@@ -100,5 +111,6 @@ MARKS = Marks(
     ),
     titles=re.compile(rf"^(?:mr|mrs|ms|miss|dr|prof|professor|doctor)\.? |^{_TITLE}"),
     no_name=re.compile(rf"(?i:{_STOP}|i|we|you|he|she|they|it|us|me|them|you all|you guys)(?: .*)?"),
+    shown=_shown,
     joined=False,
 )

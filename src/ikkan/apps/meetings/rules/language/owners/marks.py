@@ -29,5 +29,7 @@ class Marks:
     """A title before or after a name, to be taken off it."""
     no_name: Pattern[str]
     """Looks like a name and is none, as a whole."""
+    shown: Callable[[str], str]
+    """The pattern of a known name where it stands without a title; empty where it cannot be told from other words."""
     joined: bool
     """Names are written without spaces, so that a surname is the beginning of a label."""

@@ -28,8 +28,8 @@ class Names:
                     self._labels.setdefault(alias, set()).add(label)
         for alias, label in whole.items():
             self._labels[alias] = {label}
-        shown = sorted((alias for alias in self._labels if self._shown(alias)), key=len, reverse=True)
-        self.known = "|".join(re.escape(alias).replace(r"\ ", r"\s") for alias in shown) or r"(?!)"
+        shown = sorted((alias for alias in self._labels if len(alias) >= 2), key=len, reverse=True)
+        self.known = "|".join(marks.shown(alias) for alias in shown if marks.shown(alias)) or r"(?!)"
 
     def _ends(self, parts: list[str]) -> list[str]:
         """Surnames and given names of a label written in one: its beginnings and ends."""
@@ -37,10 +37,6 @@ class Names:
             return []
         name = parts[0]
         return [*(name[:size] for size in range(1, len(name))), *(name[-size:] for size in range(1, len(name)))]
-
-    def _shown(self, alias: str) -> bool:
-        """Whether a name alone, without a title, is told from other words."""
-        return len(alias) >= 2 and not self._marks.no_name.fullmatch(alias)
 
     def first(self, patterns: tuple[Pattern[str], ...], flat: str, text: str) -> str | None:
         """The person of the first pattern that finds one."""
@@ -64,12 +60,13 @@ class Names:
 
     def _person(self, flat: str, said: str) -> str | None:
         plain = flat.lower().strip()
-        for called in (plain, self._marks.titles.sub("", plain).strip()):
-            if self._marks.no_name.fullmatch(called):
-                return None
-            labels = self._labels.get(called) or self._labels.get(_SPACES.sub("", called)) or set()
+        called = self._marks.titles.sub("", plain).strip()
+        for name in (plain, called):
+            labels = self._labels.get(name) or self._labels.get(_SPACES.sub("", name)) or set()
             if len(labels) == 1:
                 return next(iter(labels))
+        if self._marks.no_name.fullmatch(plain) or self._marks.no_name.fullmatch(called):
+            return None
         if not called:
             return None
         ends = [alias for alias in self._labels if len(alias) >= 2 and called.endswith(alias) and self._marks.joined]
