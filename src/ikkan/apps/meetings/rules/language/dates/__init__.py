@@ -61,6 +61,8 @@ def find(text: str, language: str, held_on: date | None) -> tuple[Due, ...]:
         if at + 1 < len(said) and said[at + 1][0] - end < 3 * _AROUND and table.correction.fullmatch(flat, end, said[at + 1][0]):
             corrected = day
             continue
+        if at + 1 < len(said) and table.nearer and _is_nearer(said[at + 1], form, held_on) and table.nearer.fullmatch(flat, end, said[at + 1][0]):
+            continue
         if form.day is None or (held_on is not None and day(held_on) is None):
             continue
         low = max(0, start - _AROUND)
@@ -94,6 +96,12 @@ def foremost(found: Iterable[Due]) -> Due | None:
     return min(found, key=lambda one: (one.is_time, not one.is_deadline, one.start), default=None)
 
 
+def _is_nearer(following: _Said, form: Form, held_on: date | None) -> bool:
+    """Whether the day that follows names a day, and not only a time of it."""
+    _, _, other, _, _, day = following
+    return other.day is not None and not other.is_time and not form.is_time and (held_on is None or day(held_on) is not None)
+
+
 class _Reckoned:
     """The day of one match, reckoned when the day of the meeting is there."""
 
@@ -125,7 +133,10 @@ class _Reckoned:
         return weekday(meant, day.weekday(), weeks=0) if self.form.bare == "week" else of_month(meant, 0, day.day)
 
 
-def _longest(flat: str, table: Table) -> list[tuple[int, int, Form, int, int, _Reckoned]]:
+_Said = tuple[int, int, Form, int, int, _Reckoned]
+
+
+def _longest(flat: str, table: Table) -> list[_Said]:
     """All forms that occur, the longest first where they overlap."""
     matches = [
         (match.start(), -match.end(), order, form, match)
@@ -134,7 +145,7 @@ def _longest(flat: str, table: Table) -> list[tuple[int, int, Form, int, int, _R
         if match.end() > match.start()
     ]
     matches.sort(key=lambda one: one[:3])
-    kept: list[tuple[int, int, Form, int, int, _Reckoned]] = []
+    kept: list[_Said] = []
     free = 0
     for start, end, _, form, match in matches:
         if start < free:

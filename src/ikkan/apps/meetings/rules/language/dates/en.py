@@ -199,7 +199,7 @@ TABLE = Table(
              days.today, is_time=True),
         form(r"\b(?:in|by|before) (?P<words>the (?:morning|afternoon|evening))\b", None),
     ),
-    before_start=re.compile(r"\b(?:starting|beginning|begins?|starts?|from|as of|as from|effective|since|after|commencing|onwards? from|kicking off|launching)(?: on| in| from| with| the)*(?: of)? $"),
+    before_start=re.compile(r"\b(?:starting|beginning|begins?|starts?|from|as of|as from|effective|since|after|commencing|onwards? from|kicking off|launching|(?:mov(?:e|ed|ing)|push(?:ed|ing)?|postpon(?:e|ed|ing)|shift(?:ed|ing)?|reschedul(?:e|ed|ing)|delay(?:ed|ing)?|extend(?:ed|ing)?|bring|brought|slips?|moves)\b[^.?!]{0,30} (?:to|until|till|forward to|back to))(?: on| in| from| with| the)*(?: of)? $"),
     after_start=re.compile(r",? ?(?:onwards?|and (?:after|beyond)|on out|forward)\b"),
     before_end=re.compile(
         r"\b(?:by|before|until|till|no later than|not later than|latest by|due|due on|due by|deadline is|deadline of|deadline:?|at the latest|prior to|ahead of|in time for|ready for)"

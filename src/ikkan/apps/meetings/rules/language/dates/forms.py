@@ -44,6 +44,8 @@ class Table:
     """Follows a day that only tells which thing is meant ("Monday's call")."""
     correction: Pattern[str]
     """Stands between a day and the one that replaces it."""
+    nearer: Pattern[str] | None = None
+    """Stands between a day and one that says it more nearly (年明けの1月9日)."""
     lead: Pattern[str] | None = None
     """At the front of a form, not among the words that name the day."""
     before_noun: Pattern[str] | None = None

@@ -140,7 +140,8 @@ TABLE = Table(
         form(r"(?<![0-9:])[0-9]{1,2}:[0-9]{2}(?![0-9:])", days.today, is_time=True),
         form(r"下班(?!后)|收工|中午|正午|傍晚|晚上|上午|下午|午饭|午夜|晚饭|打烊|天黑|散会(?=前|之前)|零点|睡前", days.today, is_time=True),
     ),
-    before_start=re.compile(r"(?:从|自从?|打从?|由)$"),
+    nearer=re.compile(r"的?"),
+    before_start=re.compile(r"(?:从|自从?|打从?|由|(?:推迟|改|延期|挪|调整?|提前|延|顺延|移|拖|放)(?:到|至))$"),
     after_start=re.compile(rf"{_PART}(?:开始|起(?!草)|之后(?!会)|以后|过后|后(?!台|续|端|面)|生效|上线的|启动的)"),
     before_end=re.compile(r"(?:最晚|最迟|截止到?|截至|期限是|不晚于|赶在|不迟于|务必在|必须在|死线是|deadline是|争取)[、 ]?$"),
     after_end=re.compile(

@@ -9,7 +9,7 @@ from re import Pattern
 from ikkan.apps.meetings.rules.language.owners.marks import Marks
 
 _TITLE = r"(?:[Mm]r|[Mm]rs|[Mm]s|[Mm]iss|[Dd]r|[Pp]rof|[Pp]rofessor|[Dd]octor)\.? "
-_BASE = "[A-Z][a-z'é-]*[a-zé](?:[A-Z][a-z]+)?"
+_BASE = "(?:[OD]'|Mc|Mac)?[A-Z][a-zà-ÿ]+(?:-[A-Z][a-z]+)?"
 _MODAL = (
     r"(?:'ll|(?:'s|'s just| is| are) going to|(?: is|'s) gonna| will| needs? to| has to| have to| must| should| shall| ought to| is to| can| could| would| might| may|(?: had|'d) better| agreed to| has agreed to|(?:'s| is)(?: just| also| now)? [a-z]+ing\b|"
     r" volunteered to| has volunteered to| takes\b| is taking| owns\b| is responsible| is in charge| is on point|'s on point|'s responsible|'s in charge|'s taking|'s doing| is doing| is handling|'s handling| handles\b|"
