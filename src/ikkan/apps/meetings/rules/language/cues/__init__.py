@@ -77,7 +77,10 @@ def read(masked: str, language: str, start: int = 0) -> tuple[Reading, ...]:
 def _first(text: str, table: Table) -> tuple[Rule, int] | None:
     hangs = table.condition.search(text) is not None
     general = table.habit.search(text) is not None
+    asks = table.asks.search(text) is not None
     for rule in table.rules:
+        if asks and rule.cue is None and not rule.is_firm:
+            continue
         match = rule.pattern.search(text)
         if match is None:
             continue

@@ -28,7 +28,7 @@ class Rule:
     doer: Doer
     pattern: Pattern[str]
     is_firm: bool = False
-    """Holds even where the sentence has a condition or speaks of habit."""
+    """Holds even where the sentence has a condition or speaks of habit, or, of plain talk, where it asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,15 @@ class Table:
     habit: Pattern[str]
     """Makes deeds general."""
     rules: tuple[Rule, ...]
+    asks: Pattern[str] = re.compile(r"[?]\s*$")
+    """The sentence asks in its form."""
     therefore: Pattern[str] | None = None
     """Ends what only gives the reason for a deed ("he said no, so")."""
 
 
-def plain(pattern: str) -> Rule:
-    """Words that make a sentence plain talk."""
-    return Rule(None, Doer.NOBODY, re.compile(pattern))
+def plain(pattern: str, *, is_firm: bool = False) -> Rule:
+    """Words that make a sentence plain talk; those of a question only where they are firm."""
+    return Rule(None, Doer.NOBODY, re.compile(pattern), is_firm)
 
 
 def action(doer: Doer, pattern: str, *, is_firm: bool = False) -> Rule:
