@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/meetings_language.py
 
-Prints one JSON line per figure, for all sentences and for those of even and of odd number. `--wrong` also prints what was
-read wrongly on sentences of even number. Those of odd number are only counted: nobody mends a rule by looking at them.
+Prints one JSON line per figure, for all sentences and for those of even and of odd number. `--wrong` also prints what
+was read wrongly on sentences of even number. Those of odd number are only counted: nobody mends a rule by them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What one sentence of a meeting commits people to: its kinds, who is to do it, and by which day.
 
-Lives here: rules for Japanese, Chinese and English, as tables: `cues` (what a sentence does), `owners` (who), `dates` (by when).
+Lives here: rules for Japanese, Chinese and English, as tables: `cues` (what a sentence does), `owners` (who), `dates`
+(by when).
 May not enter: models, files, what other sentences of the meeting say. (Contract "Rules are pure".)
 Begin at `understand`.
 """
@@ -86,7 +87,7 @@ def understand(text: str, *, language: str, speaker: str, speakers: Sequence[str
         if before is not None and before[1] - before[0] <= 16:
             who = owner(Reading(Cue.ACTION, Doer.ASKED, *before), Doer.ASKED)
     day = _due(text, language, held_on, deeds, readings)
-    return Understood(frozenset(kinds), who, day and day.day, day and day.words)
+    return Understood(frozenset(kinds), who, day.day if day else None, day.words if day else None)
 
 
 def _due(

@@ -49,44 +49,48 @@ def read(masked: str, language: str, start: int = 0) -> tuple[Reading, ...]:
     ['decision', 'action']
     """
     table = _TABLES[language]
-    # Words without weight become as much space, so that places stay.
-    text = table.softeners.sub(lambda match: " " * len(match[0]), masked)
+    text, places = _weighty(masked, table)
     found = _first(text, table)
-    if found is not None and found[0].cue is None and table.therefore:
+    if found is not None and found.cue is None and table.therefore:
         for reason in islice(table.therefore.finditer(text), _MOST_JOINTS):
             deed = _first(text[reason.end() :], table)
-            if deed and deed[0].cue is Cue.ACTION:
-                return (Reading(Cue.ACTION, deed[0].doer, start + reason.end(), start + len(text)),)
-    if found is None or found[0].cue is None:
+            if deed and deed.cue is Cue.ACTION:
+                return (Reading(Cue.ACTION, deed.doer, start + places[reason.end()], start + len(masked)),)
+    if found is None or found.cue is None:
         return ()
-    rule, end = found
-    whole = Reading(rule.cue, rule.doer, start, start + len(text))
-    if rule.cue is Cue.QUESTION:
+    whole = Reading(found.cue, found.doer, start, start + len(masked))
+    if found.cue is Cue.QUESTION:
         return (whole,)
     for joint in islice(table.joints.finditer(text), _MOST_JOINTS):
         settled, deed = _first(text[: joint.end()], table), _first(text[joint.end() :], table)
-        if settled and deed and settled[0].cue is Cue.DECISION and deed[0].cue in (Cue.ACTION, Cue.PROPOSAL):
-            middle = start + joint.end()
+        if settled and deed and settled.cue is Cue.DECISION and deed.cue in (Cue.ACTION, Cue.PROPOSAL):
+            middle = start + places[joint.end()]
             return (
                 Reading(Cue.DECISION, Doer.NOBODY, start, middle),
-                Reading(deed[0].cue, deed[0].doer, middle, start + len(text)),
+                Reading(deed.cue, deed.doer, middle, start + len(masked)),
             )
     return (whole,)
 
 
-def _first(text: str, table: Table) -> tuple[Rule, int] | None:
+def _weighty(masked: str, table: Table) -> tuple[str, list[int]]:
+    """The text without words that have no weight, and where its characters stood."""
+    kept: list[int] = []
+    free = 0
+    for match in table.softeners.finditer(masked):
+        kept.extend(range(free, match.start()))
+        free = match.end()
+    kept.extend(range(free, len(masked)))
+    return "".join(masked[at] for at in kept), [*kept, len(masked)]
+
+
+def _first(text: str, table: Table) -> Rule | None:
+    """The rule that decides; none where none finds its words, or what they say is only supposed or general."""
     hangs = table.condition.search(text) is not None
     general = table.habit.search(text) is not None
     asks = table.asks.search(text) is not None
     for rule in table.rules:
-        if asks and rule.cue is None and not rule.is_firm:
+        if (asks and rule.cue is None and not rule.is_firm) or not rule.pattern.search(text):
             continue
-        match = rule.pattern.search(text)
-        if match is None:
-            continue
-        if rule.is_firm or rule.cue not in (Cue.ACTION, Cue.DECISION):
-            return rule, match.end()
-        if hangs or (general and rule.doer is not Doer.ASKED):
-            return None
-        return rule, match.end()
+        is_settled = rule.is_firm or rule.cue not in (Cue.ACTION, Cue.DECISION)
+        return None if not is_settled and (hangs or (general and rule.doer is not Doer.ASKED)) else rule
     return None

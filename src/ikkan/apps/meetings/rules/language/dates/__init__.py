@@ -58,10 +58,19 @@ def find(text: str, language: str, held_on: date | None) -> tuple[Due, ...]:
     for at, (start, end, form, day_start, day_end, day) in enumerate(said):
         day.corrects, corrected = corrected, None
         # A day that is taken back is none, whatever stands around it.
-        if at + 1 < len(said) and said[at + 1][0] - end < 3 * _AROUND and table.correction.fullmatch(flat, end, said[at + 1][0]):
+        if (
+            at + 1 < len(said)
+            and said[at + 1][0] - end < 3 * _AROUND
+            and table.correction.fullmatch(flat, end, said[at + 1][0])
+        ):
             corrected = day
             continue
-        if at + 1 < len(said) and table.nearer and _is_nearer(said[at + 1], form, held_on) and table.nearer.fullmatch(flat, end, said[at + 1][0]):
+        if (
+            at + 1 < len(said)
+            and table.nearer
+            and _is_nearer(said[at + 1], form, held_on)
+            and table.nearer.fullmatch(flat, end, said[at + 1][0])
+        ):
             continue
         if form.day is None or (held_on is not None and day(held_on) is None):
             continue
@@ -69,7 +78,11 @@ def find(text: str, language: str, held_on: date | None) -> tuple[Due, ...]:
         is_deadline = bool(table.before_end.search(flat, low, start) or table.after_end.match(flat, end, end + _AROUND))
         if table.before_start.search(flat, low, start) or table.after_start.match(flat, end, end + _AROUND):
             continue
-        if not is_deadline or not table.after_end.match(flat, end, end + _AROUND):
+        # "The agenda of Monday's call" is no day to come; "before Monday's call" is.
+        is_event = table.after_end.match(flat, end, end + _AROUND) or (
+            table.before_event and table.before_event.search(flat, low, start)
+        )
+        if not is_event:
             if table.after_noun.match(flat, end, end + _AROUND):
                 continue
             if table.before_noun is not None and table.before_noun.search(flat, low, start):
@@ -99,7 +112,12 @@ def foremost(found: Iterable[Due]) -> Due | None:
 def _is_nearer(following: _Said, form: Form, held_on: date | None) -> bool:
     """Whether the day that follows names a day, and not only a time of it."""
     _, _, other, _, _, day = following
-    return other.day is not None and not other.is_time and not form.is_time and (held_on is None or day(held_on) is not None)
+    return (
+        other.day is not None
+        and not other.is_time
+        and not form.is_time
+        and (held_on is None or day(held_on) is not None)
+    )
 
 
 class _Reckoned:

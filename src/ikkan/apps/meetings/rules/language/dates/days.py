@@ -1,7 +1,7 @@
 """The calendar of all languages: what a way of naming a day comes to, counted from the day of the meeting.
 
-Weeks run from Monday to Sunday; a week as a whole is due on its Friday, a month on its last day. Each function gives `None` for
-a day that the calendar does not have.
+Weeks run from Monday to Sunday; a week as a whole is due on its Friday, a month on its last day. Each function gives
+`None` for a day that the calendar does not have.
 """
 
 from __future__ import annotations

@@ -48,6 +48,8 @@ class Table:
     """Stands between a day and one that says it more nearly (年明けの1月9日)."""
     lead: Pattern[str] | None = None
     """At the front of a form, not among the words that name the day."""
+    before_event: Pattern[str] | None = None
+    """Ends right before a day whose event is the deadline ("before Monday's call")."""
     before_noun: Pattern[str] | None = None
     """Ends right before a day that only tells which thing is meant ("the minutes from")."""
 

@@ -79,17 +79,27 @@ _SUFFIX = rf"(?:[((、]?{_W}[一二三四五六日天][))]?)?"
 _END = r"(?:的?(?:最后一天|月底|底|末|下旬)|之内|以内|内|里)"
 _PART = (
     r"(?:的?(?:一大早|一早|大清早|早上|早晨|清晨|上午|中午|午前|下午|傍晚|晚上|夜里|午夜|晚些时候|早些时候|"
-    r"下班|上班|开会|午饭|晚饭|收工|[0-9一二三四五六七八九十两]{1,3}点(?:半|钟|整|一刻|三刻|[0-9一二三四五六七八九十]{1,3}分?)?|[0-9]{1,2}:[0-9]{2}|"
+    r"下班|上班|开会|午饭|晚饭|收工|[0-9一二三四五六七八九十两]{1,3}点(?:半|钟|整|一刻|三刻|"
+    r"[0-9一二三四五六七八九十]{1,3}分?)?|[0-9]{1,2}:[0-9]{2}|"
     r"左右|当天|全天))*+"
 )
 _CLOCK = r"(?:[0-9]{1,2}|[一二三四五六七八九十两]{1,3})点"
 
 TABLE = Table(
     forms=(
-        form(r"(?:上上个?|上个?|每个?|上一个?|隔){W}(?:[一二三四五六日天])?|(?:上上个?|上个?|每个?|上一个?)月(?:份|底|初|末|中旬)?的?(?:{N}[号日])?"
-             r"|去年(?:{N}月)?(?:{N}[号日])?|昨[天日晚晨]|前[天日]|大前天|刚才|前几天|前两天|每[天日年]".replace("{W}", _W).replace("{N}", _N), None),
+        form(
+            r"(?:上上个?|上个?|每个?|上一个?|隔){W}(?:[一二三四五六日天])?|(?:上上个?|上个?|每个?|"
+            r"上一个?)月(?:份|底|初|末|中旬)?的?(?:{N}[号日])?"
+            r"|去年(?:{N}月)?(?:{N}[号日])?|昨[天日晚晨]|前[天日]|大前天|刚才|前几天|前两天|"
+            r"每[天日年]".replace("{W}", _W).replace("{N}", _N),
+            None,
+        ),
         form(rf"(?:周|星期|礼拜)[一二三四五](?:到|至|、|和){_W}?[一二三四五六日天](?!前|之前)", None),
-        form(rf"{_N}(?:天|周|个?月|年|个?星期|个?礼拜|个?小时)(?:以前|之前|前)(?!交|完|给|发|提|把|要)|提前{_N}(?:天|周|个月)", None),
+        form(
+            rf"{_N}(?:天|周|个?月|年|个?星期|个?礼拜|个?小时)(?:以前|之前|前)(?!交|完|给|发|提|把|要)|"
+            rf"提前{_N}(?:天|周|个月)",
+            None,
+        ),
         form(rf"{_N}个?工作日(?:{_IN})?", None),
         form(rf"一{_W}[一二三四五六]?[次天]|{_N}月份(?=的)|(?:周|星期|礼拜)(?:报|会|例会|期|边|围|到|转|末)", None),
         form(r"今天之?内|今日之?内|本日之?内|今儿个?|今天|今日|本日|当天|当日|今晚|今夜|今早|今晨", days.today),
@@ -103,56 +113,100 @@ TABLE = Table(
         form(rf"{_WEEK}(?:的?最后一天|结束|{_PERIOD_END}|末尾)?", _week_at(days.FRIDAY)),
         form(rf"{_WEEK}的?(?:一开始|刚开始|初|头)", _week_at(0)),
         form(rf"{_WEEK}(?:的?中间|中(?!午|旬)|中段)", _week_at(2)),
-        form(rf"(?<![一二两三四五六七八九十0-9])周内", lambda match, held_on: days.weekday(held_on, days.FRIDAY, 0)),
+        form(r"(?<![一二两三四五六七八九十0-9])周内", lambda match, held_on: days.weekday(held_on, days.FRIDAY, 0)),
         form(rf"{_MONTH}{_END}?", _month_at(31)),
         form(rf"{_MONTH}的?(?:初|月初|头|一开始|伊始)", _month_at(1)),
         form(rf"{_MONTH}的?上旬", _month_at(10)),
         form(rf"{_MONTH}的?(?:中旬|中(?!午)|月中|中间)", _month_at(15)),
         form(rf"(?P<words>{_MONTH}的?(?P<day>{_N}){_HAO}){_SUFFIX}", _month_day, frame="month"),
         form(rf"{_MONTH}的?(?P<nth>第[一二三四五]|最后一)个?{_W}{_WD}", _nth),
-        form(r"(?<![0-9一二三四五六七八九十个上])(?:月底|月末|月内)", lambda match, held_on: days.of_month(held_on, 0, 31)),
-        form(r"(?<![0-9一二三四五六七八九十个上下本这])(?:月中|中旬)", lambda match, held_on: days.middle(held_on, None)),
+        form(
+            r"(?<![0-9一二三四五六七八九十个上])(?:月底|月末|月内)",
+            lambda match, held_on: days.of_month(held_on, 0, 31),
+        ),
+        form(
+            r"(?<![0-9一二三四五六七八九十个上下本这])(?:月中|中旬)", lambda match, held_on: days.middle(held_on, None)
+        ),
         form(rf"(?P<words>{_M}的?(?P<day>{_N})(?:{_HAO})){_SUFFIX}", _named(), frame="month"),
         form(rf"{_M}{_END}", _named(31)),
         form(rf"{_M}的?(?:初|月初|头)", _named(1)),
         form(rf"{_M}的?上旬", _named(10)),
         form(rf"{_M}的?(?:中旬|中|月中)", _named(15)),
-        form(rf"(?<![0-9/.])(?P<words>(?:(?P<y>[0-9]{{4}})/)?(?P<m>[0-9]{{1,2}})/(?P<day>[0-9]{{1,2}}))(?![0-9/]){_SUFFIX}", _named()),
-        form(rf"(?<![0-9])(?P<words>(?P<y>[0-9]{{4}})-(?P<m>[0-9]{{1,2}})-(?P<day>[0-9]{{1,2}}))(?![0-9]){_SUFFIX}", _named()),
+        form(
+            rf"(?<![0-9/.])(?P<words>(?:(?P<y>[0-9]{{4}})/)?(?P<m>[0-9]{{1,2}})/(?P<day>[0-9]{{1,2}}))"
+            rf"(?![0-9/]){_SUFFIX}",
+            _named(),
+        ),
+        form(
+            rf"(?<![0-9])(?P<words>(?P<y>[0-9]{{4}})-(?P<m>[0-9]{{1,2}})-(?P<day>[0-9]{{1,2}}))"
+            rf"(?![0-9]){_SUFFIX}",
+            _named(),
+        ),
         form(rf"(?P<words>{_NO_DIGIT}(?P<day>{_N}){_HAO}){_SUFFIX}", days.day_of_month, bare="month"),
-        form(r"(?:今年|本年)?(?:年底|年末|年内)|今年(?:之内|以内|内|底|末|结束)?|岁末", lambda match, held_on: days.year_end(held_on)),
+        form(
+            r"(?:今年|本年)?(?:年底|年末|年内)|今年(?:之内|以内|内|底|末|结束)?|岁末",
+            lambda match, held_on: days.year_end(held_on),
+        ),
         form(r"明年(?:的?年底|的?年末|之内|以内|内|底|末)?", lambda match, held_on: days.year_end(held_on, 1)),
         form(r"明年的?(?:年初|初|一开始)", lambda match, held_on: date(held_on.year + 1, 1, 1)),
         form(r"(?:本|今)?(?:财年|年度|财政年度)(?:末|底|结束)", None),
-        form(rf"{_NO_DIGIT}(?P<n>{_N})天(?:时间)?{_IN}|再?过(?P<nn>{_N})天",
-             days.counted(lambda match: number(match["n"] or match["nn"]))),
-        form(rf"{_NO_DIGIT}(?P<n>{_N})个?{_W}(?:时间)?{_IN}|再?过(?P<nn>{_N})个?{_W}",
-             days.counted(lambda match: number(match["n"] or match["nn"]), 7)),
+        form(
+            rf"{_NO_DIGIT}(?P<n>{_N})天(?:时间)?{_IN}|再?过(?P<nn>{_N})天",
+            days.counted(lambda match: number(match["n"] or match["nn"])),
+        ),
+        form(
+            rf"{_NO_DIGIT}(?P<n>{_N})个?{_W}(?:时间)?{_IN}|再?过(?P<nn>{_N})个?{_W}",
+            days.counted(lambda match: number(match["n"] or match["nn"]), 7),
+        ),
         form(rf"半个?月{_IN}", days.plus(15)),
-        form(rf"{_NO_DIGIT}(?P<n>{_N})个月(?:时间)?{_IN}|再?过(?P<nn>{_N})个月",
-             days.counted_months(lambda match: number(match["n"] or match["nn"]))),
+        form(
+            rf"{_NO_DIGIT}(?P<n>{_N})个月(?:时间)?{_IN}|再?过(?P<nn>{_N})个月",
+            days.counted_months(lambda match: number(match["n"] or match["nn"])),
+        ),
         form(rf"半年(?:时间)?{_IN}|再?过半年", lambda match, held_on: days.months_after(held_on, 6)),
         form(rf"{_NO_DIGIT}(?P<n>{_N})年(?:时间)?{_IN}", days.counted_months(_count, each=12)),
         form(rf"{_NO_DIGIT}(?P<n>{_N})个?(?:小时|钟头){_IN}", days.counted_hours(_count)),
         form(rf"{_NO_DIGIT}(?:{_N}分钟|半个?小时|半个?钟头|一刻钟){_IN}", days.today, is_time=True),
-        form(rf"(?:早上|上午|中午|下午|傍晚|晚上|夜里|凌晨){_CLOCK}(?:半|钟|整|一刻|三刻|[0-9一二三四五六七八九十]{{1,3}}分?)?", days.today, is_time=True),
-        form(rf"(?<![0-9一二三四五六七八九十几有差早晚快慢这那]){_CLOCK}(?:半|钟|整|一刻|三刻|[0-9一二三四五六七八九十]{{2,3}}分?)|(?<![0-9一二三四五六七八九十几有差早晚快慢这那]){_CLOCK}(?=前|之前|以前)", days.today, is_time=True),
+        form(
+            rf"(?:早上|上午|中午|下午|傍晚|晚上|夜里|凌晨){_CLOCK}(?:半|钟|整|一刻|三刻|"
+            rf"[0-9一二三四五六七八九十]{{1,3}}分?)?",
+            days.today,
+            is_time=True,
+        ),
+        form(
+            rf"(?<![0-9一二三四五六七八九十几有差早晚快慢这那]){_CLOCK}(?:半|钟|整|一刻|三刻|"
+            rf"[0-9一二三四五六七八九十]{{2,3}}分?)|"
+            rf"(?<![0-9一二三四五六七八九十几有差早晚快慢这那]){_CLOCK}(?=前|之前|以前)",
+            days.today,
+            is_time=True,
+        ),
         form(r"(?<![0-9:])[0-9]{1,2}:[0-9]{2}(?![0-9:])", days.today, is_time=True),
-        form(r"下班(?!后)|收工|中午|正午|傍晚|晚上|上午|下午|午饭|午夜|晚饭|打烊|天黑|散会(?=前|之前)|零点|睡前", days.today, is_time=True),
+        form(
+            r"下班(?!后)|收工|中午|正午|傍晚|晚上|上午|下午|午饭|午夜|晚饭|打烊|天黑|散会(?=前|之前)|"
+            r"零点|睡前",
+            days.today,
+            is_time=True,
+        ),
     ),
     nearer=re.compile(r"的?"),
     before_start=re.compile(r"(?:从|自从?|打从?|由|(?:推迟|改|延期|挪|调整?|提前|延|顺延|移|拖|放)(?:到|至))$"),
     after_start=re.compile(rf"{_PART}(?:开始|起(?!草)|之后(?!会)|以后|过后|后(?!台|续|端|面)|生效|上线的|启动的)"),
-    before_end=re.compile(r"(?:最晚|最迟|截止到?|截至|期限是|不晚于|赶在|不迟于|务必在|必须在|死线是|deadline是|争取)[、 ]?$"),
+    before_end=re.compile(
+        r"(?:最晚|最迟|截止到?|截至|期限是|不晚于|赶在|不迟于|务必在|必须在|死线是|deadline是|"
+        r"争取)[、 ]?$"
+    ),
     after_end=re.compile(
-        rf"{_PART}(?:的?[^、。,的把给]{{1,8}}?)?(?:之前|以前|前(?!台|端|面|期|提|后|景|沿|年|天|几)|为止|截止|到期|(?<=[天周月年期拜日])(?:之内|以内|内))"
+        rf"{_PART}(?:的?[^、。,的把给]{{1,8}}?)?(?:之前|以前|前(?!台|端|面|期|提|后|景|沿|年|天|"
+        rf"几)|为止|截止|到期|(?<=[天周月年期拜日])(?:之内|以内|内))"
     ),
     after_noun=re.compile(
         rf"{_PART}(?:的(?!时候|话|[^、。]{{1,8}}(?:会|例会|会议|周会)上(?!用|要|说|提|讲|讨论的))"
-        r"|(?:例会|会议|周会|早会|晨会|会|评审会|发布会|活动|那天|那个|那次|那场|晚会|年会|版|开的|召开|举行|召开的)(?!上?(?:我来|我会|前|之前)))"
+        r"|(?:例会|会议|周会|早会|晨会|会|评审会|发布会|活动|那天|那个|那次|那场|晚会|年会|版|"
+        r"开的|召开|举行|召开的)(?!上?(?:我来|我会|前|之前)))"
     ),
     correction=re.compile(
-        r"[^。]{0,16}?。?(?:不对|不是|不、|不,|哦不|噢不|啊不|说错|错了|口误|更正|改成|改到|改为|改一下|应该是|而是|还是|准确说|确切地?说|抱歉|对不起|"
+        r"[^。]{0,16}?。?(?:不对|不是|不、|不,|哦不|噢不|啊不|说错|错了|口误|更正|改成|改到|改为|"
+        r"改一下|应该是|而是|还是|准确说|确切地?说|抱歉|对不起|"
         r"不好意思|我是说|记错|看错|算了|、不|哦、|那就|或者说)[^0-9]{0,16}"
     ),
 )

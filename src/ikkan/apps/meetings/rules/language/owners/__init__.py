@@ -43,7 +43,7 @@ def find(text: str, *, language: str, speaker: str, speakers: Sequence[str], doe
     marks = _MARKS.get(language)
     if marks is None:
         return None
-    names = Names(tuple(speakers), marks)
+    names = Names(tuple(speakers), marks, text)
     text = text.strip()
     flat = marks.spelled(text)
     given = names.first(marks.given(names.known), flat, text)
@@ -66,5 +66,5 @@ def mask(text: str, *, language: str, speakers: Sequence[str]) -> str:
     'ɴɴɴɴが送ります'
     """
     marks = _MARKS[language]
-    names = Names(tuple(speakers), marks)
+    names = Names(tuple(speakers), marks, text)
     return names.masked(marks.named(names.known), marks.spelled(text), text)

@@ -27,9 +27,11 @@ class Marks:
     """A subject that is no single person ("we", "the design team")."""
     titles: Pattern[str]
     """A title before or after a name, to be taken off it."""
+    nicknames: Pattern[str] | None
+    """What goes before a name among colleagues (小), and stays where nobody is known by it."""
     no_name: Pattern[str]
     """Looks like a name and is none, as a whole."""
-    shown: Callable[[str], str]
-    """The pattern of a known name where it stands without a title; empty where it cannot be told from other words."""
+    shown: Callable[[str, str], str]
+    """The pattern of a known name in a text, without a title; empty where it cannot be told from other words."""
     joined: bool
     """Names are written without spaces, so that a surname is the beginning of a label."""

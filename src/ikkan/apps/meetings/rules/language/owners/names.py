@@ -14,7 +14,7 @@ _SPACES = re.compile(r"[\s・·,]+")
 class Names:
     """The people of a meeting by every name they may be called."""
 
-    def __init__(self, speakers: tuple[str, ...], marks: Marks) -> None:
+    def __init__(self, speakers: tuple[str, ...], marks: Marks, text: str) -> None:
         self._marks = marks
         self._labels: dict[str, set[str]] = {}
         whole: dict[str, str] = {}
@@ -28,8 +28,9 @@ class Names:
                     self._labels.setdefault(alias, set()).add(label)
         for alias, label in whole.items():
             self._labels[alias] = {label}
-        shown = sorted((alias for alias in self._labels if len(alias) >= 2), key=len, reverse=True)
-        self.known = "|".join(marks.shown(alias) for alias in shown if marks.shown(alias)) or r"(?!)"
+        shown = sorted((alias for alias in self._labels), key=len, reverse=True)
+        spelled = [marks.shown(alias, text) for alias in shown]
+        self.known = "|".join(filter(None, spelled)) or r"(?!)"
 
     def _ends(self, parts: list[str]) -> list[str]:
         """Surnames and given names of a label written in one: its beginnings and ends."""
@@ -61,7 +62,8 @@ class Names:
     def _person(self, flat: str, said: str) -> str | None:
         plain = flat.lower().strip()
         called = self._marks.titles.sub("", plain).strip()
-        for name in (plain, called):
+        familiar = self._marks.nicknames.sub("", called) if self._marks.nicknames else called
+        for name in (plain, called, familiar):
             labels = self._labels.get(name) or self._labels.get(_SPACES.sub("", name)) or set()
             if len(labels) == 1:
                 return next(iter(labels))
