@@ -138,7 +138,7 @@ def _told(
     meeting: _Meeting, kind: str, head: Head, table: Rows | None, lengths: NDArray[np.int64]
 ) -> tuple[Float64, NDArray[np.bool_]]:
     """How surely each unit is of this kind, and whether that was learned."""
-    by_words = np.array([cue(kind, unit.text, meeting.transcript.language) for unit in meeting.units])
+    by_words = np.array([cue(kind, unit.text, meeting.transcript.language, unit.speaker) for unit in meeting.units])
     if table is None:
         # Among equal cues, what is more important comes first.
         return by_words * (0.9 + 0.1 * meeting.importance), np.zeros(len(by_words), dtype=np.bool_)
