@@ -46,7 +46,7 @@ test-setup: $(VENV)/.dev web/node_modules/.package-lock.json
 	@IKKAN_HOME=$(CACHE)/test-home $(BIN)/ikkan model pull --defaults
 
 test: test-setup lint ## Everything: style, types, import contracts, all tests
-	IKKAN_TEST_MODELS=$(CACHE)/test-home/models $(BIN)/pytest -q -n 2 --dist loadgroup --durations 40
+	IKKAN_TEST_MODELS=$(CACHE)/test-home/models $(BIN)/pytest -q -n 2 --dist loadfile --durations 40
 
 lint: $(VENV)/.dev ## ruff, import contracts, mypy
 	$(BIN)/ruff check .

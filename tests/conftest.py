@@ -35,20 +35,6 @@ os.environ["NUMBA_CACHE_DIR"] = str(HOUSE / ".cache" / "numba" / _SOURCES)
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-_TOGETHER = ("engine", "models", "silicon")
-"""Rooms whose tests compile the same kernels: one process does, and has them."""
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where two processes share the suite, a file stays with one of them, and so do all journeys."""
-    for item in items:
-        parts = item.path.relative_to(HOUSE).parts
-        room = parts[1] if parts[0] == "tests" else parts[2]
-        name = "kernels" if room in _TOGETHER else room if room == "journeys" else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(name))
-
-
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """An empty IKKAN_HOME."""

@@ -158,6 +158,7 @@ class Router:
 
     async def offered(self, tenant_id: TenantId | None = None) -> Sequence[Offered]:
         """Every model this tenant may ask for: aliases, models of this process, the upstreams' lists, and its own."""
+        self._freshness.expire()  # whoever was told this moment that a model is made asks for the list next
         snapshot = await self._look()
         found = {name: Offered(name, "ikkan") for name in snapshot.aliases}
         for name, registered in self._registered.items():
