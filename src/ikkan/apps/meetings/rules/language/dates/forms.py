@@ -10,6 +10,11 @@ from re import Match, Pattern
 
 Reckon = Callable[[Match[str], date], date | None]
 
+SLASHED = r"(?<![0-9/.])(?P<words>(?:(?P<y>[0-9]{4})/)?(?P<m>[0-9]{1,2})/(?P<day>[0-9]{1,2}))(?![0-9/])"
+"""4/20 or 2026/4/20, as written in Japanese and Chinese."""
+DASHED = r"(?<![0-9])(?P<words>(?P<y>[0-9]{4})-(?P<m>[0-9]{1,2})-(?P<day>[0-9]{1,2}))(?![0-9])"
+"""2026-04-20."""
+
 
 @dataclass(frozen=True, slots=True)
 class Form:

@@ -7,7 +7,7 @@ from datetime import date
 from re import Match
 
 from ikkan.apps.meetings.rules.language.dates import days
-from ikkan.apps.meetings.rules.language.dates.forms import Table, form
+from ikkan.apps.meetings.rules.language.dates.forms import DASHED, SLASHED, Table, form
 from ikkan.apps.meetings.rules.language.text import number
 
 _N = r"(?:[0-9]{1,4}|[〇一二三四五六七八九十百]{1,5})"
@@ -179,16 +179,8 @@ TABLE = Table(
         form(rf"{_M}{_START}", _named(1)),
         form(rf"{_M}の?上旬", _named(10)),
         form(rf"{_M}{_MID}", _named(15)),
-        form(
-            rf"(?<![0-9/.])(?P<words>(?:(?P<y>[0-9]{{4}})/)?(?P<m>[0-9]{{1,2}})/(?P<day>[0-9]{{1,2}}))"
-            rf"(?![0-9/]){_SUFFIX}",
-            _named(),
-        ),
-        form(
-            rf"(?<![0-9])(?P<words>(?P<y>[0-9]{{4}})-(?P<m>[0-9]{{1,2}})-(?P<day>[0-9]{{1,2}}))"
-            rf"(?![0-9]){_SUFFIX}",
-            _named(),
-        ),
+        form(f"{SLASHED}{_SUFFIX}", _named()),
+        form(f"{DASHED}{_SUFFIX}", _named()),
         form(rf"(?P<words>{_NOT_IN_NUMBER}{_D}){_SUFFIX}", days.day_of_month, bare="month"),
         form(
             r"(?:今年|本年)?(?:年内|年末|の?年の瀬)|(?:今年|本年)(?:中|いっぱい|の?末|の?終わり|"

@@ -7,7 +7,7 @@ from datetime import date
 from re import Match
 
 from ikkan.apps.meetings.rules.language.dates import days
-from ikkan.apps.meetings.rules.language.dates.forms import Reckon, Table, form
+from ikkan.apps.meetings.rules.language.dates.forms import DASHED, SLASHED, Reckon, Table, form
 from ikkan.apps.meetings.rules.language.text import number
 
 _N = r"(?:[0-9]{1,4}|[〇零一二三四五六七八九十百两俩仨]{1,5})"
@@ -132,16 +132,8 @@ TABLE = Table(
         form(rf"{_M}的?(?:初|月初|头)", _named(1)),
         form(rf"{_M}的?上旬", _named(10)),
         form(rf"{_M}的?(?:中旬|中|月中)", _named(15)),
-        form(
-            rf"(?<![0-9/.])(?P<words>(?:(?P<y>[0-9]{{4}})/)?(?P<m>[0-9]{{1,2}})/(?P<day>[0-9]{{1,2}}))"
-            rf"(?![0-9/]){_SUFFIX}",
-            _named(),
-        ),
-        form(
-            rf"(?<![0-9])(?P<words>(?P<y>[0-9]{{4}})-(?P<m>[0-9]{{1,2}})-(?P<day>[0-9]{{1,2}}))"
-            rf"(?![0-9]){_SUFFIX}",
-            _named(),
-        ),
+        form(f"{SLASHED}{_SUFFIX}", _named()),
+        form(f"{DASHED}{_SUFFIX}", _named()),
         form(rf"(?P<words>{_NO_DIGIT}(?P<day>{_N}){_HAO}){_SUFFIX}", days.day_of_month, bare="month"),
         form(
             r"(?:今年|本年)?(?:年底|年末|年内)|今年(?:之内|以内|内|底|末|结束)?|岁末",
