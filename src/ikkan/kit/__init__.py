@@ -10,7 +10,7 @@ from ikkan.kit.api import api
 from ikkan.kit.errors import error_reply, page_error
 from ikkan.kit.frame import Frame, Place, own_path
 from ikkan.kit.language import Words, negotiate
-from ikkan.kit.manifest import App, EventKind, Parts, Tool
+from ikkan.kit.manifest import App, EventKind, Parts, Round, Tool
 from ikkan.kit.session import Session, SessionKeeper
 from ikkan.kit.signals import Offer, Signals, as_served
 from ikkan.kit.stream import AnswerStream
@@ -23,6 +23,7 @@ __all__ = [
     "Offer",
     "Parts",
     "Place",
+    "Round",
     "Session",
     "SessionKeeper",
     "Signals",

@@ -20,7 +20,8 @@ def error_reply(error: IkkanError) -> JSONResponse:
             "param": error.facts.get("param"),
         }
     }
-    return JSONResponse(body, status_code=error.status)
+    after = error.facts.get("retry_after_s")
+    return JSONResponse(body, status_code=error.status, headers=None if after is None else {"retry-after": str(after)})
 
 
 def page_error(frame: Frame, request: Request, error: IkkanError) -> Response:

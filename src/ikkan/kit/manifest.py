@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from fastapi import FastAPI
-from numpy.typing import NDArray
 from sqlalchemy import Connection
 from starlette.routing import BaseRoute
 
@@ -23,7 +21,7 @@ from ikkan.ground.ids import SubjectId, TenantId
 from ikkan.ground.jobs import Jobs
 from ikkan.ground.settings import Settings
 from ikkan.kit.frame import Frame
-from ikkan.kit.taught import Taught, Tunes
+from ikkan.kit.taught import Embed, Taught, Tunes
 from ikkan.models.registry import Registry
 
 
@@ -39,7 +37,7 @@ class Parts:
     registry: Registry
     cloud: Cloud
     frame: Frame
-    embed: Callable[[Sequence[str]], NDArray[np.float32]] | None = None
+    embed: Embed | None = None
     """Texts to vectors of unit length by this home's embedding model, in this process; None where there is none."""
     tunes: Tunes | None = None
     """The embedding model, for whoever wants to teach it something of their own; None where there is none."""
@@ -49,6 +47,8 @@ class Parts:
     """Where an app registers work that takes longer than a click; None where nobody executes any."""
     gives: Gives | None = None
     """Which artifact answers a person, the arms of a trial included; None: always the registry's champion."""
+    secret_of: Callable[[str], str | None] = lambda name: None
+    """The value of an environment variable, for whoever keeps only the name of a key's; None where it is not set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,15 @@ class EventKind:
 
 
 @dataclass(frozen=True, slots=True)
+class Round:
+    """A short look the worker takes every so often. It may run twice, and be missed while no worker runs."""
+
+    name: str
+    every_s: float
+    look: Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
 class App:
     """An app as the house sees it. `tests/apps/test_every_app.py` holds each one to the house rules."""
 
@@ -88,6 +97,7 @@ class App:
     tools: tuple[Tool, ...] = ()
     emits: tuple[EventKind, ...] = ()
     learns: tuple[Learnable, ...] = ()
+    rounds: tuple[Round, ...] = ()
     templates: str = ""
     """The package whose `templates/` folder holds this app's pages."""
     words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

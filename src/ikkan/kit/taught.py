@@ -12,6 +12,12 @@ from ikkan.flywheel.training.values import Lesson, Likelihood, Plan, Sorter, Sor
 from ikkan.models.values import EncoderPairs
 
 
+class Embed(Protocol):
+    """Texts to vectors of unit length, float32 (n, width). Handed in by `bootstrap`; everything works without."""
+
+    def __call__(self, texts: Sequence[str], /) -> NDArray[np.float32]: ...
+
+
 class Taught(Protocol):
     """A base model that learns adapters, judges texts and writes some.
 

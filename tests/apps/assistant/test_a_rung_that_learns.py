@@ -10,10 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ikkan.apps.assistant.learn.intent import IntentLearnable, Labelled, Larger, TunedRecipe, as_examples, report
-from ikkan.apps.assistant.learn.intent.fit import EXAMPLES_A_SECOND, FOLDS
-from ikkan.apps.assistant.learn.intent.tuned import FEWEST, TEXTS_A_SECOND
-from ikkan.apps.assistant.rules.intent import Tuned
+from ikkan.apps.assistant.learn import IntentLearnable
 from ikkan.bootstrap.embedding import HomeEmbedder
 from ikkan.bootstrap.platform import Platform
 from ikkan.cloud.upstreams.fakes import FakeUpstream
@@ -22,6 +19,10 @@ from ikkan.flywheel import Budget, Fitted
 from ikkan.flywheel.training import Sorter, SortingPlan
 from ikkan.ground.errors import SetupNeeded
 from ikkan.ground.money import Price
+from ikkan.kit.intent import Labelled, Larger, TunedRecipe, as_examples, report
+from ikkan.kit.intent.fit import EXAMPLES_A_SECOND, FOLDS
+from ikkan.kit.intent.ladder import Tuned
+from ikkan.kit.intent.tuned import FEWEST, TEXTS_A_SECOND
 from ikkan.models.adapters import LowRank
 from ikkan.models.values import EncoderPairs
 

@@ -13,16 +13,16 @@ import pytest
 from numpy.typing import NDArray
 
 from ikkan.apps.assistant.learn import IntentLearnable
-from ikkan.apps.assistant.learn.intent import Labelled, as_examples, read_labelled, report
-from ikkan.apps.assistant.learn.intent.examples import agreed
-from ikkan.apps.assistant.learn.intent.fit import FOLDS, folds, multinomial, sure_from
-from ikkan.apps.assistant.rules.intent import Asked, Floats, Index, Ladder, Step, tempered
-from ikkan.apps.assistant.values import Embed, Meant
 from ikkan.bootstrap.embedding import home_embedder
 from ikkan.bootstrap.platform import Platform
 from ikkan.flywheel import NO_EXAMPLES, Budget, Examples, Fitted
 from ikkan.flywheel.gate import Champion, Terms, turn
 from ikkan.ground.errors import BadFile, NotFound, SetupNeeded
+from ikkan.kit.intent import Labelled, Meant, as_examples, read_labelled, report
+from ikkan.kit.intent.fit import FOLDS, folds, multinomial, sure_from
+from ikkan.kit.intent.labels import agreed
+from ikkan.kit.intent.ladder import Asked, Floats, Index, Ladder, Step, tempered
+from ikkan.kit.taught import Embed
 from ikkan.models.store import ModelStore
 
 from .conftest import Desk, thumb

@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from ikkan.apps.assistant.learn import IntentLearnable
-from ikkan.apps.assistant.learn.intent.world import CONFIRMED, CORRECTED, MISTAKEN, IntentWorld, Remembering
 from ikkan.flywheel.proof import Plan, Provable, ReadsFiles
 from ikkan.flywheel.proof.files import FOLDS, learn
 from ikkan.ground.errors import BadFile
+from ikkan.kit.intent.world import CONFIRMED, CORRECTED, MISTAKEN, IntentWorld, Remembering
 
 
 def world(data: Path | None = None) -> IntentWorld:

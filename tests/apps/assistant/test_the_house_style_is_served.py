@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from ikkan.apps.assistant.learn import IntentLearnable
-from ikkan.apps.assistant.learn.intent.examples import Labelled, as_examples
 from ikkan.apps.assistant.service import (
     AssistantUpstream,
     KnowledgeService,
@@ -31,6 +30,7 @@ from ikkan.ground.db import Database
 from ikkan.ground.eventlog import EventLog, Keys
 from ikkan.ground.ids import ArtifactId
 from ikkan.kit.fakes import FakeTaught
+from ikkan.kit.intent import Labelled, as_examples
 from ikkan.models.adapters import CONFIG, WEIGHTS
 from ikkan.models.registry import Registry
 

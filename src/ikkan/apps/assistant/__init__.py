@@ -10,11 +10,12 @@ Begin at `service/upstream.py`; `learn/` is what the flywheel may train.
 from __future__ import annotations
 
 from ikkan.apps.assistant import pages, routes, store
-from ikkan.apps.assistant.learn import AnswerLearnable, IntentLearnable, ReplyStyleLearnable, TunedRecipe
+from ikkan.apps.assistant.learn import AnswerLearnable, IntentLearnable, ReplyStyleLearnable
 from ikkan.apps.assistant.service import AssistantUpstream, KnowledgeService, ReplyStyle, style_remark
 from ikkan.apps.assistant.values import UNSEEN
 from ikkan.cloud.values import LOCAL_TENANT
 from ikkan.kit import App, EventKind, Parts
+from ikkan.kit.intent import TunedRecipe
 
 __all__ = ["app"]
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from ikkan.flywheel.contract import Given
 
@@ -112,21 +108,6 @@ class Truth:
 
 NO_ANSWER = "-"
 """The right reply is "I don't know": a person said that nothing the company knows answers this."""
-
-
-@dataclass(frozen=True, slots=True)
-class Meant:
-    """What a text turned out to want."""
-
-    intent: str
-    silent: bool = False
-    """Nobody said it: they let the intent pass that was read from the text."""
-
-
-class Embed(Protocol):
-    """Texts to vectors of unit length, float32 (n, width). Handed in by `bootstrap`; everything works without."""
-
-    def __call__(self, texts: Sequence[str], /) -> NDArray[np.float32]: ...
 
 
 def unit_of(subject_id: str | None, at: datetime) -> str:

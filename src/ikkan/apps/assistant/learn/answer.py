@@ -14,12 +14,13 @@ from ikkan.apps.assistant.learn.examples import BACKGROUND, Asked, decode_knowle
 from ikkan.apps.assistant.learn.fit import fit
 from ikkan.apps.assistant.learn.outcome import cases, outcomes, worth
 from ikkan.apps.assistant.rules.answerer import Answerer
-from ikkan.apps.assistant.rules.text import same_text
-from ikkan.apps.assistant.values import FEEDBACK, LEARNABLE, NO_ANSWER, SERVED, Embed, Knowledge
+from ikkan.apps.assistant.values import FEEDBACK, LEARNABLE, NO_ANSWER, SERVED, Knowledge
 from ikkan.flywheel.contract import Budget, Examples, Fitted, Metric, Outcomes, Recipe, Scores, Shown
 from ikkan.flywheel.drift import Served
 from ikkan.ground.events import EventReader
 from ikkan.ground.ids import TenantId
+from ikkan.kit.letters import same_text
+from ikkan.kit.taught import Embed
 
 KIND = "assistant-answerer"
 LOOKUP = "assistant-lookup"

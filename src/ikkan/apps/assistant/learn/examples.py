@@ -25,10 +25,11 @@ from typing import Any
 
 import numpy as np
 
-from ikkan.apps.assistant.rules.text import language_of, meaning, same_text
+from ikkan.apps.assistant.rules.text import meaning
 from ikkan.apps.assistant.values import FEEDBACK, FROM_SAMPLE, MODEL, NO_ANSWER, SERVED, Knowledge, Truth, unit_of
 from ikkan.flywheel.contract import Examples
 from ikkan.ground.events import Event
+from ikkan.kit.letters import language_of, same_text
 
 BACKGROUND = "knowledge.json"
 """The file in a dataset's background that holds what the company knew."""

@@ -29,9 +29,10 @@ from ikkan.apps.assistant.rules.answerer import (
     bag_of,
     script_of,
 )
-from ikkan.apps.assistant.values import NO_ANSWER, Embed, Knowledge, Truth
+from ikkan.apps.assistant.values import NO_ANSWER, Knowledge, Truth
 from ikkan.flywheel.contract import Examples
 from ikkan.flywheel.split import clusters
+from ikkan.kit.taught import Embed
 
 Floats = NDArray[np.float64]
 

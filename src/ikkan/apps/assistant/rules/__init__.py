@@ -6,6 +6,7 @@ Begin at `answerer.py`.
 """
 
 from ikkan.apps.assistant.rules.answerer import Answerer, Ranked, Reply
-from ikkan.apps.assistant.rules.text import language_of, nearly_the_same, same_text
+from ikkan.apps.assistant.rules.text import nearly_the_same
+from ikkan.kit.letters import language_of, same_text
 
 __all__ = ["Answerer", "Ranked", "Reply", "language_of", "nearly_the_same", "same_text"]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,8 +19,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ikkan.apps.assistant.rules.text import hashed, is_faint, language_of, pieces
+from ikkan.apps.assistant.rules.text import is_faint, pieces
 from ikkan.apps.assistant.values import Knowledge
+from ikkan.kit.arrays import pack
+from ikkan.kit.letters import hashed, language_of
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -325,16 +326,3 @@ class Answerer:
                 arrays["calibration"],
                 arrays["vectors"],
             )
-
-
-def pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Arrays as an npz file without times in it, so that the same arrays are the same bytes."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(arrays):
-            part = io.BytesIO()
-            np.lib.format.write_array(part, np.ascontiguousarray(arrays[name]), allow_pickle=False)
-            archive.writestr(
-                zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), part.getvalue(), zipfile.ZIP_DEFLATED
-            )
-    return out.getvalue()

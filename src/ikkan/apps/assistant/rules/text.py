@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import unicodedata
 from collections import Counter
-from functools import lru_cache
 
-_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
-_KANA = re.compile(r"[\u3040-\u30ff]")
+from ikkan.kit.letters import plain, same_text
+
 _COURTESY_JA = re.compile(
     "お疲れ(?:さま|様)(?:です)?|お世話になって(?:い|お)ります|すみません(?:が)?|教えて(?:ください|下さい|ほしい)?"
     "|お願い(?:します|いたします|致します)?|よろしく(?:です)?|ちょっと質問|質問(?:です|があります)|至急|急ぎ(?:です)?"
@@ -23,35 +20,6 @@ which who why will with would you your thanks cheers morning sorry quick q um ur
 """
 _COMMON_EN = frozenset(_WORDS_EN.split())
 """English words that carry no subject; single characters do this job in Japanese through their frequency."""
-
-
-def plain(text: str) -> str:
-    """Width, case and spaces evened out.
-
-    >>> plain("ＶＰＮ　にツナガラナイ")
-    'vpn にツナガラナイ'
-    """
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
-def same_text(text: str) -> str:
-    """What two texts have in common when only punctuation, width, case and spaces differ.
-
-    >>> same_text("はい、そうです。") == same_text("はい そうです")
-    True
-    """
-    return "".join(letter for letter in plain(text) if unicodedata.category(letter)[0] in "LNM")
-
-
-def language_of(text: str) -> str:
-    """`ja` where there is kana, `zh` where there are ideographs without kana, else `en`.
-
-    >>> [language_of(text) for text in ("VPNは?", "如何重置密码", "Where is it?")]
-    ['ja', 'zh', 'en']
-    """
-    if _KANA.search(text):
-        return "ja"
-    return "zh" if _CJK.search(text) else "en"
 
 
 def is_faint(piece: str) -> bool:
@@ -90,12 +58,6 @@ def pieces(text: str) -> Counter[str]:
             for at in range(len(framed) - length + 1):
                 found[framed[at : at + length]] += 1
     return found
-
-
-@lru_cache(maxsize=200_000)
-def hashed(piece: str) -> int:
-    """A piece as 64 bits, the same on every machine and in every process."""
-    return int.from_bytes(hashlib.blake2b(piece.encode(), digest_size=8).digest(), "little")
 
 
 def nearly_the_same(one: str, other: str) -> bool:

@@ -12,7 +12,6 @@ from ikkan.apps.assistant.values import (
     LEARNABLE,
     Candidate,
     Consulted,
-    Embed,
     Knowledge,
     KnowledgeAnswer,
 )
@@ -24,6 +23,7 @@ from ikkan.flywheel.contract import Gives
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.db import Database
 from ikkan.ground.ids import ArtifactId, TenantId
+from ikkan.kit.taught import Embed
 from ikkan.models.registry import Registry
 
 CORRECTED = {"ja": "社内の訂正", "en": "A colleague's correction"}

@@ -10,7 +10,6 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from ikkan.apps.assistant.rules.text import language_of
 from ikkan.apps.assistant.service.knowledge import KnowledgeService
 from ikkan.apps.assistant.service.style import ReplyStyle
 from ikkan.apps.assistant.values import (
@@ -42,6 +41,7 @@ from ikkan.ground.errors import ErasedSubject, IkkanError, UnknownModel
 from ikkan.ground.eventlog import EventLog
 from ikkan.ground.events import IMPROVE, NewEvent
 from ikkan.ground.ids import RequestId
+from ikkan.kit.letters import language_of
 
 UNKNOWN = {
     "ja": "わかりません。会社の知識に答えが見つからず、質問できるモデルもまだ動いていません。",

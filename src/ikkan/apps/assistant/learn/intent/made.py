@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ikkan.apps.assistant.learn.intent.examples import Labelled
+from ikkan.kit.intent.labels import Labelled
 
 _THINGS: dict[str, dict[str, tuple[str, ...]]] = {
     "vpn": {"en": ("the vpn", "remote access", "my tunnel"), "ja": ("VPN", "リモート接続", "社外からの接続")},

@@ -23,12 +23,13 @@ from typing import Any
 import numpy as np
 
 from ikkan.apps.assistant.learn.examples import BACKGROUND, MOST_LETTERS, encode_knowledge, facts_of
-from ikkan.apps.assistant.rules.text import language_of, nearly_the_same, same_text
+from ikkan.apps.assistant.rules.text import nearly_the_same
 from ikkan.apps.assistant.values import EARLIER, FEEDBACK, FROM_SAMPLE, MODEL, SERVED, Knowledge, unit_of
 from ikkan.assurance.recognisers.scrubbing import PLACEHOLDERS
 from ikkan.flywheel.contract import Examples
 from ikkan.flywheel.training.values import Turn
 from ikkan.ground.events import Event
+from ikkan.kit.letters import language_of, same_text
 
 _WORDS = sorted({word for words in PLACEHOLDERS.values() for word in words.values()})
 _BLANK = re.compile(rf"\[(?:{'|'.join(map(re.escape, _WORDS))})\d*\]")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ikkan.apps.assistant.rules.text import language_of
+from ikkan.kit.letters import language_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ikkan.apps.assistant.learn.intent.examples import LONG_AGO, MOST_BYTES
 from ikkan.apps.assistant.learn.reply_style.examples import Wanted
 from ikkan.apps.assistant.learn.reply_style.made import Asked, curt, house, made
-from ikkan.apps.assistant.rules.text import language_of
 from ikkan.flywheel.contract import Budget, Examples, Fitted, Recipe, Scores
 from ikkan.flywheel.training.values import Lesson, Likelihood, Plan, Trained, Turn
 from ikkan.ground.errors import BadFile, NotFound
+from ikkan.kit.intent.labels import LONG_AGO, MOST_BYTES
+from ikkan.kit.letters import language_of
 from ikkan.kit.taught import Taught
 from ikkan.models.adapters import WEIGHTS
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ikkan.apps.assistant.learn.intent.fit import TARGET
-from ikkan.apps.assistant.learn.intent.larger import Larger
-from ikkan.apps.assistant.rules.intent import Asked, Floats
 from ikkan.flywheel.contract import Examples, Fitted
+from ikkan.kit.intent.fit import TARGET
+from ikkan.kit.intent.ladder import Asked, Floats
+from ikkan.kit.intent.larger import Larger
 
 if TYPE_CHECKING:
-    from ikkan.apps.assistant.learn.intent.learnable import IntentLearnable
+    from ikkan.kit.intent.learnable import IntentLearnable
 
 
 @dataclass(frozen=True, slots=True)

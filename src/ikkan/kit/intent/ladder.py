@@ -19,9 +19,9 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ikkan.apps.assistant.rules.answerer import pack
-from ikkan.apps.assistant.rules.text import hashed, plain
-from ikkan.apps.assistant.values import Embed
+from ikkan.kit.arrays import pack
+from ikkan.kit.letters import hashed, plain
+from ikkan.kit.taught import Embed
 from ikkan.models.adapters import LowRank
 from ikkan.models.values import ENCODER_MODULES, EncoderModule, EncoderPairs
 
@@ -197,7 +197,7 @@ class Tuned:
         """See `Rung.logits`. What this costs is reading the texts a second time."""
         if not asked.texts:
             return np.zeros((0, self.head.shape[1]))
-        return (self.embed(asked.texts) @ self.head[:-1] + self.head[-1]).astype(np.float64)
+        return np.asarray(self.embed(asked.texts) @ self.head[:-1] + self.head[-1], dtype=np.float64)
 
     def files(self) -> Mapping[str, bytes]:
         """See `Rung.files`."""

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ikkan.apps.assistant.rules.intent import (
+from ikkan.kit.intent.ladder import (
     LOADS,
     Asked,
     Float32,

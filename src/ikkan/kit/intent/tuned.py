@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ikkan.apps.assistant.rules.intent import Asked, Index, Tuned
 from ikkan.flywheel.training.values import SortingPlan
+from ikkan.kit.intent.ladder import Asked, Index, Tuned
 from ikkan.kit.taught import Tunes
 
 TEXTS_A_SECOND = 25

@@ -1,13 +1,13 @@
 """A world in which it is known what every text wants, and people say so as people do: some of them, sometimes wrongly.
 
-Implements `ikkan.flywheel.proof.World`. Texts come from a labelled file or from `made.py`. Who says nothing says
+Implements `ikkan.flywheel.proof.World`. Texts come from a labelled file or from the app. Who says nothing says
 nothing here: silence is no example, as long as no page shows an intent that people could let pass.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
@@ -16,15 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ikkan.apps.assistant.learn.intent.examples import Labelled, as_examples, read_labelled
-from ikkan.apps.assistant.learn.intent.made import made
-from ikkan.apps.assistant.rules.intent import Float32
-from ikkan.apps.assistant.values import Embed, Meant
 from ikkan.flywheel.contract import Budget, Examples, Fitted, Recipe, Scores
 from ikkan.ground.errors import BadFile
+from ikkan.kit.intent.labels import Labelled, Meant, as_examples, read_labelled
+from ikkan.kit.intent.ladder import Float32
+from ikkan.kit.taught import Embed
 
 if TYPE_CHECKING:
-    from ikkan.apps.assistant.learn.intent.learnable import IntentLearnable
+    from ikkan.kit.intent.learnable import IntentLearnable
 
 CORRECTED = 0.4
 """Of those who are shown a wrong intent, this share says the right one."""
@@ -59,13 +58,22 @@ class IntentWorld:
     Args:
         learnable: with an embedder that remembers, or without any.
         data: a labelled file; None: texts that are made.
+        made: makes them.
     """
 
     budget = Budget()
 
-    def __init__(self, learnable: IntentLearnable, data: Path | None, *, quick: bool = False) -> None:
+    def __init__(
+        self,
+        learnable: IntentLearnable,
+        data: Path | None,
+        made: Callable[[], Sequence[Labelled]],
+        *,
+        quick: bool = False,
+    ) -> None:
         self.learnable = learnable
         self._data = data
+        self._made = made
         self._warm, self._most = (100, 400) if quick else (200, 600)
         self.facts: Mapping[str, Any] = {
             "texts": "file" if data else "made",
@@ -137,7 +145,7 @@ class IntentWorld:
 
     @cached_property
     def _rows(self) -> tuple[Labelled, ...]:
-        return read_labelled(self._data) if self._data else made(6_000)
+        return read_labelled(self._data) if self._data else tuple(self._made())
 
     @cached_property
     def _intents(self) -> tuple[str, ...]:
