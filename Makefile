@@ -9,7 +9,7 @@ CACHE       := $(CURDIR)/.cache
 export IKKAN_HOME
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help setup up test lint bench bench-peers fuzz new-app models test-setup clean
+.PHONY: help setup up test lint bench bench-peers prove fuzz new-app models test-setup clean
 
 help: ## The verbs of this house
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -64,6 +64,12 @@ bench-peers: $(BIN)/python ## Install the programs we measure beside, in an envi
 bench: $(VENV)/.dev ## Every benchmark (quiet machine, please): the engine's table takes hours, the others one JSON line a figure
 	IKKAN_HOME=$(CACHE)/test-home $(BIN)/ikkan bench engine --json test-output/engine.json --plot test-output/engine.png
 	@for subject in benchmarks/*.py; do echo "# $$subject"; IKKAN_TEST_MODELS=$(CACHE)/test-home/models $(BIN)/python $$subject || exit 1; done
+
+prove: $(VENV)/.dev ## Does use make it better? LEARNABLE=shop.next_item DATA=ratings.csv SEEDS=5; minutes to hours, goes on after a stop
+	@test -n "$(LEARNABLE)" || { echo "say which: make prove LEARNABLE=shop.next_item DATA=../shared/data/shop/ml-latest-small/ratings.csv"; exit 1; }
+	@mkdir -p test-output
+	IKKAN_HOME=$(CACHE)/test-home $(BIN)/ikkan prove flywheel --learnable $(LEARNABLE) $(if $(DATA),--data $(DATA)) --seeds $(or $(SEEDS),5) \
+		--json test-output/proof-$(LEARNABLE).json --report test-output/proof-$(LEARNABLE).html
 
 fuzz: $(VENV)/.dev ## Two minutes of mutated model files for each reader; SECONDS_EACH=600 for longer
 	@test -d .venv-fuzz/atheris || $(BIN)/pip install -q --no-deps --target .venv-fuzz 'atheris==3.0.0'

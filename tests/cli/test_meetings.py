@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from ikkan import bootstrap
 from ikkan.cli import app
-from ikkan.ground.errors import BadInput, RequestTooLarge, SetupNeeded
+from ikkan.ground.errors import BadInput, RequestTooLarge
 from ikkan.ground.settings import Settings
 
 
@@ -54,8 +54,36 @@ def test_what_is_too_large_is_refused_before_it_is_read(ikkan: Any, file: Path) 
 
 @pytest.mark.parametrize(
     ("words", "kind"),
-    [(["--level", "1"], SetupNeeded), (["--held-on", "soon"], BadInput), (["--language", "fr"], BadInput)],
+    [(["--form", "poem"], BadInput), (["--held-on", "soon"], BadInput), (["--language", "fr"], BadInput)],
 )
 def test_what_cannot_be_done_is_said(ikkan: Any, file: Path, words: list[str], kind: type[Exception]) -> None:
     with pytest.raises(kind):
         ikkan(str(file), *words)
+
+
+def test_without_a_model_level_1_is_level_0_and_says_so(ikkan: Any, file: Path) -> None:
+    told = json.loads(ikkan(str(file), "--level", "1", "--json").stdout)
+    assert (told["level"], told["model"]) == (0, None)
+    assert "no language model is there" in told["remarks"][-1]
+    assert told["extractions"] == json.loads(ikkan(str(file), "--json").stdout)["extractions"]
+
+
+def test_a_glossary_writes_words_right(ikkan: Any, tmp_path: Path) -> None:
+    said, terms = tmp_path / "said.txt", tmp_path / "terms.csv"
+    said.write_text("Ann: Action item: call the queue shoe office.\n")
+    terms.write_text("queue shoe,Kyushu\n")
+    told = json.loads(ikkan(str(said), "--glossary", str(terms), "--json").stdout)
+    assert any("Kyushu office" in each["text"] for each in told["extractions"] if each["kind"] == "action")
+    assert "queue shoe" in told["segments"][0]["text"], "what was said stays as it was heard"
+
+
+def test_the_companys_glossary_is_kept(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "settings", lambda: settings)
+
+    def glossary(*words: str) -> Any:
+        run = CliRunner().invoke(app, ["meetings", "glossary", *words, "--json"], catch_exceptions=False)
+        return json.loads(run.stdout)
+
+    assert glossary("add", "サトー", "佐藤")["terms"] == {"サトー": "佐藤"}
+    assert glossary("list")["terms"] == {"サトー": "佐藤"}
+    assert glossary("remove", "サトー") == {"removed": True} and glossary("list")["terms"] == {}

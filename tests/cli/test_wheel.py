@@ -68,6 +68,11 @@ def test_status_says_everything_a_person_asks(cli: Cli) -> None:
         NAME,
         "assistant.intent",
         "assistant.reply_style",
+        "meetings.action_items",
+        "meetings.key_points",
+        "shop.mood",
+        "shop.next_item",
+        "shop.support_intent",
     ]
 
 

@@ -176,6 +176,15 @@ def test_the_same_key_gives_the_running_job_back(jobs: Jobs) -> None:
     assert jobs.start_once("test.three_steps", "nightly", word="d") != first
 
 
+def test_a_job_for_later_waits_and_then_runs(jobs: Jobs, home: Path) -> None:
+    (home / "go").touch()
+    later = jobs.start_later("test.three_steps", 3_600.0, word="later")
+    soon = jobs.start_later("test.three_steps", 0.2, word="soon")
+    with jobs.working():
+        assert jobs.wait(soon, timeout_s=PATIENCE_S).state == "done"
+    assert jobs.status(later).state == "queued" and not any("later" in line for line in trace(home))
+
+
 def test_jobs_are_listed_newest_first(jobs: Jobs) -> None:
     ids = [jobs.start("test.breaks"), jobs.start("test.three_steps", word="a"), jobs.start("test.breaks")]
     assert [status.id for status in jobs.list()] == ids[::-1]

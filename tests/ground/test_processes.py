@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
@@ -23,6 +24,7 @@ from ikkan.ground.processes import (
     ProcessSpec,
     ProcessState,
     Supervisor,
+    one_thread_products,
     port_owner,
     read_state,
     request_restart,
@@ -329,3 +331,10 @@ def test_a_taken_port_is_refused_with_the_name_of_its_owner() -> None:
         assert caught.value.facts["port"] == port
     require_free_port("127.0.0.1", port)
     assert port_owner(port) is None
+
+
+def test_products_run_on_the_thread_that_asks() -> None:
+    matrix = np.ones((64, 64), np.float32)
+    before = matrix @ matrix
+    assert one_thread_products()
+    assert np.array_equal(matrix @ matrix, before)

@@ -12,6 +12,7 @@ import logging
 import os
 import pkgutil
 import secrets
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -52,8 +53,9 @@ from ikkan.ground.eventlog import EventLog, Keys
 from ikkan.ground.ids import KeyId, SubjectId, TenantId
 from ikkan.ground.jobs import JobContext, Jobs
 from ikkan.ground.money import Price
+from ikkan.ground.processes import one_thread_products
 from ikkan.ground.settings import Settings
-from ikkan.kit import App, Frame, Parts, Place, Session, SessionKeeper, Words
+from ikkan.kit import App, Frame, Parts, Place, Round, Session, SessionKeeper, Words
 from ikkan.kit.api import error_reply
 from ikkan.kit.frame import static_folder
 from ikkan.models.registry import Registry
@@ -65,6 +67,9 @@ ENGINE_PRICE = Price("JPY", input_micros=4_000_000, cached_micros=400_000, outpu
 """What our own engine's work is billed at until somebody sets a price: 4, 0.4 and 20 JPY per million tokens. Power
 alone is about 1 JPY per million output tokens on two cores; the rest stands for the machine. A house price, not a
 measurement."""
+
+SWITCH_S = 0.0005
+"""So long the interpreter lets one thread of the gateway run on while another waits."""
 
 TUNING_PRICE = Price("JPY", input_micros=20_000_000, cached_micros=0, output_micros=0)
 """What training is billed at until somebody sets a price: 20 JPY per million trained tokens, as for tokens written."""
@@ -155,6 +160,7 @@ def build(settings: Settings, *, clock: Clock | None = None, is_serving: bool = 
         jobs=jobs,
         # The wheel is made below, of what the apps want to learn; nobody is served before it is.
         gives=lambda name, unit: flywheel.given(name, unit),
+        secret_of=lambda name: os.environ.get(name),
     )
     apps = tuple(module.app(parts) for module in _app_modules())
     for app in apps:
@@ -234,6 +240,7 @@ def asgi(platform: Platform) -> Starlette:
     frame = platform.frame
     frame.add_templates("ikkan.console")
     for place in (Place("/", "nav.home"), Place("/assistant", "nav.chat"), Place("/meetings", "nav.meetings"),
+                  Place("/shop", "nav.shop"),
                   Place("/wheel", "nav.wheel"),
                   Place("/usage", "nav.usage"), Place("/models", "nav.models", admin=True),
                   Place("/keys", "nav.keys", admin=True), Place("/machine", "nav.machine", admin=True),
@@ -281,6 +288,9 @@ def serve(settings: Settings) -> None:
     ground_log.configure(settings.log_level)
     upgrade(settings.database_url)
     platform = build(settings, is_serving=True)
+    one_thread_products()
+    # A thread that chooses a list or embeds a text would keep the event loop waiting 5 ms each time they take turns.
+    sys.setswitchinterval(SWITCH_S)
     forget_again(platform)
     # What a killed gateway left reserved is given back before anyone asks; on SQLite there is no other gateway.
     platform.cloud.sweep(alone=platform.database.dialect == "sqlite")
@@ -296,6 +306,8 @@ def work(settings: Settings) -> None:
     rounds = schedule(platform)
     stop = threading.Event()
     threading.Thread(target=rounds.run, args=(stop,), name="wheel-rounds", daemon=True).start()
+    for each in (one for app in platform.apps for one in app.rounds):
+        threading.Thread(target=_go_round, args=(each, stop), name=each.name, daemon=True).start()
     try:
         platform.jobs.run_worker()
     finally:
@@ -329,9 +341,14 @@ def forget_again(platform: Platform, *, tell: Callable[[float, str], None] = lam
 
 
 def load_sample(platform: Platform, *, seed: int = 1) -> dict[str, int]:
-    """Load the sample firm's help desk: its knowledge, and eight weeks of visits as events. Repeatable."""
+    """Load the sample firm's help desk and its store: what they know and sell, and eight weeks of visits as events.
+    Repeatable."""
     from ikkan.apps.assistant import sample, service
+    from ikkan.apps.shop.sample.loading import load_sample_store
 
+    load_sample_store(
+        platform.database, platform.clock, platform.events, platform.cloud.subjects.pseudonym, LOCAL_TENANT
+    )
     return service.load_sample(
         platform.database,
         platform.events,
@@ -359,6 +376,16 @@ def _prepare_cloud(platform: Platform) -> None:
         platform.cloud.service.set_price(ENGINE, ANY_MODEL, ENGINE_PRICE)
     if (TUNING, ANY_MODEL) not in {(row.upstream, row.model) for row in platform.cloud.service.prices()}:
         platform.cloud.service.set_price(TUNING, ANY_MODEL, TUNING_PRICE)
+
+
+def _go_round(each: Round, stop: threading.Event) -> None:
+    """Take an app's look every so often; one that fails is taken again at its next time."""
+    while not stop.is_set():
+        try:
+            each.look()
+        except Exception:
+            log.exception("a look failed", extra={"round": each.name})
+        stop.wait(each.every_s)
 
 
 def _register_jobs(platform: Platform) -> None:
@@ -453,7 +480,7 @@ def _admission(settings: Settings, joined: Cloud, keeper: SessionKeeper) -> Call
 def sign_in(joined: Cloud, keeper: SessionKeeper, secret: str) -> Session | None:
     """A session for a key, or None if it opens nothing."""
     try:
-        principal = joined.service.authenticate(secret)
+        principal = joined.freshness.authenticate_now(secret)
     except NotAuthenticated:
         return None
     subject: SubjectId = principal.subject_id or joined.subjects.pseudonym(

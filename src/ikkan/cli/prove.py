@@ -25,7 +25,11 @@ prove_app = typer.Typer(no_args_is_help=True, help="Experiments that would convi
 
 Data = Annotated[
     Path | None,
-    typer.Option("--data", help="A file: CSV text,category (intent) or question,answer (reply_style)."),
+    typer.Option(
+        "--data",
+        help="A file: CSV text,category (intents), question,answer (reply_style) or user,item,value,time (next_item);"
+        " records of meetings.",
+    ),
 ]
 Seconds = Annotated[
     float | None,
@@ -41,9 +45,9 @@ def prove() -> None:
 
 @prove_app.command("flywheel")
 def flywheel(
-    learnable: Annotated[str, typer.Option("--learnable", help="assistant.intent or assistant.reply_style.")],
+    learnable: Annotated[str, typer.Option("--learnable", help="assistant.intent, shop.next_item, …")],
     json_file: Annotated[Path, typer.Option("--json", help="Write the proof here; a killed run goes on from it.")],
-    seeds: Annotated[int | None, typer.Option(min=1, help="Towns of people; default 5, at least 2 for a pass.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Towns of people; default 5 or what it takes.")] = None,
     first_seed: Annotated[int, typer.Option(min=0, help="Other towns: seeds from this one on.")] = 0,
     report: Annotated[Path | None, typer.Option("--report", help="Write a page for people here (HTML).")] = None,
     data: Data = None,
@@ -52,7 +56,7 @@ def flywheel(
     quick: Annotated[bool, typer.Option("--quick", help="Small: does everything run?")] = False,
 ) -> None:
     """Prove, or fail to prove, that people's feedback makes it better. Status 0 only when the verdict is a pass."""
-    from ikkan.flywheel.proof import Journal, Paced, Plan, Provable, page_of, prove
+    from ikkan.flywheel.proof import Journal, Paced, Plan, Provable, Seeded, page_of, prove
     from ikkan.flywheel.proof.files import learn, reads_files
 
     if test is not None and data is None:
@@ -67,14 +71,15 @@ def flywheel(
         found = named(platform, learnable)
         if not isinstance(found, Provable):
             raise BadInput(
-                f"{learnable} has no world to be proved in", hint="assistant.intent and assistant.reply_style have one"
+                f"{learnable} has no world to be proved in", hint=f"these have one: {', '.join(_provable(platform))}"
             )
         if test is not None:
             reads_files(found)
         world = found.world(data, quick=quick)
         usual = world.rounds if isinstance(world, Paced) else 3 if quick else 5
+        towns = 3 if quick else world.seeds if isinstance(world, Seeded) else 5
         made = Plan.of(
-            world, seeds=seeds or (3 if quick else 5), rounds=rounds or usual, first_seed=first_seed, data=data,
+            world, seeds=seeds or towns, rounds=rounds or usual, first_seed=first_seed, data=data,
             test=test, quick=quick,
         )  # fmt: skip
         # Before anything but its hash is read of the data.
@@ -138,6 +143,13 @@ def named(platform: Platform, name: str) -> Learnable:
             f"nothing called {name!r} can be learned here", hint=f"there is: {', '.join(sorted(known))}", name=name
         )
     return known[name]
+
+
+def _provable(platform: Platform) -> list[str]:
+    """Names of what has a world."""
+    from ikkan.flywheel.proof import Provable
+
+    return sorted(each.name for app in platform.apps for each in app.learns if isinstance(each, Provable))
 
 
 @contextmanager

@@ -54,7 +54,6 @@ async def _serve(
         port=port,
         interface=Interfaces.ASGI,
         http=HTTPModes.http1,
-        websockets=False,
         log_enabled=False,
     )
     loop = asyncio.get_running_loop()

@@ -206,6 +206,10 @@ class Jobs:
             name, kwargs, {"deduplication_id": f"{name}:{key}", "duplication_policy": "return-existing"}
         )
 
+    def start_later(self, name: str, after_s: float, /, **kwargs: Any) -> JobId:
+        """Like `start`, for a job that is to wait first; a restart forgets neither the job nor when it is due."""
+        return self._enqueue(name, kwargs, {"delay_seconds": after_s})
+
     def status(self, job_id: JobId) -> JobStatus:
         """Where the job stands.
 

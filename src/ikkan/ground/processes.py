@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import http.client
 import json
@@ -492,3 +493,22 @@ def _is_ready(url: str | None) -> bool:
         return False
     finally:
         connection.close()
+
+
+def one_thread_products() -> bool:
+    """Let numpy's matrix products run on the thread that asks; False where that cannot be told.
+
+    A process that answers many people at once has other work for the second core, and a product that waits for a busy
+    one takes a hundred times as long.
+    """
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        return False
+    loaded = {line.split()[-1] for line in maps.read_text().splitlines() if "openblas" in line}
+    for path in loaded:
+        library = ctypes.CDLL(path)
+        for name in ("scipy_openblas_set_num_threads64_", "scipy_openblas_set_num_threads", "openblas_set_num_threads"):
+            if hasattr(library, name):
+                getattr(library, name)(1)
+                return True
+    return False

@@ -85,6 +85,20 @@ class Settings:
     """The largest file that may be uploaded to learn from."""
     transcript_bytes: int
     """The largest transcript of a meeting that is read."""
+    hooks_private: bool
+    """Whether messages to other systems may go to addresses inside this network, and without encryption."""
+    meetings_meaning: bool
+    """Whether English meetings are also searched by meaning, with this home's embedding model."""
+    sound_bytes: int
+    """The largest recording of a meeting that is taken."""
+    hearing: str
+    """What recognises speech: `auto` (the best that is set up), `off`, or one of the recognisers that meetings know."""
+    hearing_url: str
+    """Where a recogniser speaks OpenAI's wire (`…/v1`); empty: nowhere."""
+    hearing_model: str
+    """What that recogniser is asked for."""
+    hearing_key_env: str
+    """The environment variable with that recogniser's key; empty: it wants none."""
     guess_ahead: bool
     """Whether the engine guesses what answers copy from their texts. It changes no answer, only how fast it comes."""
     hf_endpoint: str
@@ -139,6 +153,11 @@ class Settings:
     def files_dir(self) -> Path:
         """Files that tenants uploaded, a folder for each."""
         return self.home / "files"
+
+    @property
+    def sound_dir(self) -> Path:
+        """Recordings of meetings, sealed."""
+        return self.home / "sound"
 
     @property
     def keys_dir(self) -> Path:
@@ -259,6 +278,17 @@ def load_settings(
         transcript_bytes=decide(
             "transcript_bytes", _integer(1, 1 << 32), 32 * MIB, "default: a day of talk as JSON, word by word"
         ),
+        hooks_private=decide(
+            "hooks_private", _boolean, False, "default: whoever sets an address must not reach this network by it"
+        ),
+        meetings_meaning=decide(
+            "meetings_meaning", _boolean, False, "default: an hour of talk takes seconds to read, searches wait for it"
+        ),
+        sound_bytes=decide("sound_bytes", _integer(1, 1 << 40), (4 if server else 1) * GIB, f"{dial}: a day of speech"),
+        hearing=decide("hearing", _word, "auto", "default: the best recogniser that is set up"),
+        hearing_url=decide("hearing_url", _http_url_or_none, "", "default: no recogniser behind an address"),
+        hearing_model=decide("hearing_model", _any_word, "whisper-1", "default: the name that most servers know"),
+        hearing_key_env=decide("hearing_key_env", _variable, "", "default: no key is sent"),
         guess_ahead=decide("guess_ahead", _boolean, True, "copying comes faster, all else as fast"),
         hf_endpoint=decide("hf_endpoint", _http_url, "https://huggingface.co", "default"),
         modelscope_endpoint=decide("modelscope_endpoint", _http_url, "https://www.modelscope.cn", "default"),
@@ -441,6 +471,24 @@ def _http_url(raw: object) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("a URL such as http://127.0.0.1:8701")
+    return text
+
+
+def _http_url_or_none(raw: object) -> str:
+    return _http_url(raw) if str(raw).strip() else ""
+
+
+def _any_word(raw: object) -> str:
+    text = str(raw).strip()
+    if not text.isprintable() or not 0 < len(text) <= 200 or " " in text:
+        raise ValueError("a model's name")
+    return text
+
+
+def _variable(raw: object) -> str:
+    text = str(raw).strip()
+    if text and not (text.isascii() and text.isidentifier()):
+        raise ValueError("the name of a variable, such as VENDOR_KEY")
     return text
 
 

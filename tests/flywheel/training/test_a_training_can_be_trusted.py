@@ -137,7 +137,7 @@ def test_lessons_that_go_through_the_network_together_do_not_change_what_is_lear
 
 def test_a_training_that_diverges_is_stopped(base: Any) -> None:
     with pytest.raises(TrainingDiverged) as caught:
-        train(base, CONTRADICTIONS, replace(PLAN, method="dpo", beta=10.0, learning_rate=0.5, epochs=20))
+        train(base, CONTRADICTIONS, replace(PLAN, method="dpo", beta=100.0, learning_rate=0.1, epochs=20))
     assert "learning_rate" in caught.value.hint
 
 

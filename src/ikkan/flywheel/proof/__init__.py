@@ -9,10 +9,22 @@ Begin at `contract.py`, then `experiment.py`. A learnable takes part by being `P
 learned from and scored where it `ReadsFiles`.
 """
 
-from ikkan.flywheel.proof.contract import Paced, Provable, ReadsFiles, World, joined
+from ikkan.flywheel.proof.contract import Paced, Provable, ReadsFiles, Seeded, World, joined
 from ikkan.flywheel.proof.experiment import prove
 from ikkan.flywheel.proof.journal import Journal
 from ikkan.flywheel.proof.page import page_of
 from ikkan.flywheel.proof.plan import ARMS, Plan
 
-__all__ = ["ARMS", "Journal", "Paced", "Plan", "Provable", "ReadsFiles", "World", "joined", "page_of", "prove"]
+__all__ = [
+    "ARMS",
+    "Journal",
+    "Paced",
+    "Plan",
+    "Provable",
+    "ReadsFiles",
+    "Seeded",
+    "World",
+    "joined",
+    "page_of",
+    "prove",
+]

@@ -87,6 +87,14 @@ class Paced(Protocol):
 
 
 @runtime_checkable
+class Seeded(Protocol):
+    """A world of so few people that it says itself how many seeds it takes to see anything."""
+
+    seeds: int
+    """Towns of people, unless somebody asks for another number."""
+
+
+@runtime_checkable
 class ReadsFiles(Protocol):
     """A learnable that people may give a file of labelled examples."""
 
