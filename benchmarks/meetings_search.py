@@ -1,12 +1,14 @@
 """How well and how quickly are meetings searched? JSQuAD for the first, a thousand meetings for the second.
 
-    .venv/bin/python benchmarks/meetings_search.py [--part quality|speed|japanese] [--meetings N] [--url URL]
+    .venv/bin/python benchmarks/meetings_search.py [--part quality|speed|japanese|meaning] [--meetings N] [--url URL]
 
 `quality`: all 1,145 paragraphs of JSQuAD's validation part (v1.3), each a meeting of its own; every one of its 4,442
 questions is asked, and R@1 and R@5 count the paragraph it was written from. `speed`: AMI and QMSum meetings, repeated
 to as many as are asked for, and QMSum's questions; `japanese` the same with meetings put together of JSQuAD paragraphs
-(15,000 characters each, an hour of talk). Everything goes through the tables, as a page's search does. The data lies
-beside the repository (`../shared/data`) or where `IKKAN_TEST_DATA` says. Prints one JSON line per figure.
+(15,000 characters each, an hour of talk). `meaning`: every fifth meeting of QMSum's train part, its specific questions,
+with and without this home's embedding model (`--models`): is a passage of the evidence among the first? Everything goes
+through the tables, as a page's search does. The data lies beside the repository (`../shared/data`) or where
+`IKKAN_TEST_DATA` says. Prints one JSON line per figure.
 """
 
 from __future__ import annotations
@@ -31,10 +33,12 @@ from ikkan.apps.meetings.rules.search.passages import SAID
 from ikkan.apps.meetings.service.indexing import index_part
 from ikkan.apps.meetings.service.searching import Searching
 from ikkan.apps.meetings.store import meetings as store
-from ikkan.apps.meetings.values import Meeting, Segment, Viewer
+from ikkan.apps.meetings.values import Embed, Meeting, Segment, Viewer
+from ikkan.bootstrap.embedding import home_embedder
 from ikkan.ground.clock import SystemClock
 from ikkan.ground.db import Database, upgrade
 from ikkan.ground.ids import SubjectId, TenantId, new_id
+from ikkan.models.store import ModelStore
 
 HOUSE = Path(__file__).parents[1]
 ASKS = Viewer(TenantId("bench"), SubjectId("s"))
@@ -44,9 +48,10 @@ _ASKED = 300
 
 def main() -> None:
     options = argparse.ArgumentParser(description="How well and how quickly meetings are searched.")
-    options.add_argument("--part", choices=("quality", "speed", "japanese"), default="quality")
+    options.add_argument("--part", choices=("quality", "speed", "japanese", "meaning"), default="quality")
     options.add_argument("--meetings", type=int, default=1_000)
     options.add_argument("--url", default="")
+    options.add_argument("--models", type=Path, default=HOUSE / ".cache" / "test-home" / "models")
     given = options.parse_args()
     data = Path(os.environ.get("IKKAN_TEST_DATA") or HOUSE.parent / "shared" / "data") / "meetings"
     if not data.is_dir():
@@ -58,6 +63,8 @@ def main() -> None:
         database = Database(url)
         if given.part == "quality":
             quality(database, data)
+        elif given.part == "meaning":
+            meaning(database, data, given.models)
         else:
             texts = english(data) if given.part == "speed" else japanese(data, given.meetings)
             questions = asked_in_english(data) if given.part == "speed" else [text for text, _ in jsquad(data)[1]]
@@ -102,7 +109,35 @@ def speed(database: Database, texts: Sequence[Sequence[str]], questions: Sequenc
         tell(f"meetings_search.{part}.bytes", size / count, "bytes a meeting", meetings=count)
 
 
-def keep(database: Database, meetings: Iterator[Sequence[str]]) -> list[str]:
+def meaning(database: Database, data: Path, models: Path) -> None:
+    """R@1, R@10 and the mean reciprocal rank of the evidence of QMSum's questions, by halves of the meetings."""
+    embed = home_embedder(ModelStore(models), models / "lease")
+    with gzip.open(data / "qmsum" / "train.jsonl.gz", "rt", encoding="utf-8") as lines:
+        records = [json.loads(line) for line in itertools.islice(lines, 0, None, 5)]
+    ids = keep(database, ([turn["content"] for turn in each["meeting_transcripts"]] for each in records), embed=embed)
+    for name, searching in (("words", Searching(database)), ("meaning", Searching(database, embed=embed))):
+        for half in (0, 1):
+            ranks = [
+                _rank_of(searching, asked["query"], ids[at], asked["relevant_text_span"])
+                for at, record in enumerate(records)
+                for asked in record["specific_query_list"]
+                if at % 2 == half
+            ]
+            tell(f"meetings_search.qmsum.{name}.r@1", np.mean([rank == 1 for rank in ranks]), "share", half=half)
+            tell(f"meetings_search.qmsum.{name}.r@10", np.mean([rank <= 10 for rank in ranks]), "share", half=half)
+            told = {"half": half, "questions": len(ranks)}
+            tell(f"meetings_search.qmsum.{name}.mrr", np.mean([1 / rank for rank in ranks]), "mean", **told)
+
+
+def _rank_of(searching: Searching, question: str, meeting_id: str, spans: Sequence[Sequence[str]]) -> float:
+    """At which place the first passage of the evidence stands; infinity where none is among the first hundred."""
+    evidence = {f"s{turn + 1}" for first, last in spans for turn in range(int(first), int(last) + 1)}
+    found = searching.search(ASKS, question, part=SAID, limit=100).quotes
+    places = (at for at, each in enumerate(found, 1) if each.meeting_id == meeting_id and evidence & set(each.evidence))
+    return next(places, float("inf"))
+
+
+def keep(database: Database, meetings: Iterator[Sequence[str]], *, embed: Embed | None = None) -> list[str]:
     """Meetings and their index, as the service writes them."""
     ids, now = [], SystemClock().now()
     for said in meetings:
@@ -110,7 +145,7 @@ def keep(database: Database, meetings: Iterator[Sequence[str]]) -> list[str]:
         fresh = Meeting(new_id("meeting"), 0, ASKS.tenant_id, ASKS.subject_id, "", "ja", None, now)
         with database.transaction() as connection:
             meeting = store.add(connection, fresh, segments)
-        index_part(database, meeting, SAID, passages(segments))
+        index_part(database, meeting, SAID, passages(segments), embed=embed)
         ids.append(meeting.id)
     return ids
 

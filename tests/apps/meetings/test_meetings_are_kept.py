@@ -151,6 +151,12 @@ def test_decisions_are_found_by_asking_what_was_decided(service: MeetingsService
     assert (found.part, found.words) == ("decision", "広告費")
     (quote,) = found.quotes
     assert (quote.text, quote.start_s, quote.evidence) == ("広告費は百万円", 70.0, ("s3",))
+    assert quote.item is not None and quote.item.status is Status.OPEN
+    service.judging.change(ADA, meeting_id, quote.item.id, Change(status=Status.ACCEPTED))
+    (again,) = service.searching.search(ADA, "広告費について何を決めましたか？").quotes
+    assert again.item is not None and (again.item.id, again.item.status) == (quote.item.id, Status.ACCEPTED)
+    (said,) = service.searching.search(ADA, "広告費", part="said").quotes
+    assert said.item is None
     service.judging.change(ADA, meeting_id, item_of(service, meeting_id, Kind.DECISION), Change(status=Status.REJECTED))
     assert service.searching.search(ADA, "広告費について何を決めましたか？").quotes == ()
 
@@ -167,7 +173,7 @@ def test_what_cannot_be_drawn_out_is_kept_and_can_be_tried_again(
     service: MeetingsService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(drawing, "level0", SimpleNamespace(extract=lambda transcript, glossary: 1 / 0))
+        broken.setattr(drawing, "level0", SimpleNamespace(extract=lambda transcript, **more: 1 / 0))
         with pytest.raises(ZeroDivisionError):
             service.bring(ADA, SAID.encode(), "a.txt")
     (meeting,) = service.listed(ADA)

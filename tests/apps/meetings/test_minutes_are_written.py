@@ -14,9 +14,9 @@ from ikkan.apps.meetings.rules.exports import Row, calendar, table, word
 from ikkan.apps.meetings.rules.items import itemised
 from ikkan.apps.meetings.rules.minutes import FORMS, markdown, minutes
 from ikkan.apps.meetings.rules.minutes.forms import WORDS
-from ikkan.apps.meetings.rules.transcripts.word import word_text
 from ikkan.apps.meetings.values import LANGUAGES, Extraction, Item, Kind, Segment, Status, Transcript
 from ikkan.ground.errors import BadInput
+from ikkan.kit.word import word_text
 
 SAID = Transcript(
     (

@@ -69,6 +69,7 @@ def test_search_answers_with_quotes_and_times(client: TestClient) -> None:
     assert (quote["meeting_id"], quote["start_s"], quote["evidence"][0]) == (told["id"], 5.0, "s1")
     decided = client.get(f"{API}/search", params={"q": "What did we decide about 広告費?"}).json()
     assert (decided["in"], decided["quotes"][0]["text"]) == ("decision", "広告費は百万円")
+    assert decided["quotes"][0]["item"]["status"] == "open" and quote["item"] is None
 
 
 def test_people_named_may_see_it_and_others_do_not(client: TestClient, platform: Platform) -> None:

@@ -37,6 +37,7 @@ def test_every_page_speaks_the_persons_language(browser: TestClient, meeting_id:
     pages = {
         "/meetings": "meetings.bring",
         "/meetings/actions": "meetings.no_actions",
+        "/meetings/live": "meetings.consent",
         "/meetings/search?q=広告費": "meetings.in_decision",
         f"/meetings/{meeting_id}": "meetings.kind_decision",
     }
@@ -45,6 +46,15 @@ def test_every_page_speaks_the_persons_language(browser: TestClient, meeting_id:
         assert (reply.status_code, f'<html lang="{language}"' in reply.text) == (200, True), path
         assert WORDS[key][language] in html.unescape(reply.text)
         assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=", reply.text)
+
+
+def test_one_page_alone_may_ask_for_the_microphone(browser: TestClient, meeting_id: str) -> None:
+    asked = {path: browser.get(path).headers["permissions-policy"] for path in ("/meetings", "/meetings/live")}
+    assert "microphone=()" in asked["/meetings"] and "microphone=(self)" in asked["/meetings/live"]
+    assert browser.get(f"/meetings/live?meeting={meeting_id}").status_code == 200
+    assert browser.get("/meetings/live?meeting=nobody").status_code == 404
+    for script in ("live.js", "microphone.js"):
+        assert browser.get(f"/static/meetings/{script}").status_code == 200
 
 
 def test_what_people_said_is_text_and_each_line_leads_to_its_words(browser: TestClient, meeting_id: str) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from typing import TypeAlias
 
-from ikkan.ground.ids import SubjectId, TenantId
+import numpy as np
+from numpy.typing import NDArray
 
+from ikkan.ground.ids import KeyId, SubjectId, TenantId
+
+Embed: TypeAlias = Callable[[Sequence[str]], NDArray[np.float32]]
+"""Texts to vectors of unit length."""
 LANGUAGES = ("ja", "en", "zh")
 """Languages that meetings are held in, as far as anything here understands them."""
 
@@ -37,6 +43,8 @@ class Segment:
     start_s: float | None = None
     """Seconds from the start of the meeting; `None` where the transcript has no times."""
     end_s: float | None = None
+    confidence: float | None = None
+    """How sure the recogniser was, in [0, 1]; None where the words were not recognised but written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +137,70 @@ class Audience(StrEnum):
     """Everyone of the tenant."""
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a meeting is to be drawn out, and how it was."""
+
+    level: int = 0
+    """0: no model. 1: a model writes, Level 0 checks."""
+    form: str = "standard"
+    """The form of minutes that a model is told to write for."""
+    key_id: KeyId | None = None
+    """On whose bill the model's answers are."""
+    subject_id: SubjectId | None = None
+    made_level: int | None = None
+    """What came of it; None where it was not drawn out yet."""
+    model: str = ""
+    """What wrote, by the upstream's name for it."""
+    remarks: tuple[str, ...] = ()
+    """Why it is Level 0 after all, and what was dropped."""
+
+
+class DeliveryState(StrEnum):
+    """How far a message to another system is."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    FAILED = "failed"
+    DROPPED = "dropped"
+    """Not sent: the meeting is gone, or no longer shown to everyone here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message to the company's own address: `minutes.ready`, `action.accepted` or `test`."""
+
+    id: str
+    tenant_id: TenantId
+    number: int
+    """The meeting's; 0 of a test."""
+    item_id: str
+    event: str
+    state: DeliveryState
+    tries: int
+    told: str
+    """What came of the last try: a status, or why there was none."""
+    created_at: datetime
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a company set for all its meetings."""
+
+    level: int | None = None
+    """The level of meetings for which nobody chooses one; None: by what was measured of the model."""
+    hook_url: str = ""
+    """Where finished minutes and accepted actions are told; empty: nowhere."""
+    hook_secret: bytes | None = field(default=None, repr=False)
+    """What messages are signed with, sealed."""
+
+
 class State(StrEnum):
     """Whether a meeting was drawn out yet."""
 
+    LIVE = "live"
+    """It is still going on: what was said so far is there."""
     WORKING = "working"
     READY = "ready"
     FAILED = "failed"
@@ -223,7 +292,14 @@ class Quote:
     start_s: float | None
     evidence: tuple[str, ...]
     score: float
+    item: Item | None = None
+    """The decision or action as it stands; `None` where words were found."""
 
+
+ACTION_ITEMS = "meetings.action_items"
+"""The learnable of next actions."""
+KEY_POINTS = "meetings.key_points"
+"""The learnable of key points."""
 
 ADDED = "meetings.Added"
 """A transcript was brought: payload `{meeting_id, language, segments, length_s}`."""

@@ -9,10 +9,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from ikkan.apps.meetings.pages.company import company_page
 from ikkan.apps.meetings.pages.words import SCRIPT_WORDS
 from ikkan.apps.meetings.rules.items import clock
 from ikkan.apps.meetings.rules.minutes import FORMS
+from ikkan.apps.meetings.rules.remarks import remark_in
 from ikkan.apps.meetings.service import FORMATS, MeetingsService
+from ikkan.apps.meetings.service.company import company_facts
+from ikkan.apps.meetings.service.hearing import Hearing
 from ikkan.apps.meetings.service.people import people_of
 from ikkan.apps.meetings.values import LANGUAGES, Item, Kept, Kind, Meeting, State, Status, Viewer
 from ikkan.ground.errors import UnknownJob
@@ -35,6 +39,9 @@ def pages(parts: Parts, service: MeetingsService) -> tuple[BaseRoute, ...]:
         principal = session.principal
         return Viewer(principal.tenant_id, principal.subject_id, session.is_admin)
 
+    def hearing() -> Hearing:
+        return service.listening.ears.told() if service.listening else Hearing("", frozenset(), False)
+
     def words(request: Request) -> dict[str, str]:
         language = frame.language(request)
         return {name: texts[language] for name, texts in SCRIPT_WORDS.items()}
@@ -44,25 +51,50 @@ def pages(parts: Parts, service: MeetingsService) -> tuple[BaseRoute, ...]:
         found = await run(
             service.listed, viewer(request), limit=_A_PAGE, before=int(before) if before.isdecimal() else None
         )
+        facts, language = await company_facts(parts, service, viewer(request)), frame.language(request)
         return frame.render(
             request,
             "meetings/home.html",
             meetings=[_line(meeting) for meeting in found],
             older=found[-1].number if len(found) == _A_PAGE else None,
             languages=LANGUAGES,
+            forms=[(name, form.title[language]) for name, form in FORMS.items()],
+            level=facts["level_unless_chosen"],
+            model=facts["model"],
+            hearing=hearing(),
             script_words=words(request),
         )
+
+    async def live(request: Request) -> Response:
+        """Where a meeting is recorded as it goes on; `?meeting=` goes on with one."""
+        who = viewer(request)
+        going_on = request.query_params.get("meeting", "")
+        meeting = _line(await run(service.facts, who, going_on)) if going_on else None
+        shown = frame.render(
+            request,
+            "meetings/live.html",
+            meeting=meeting,
+            languages=LANGUAGES,
+            spoken=meeting["language"] if meeting else frame.language(request),
+            hearing=hearing(),
+            script_words=words(request),
+        )
+        # The one page that may ask for the microphone.
+        shown.headers["permissions-policy"] = "camera=(), microphone=(self), geolocation=()"
+        return shown
 
     async def one(request: Request) -> Response:
         who = viewer(request)
         kept = await run(service.get, who, request.path_params["meeting_id"])
-        meeting = kept.meeting
+        meeting, language = kept.meeting, frame.language(request)
+        plan = await run(service.plan, who, meeting.id)
         people = await run(people_of, parts.cloud, who.tenant_id) if meeting.may_manage(who) else []
         return frame.render(
             request,
             "meetings/meeting.html",
             meeting=_line(meeting),
-            remarks=meeting.remarks,
+            plan=plan,
+            remarks=[remark_in(language, told) for told in (*meeting.remarks, *plan.remarks)],
             kinds=_kinds(kept, most=None if request.query_params.get("all") == "1" else _MOST_OPEN),
             kind_names=[kind.value for kind in Kind],
             said=_said(kept),
@@ -79,6 +111,7 @@ def pages(parts: Parts, service: MeetingsService) -> tuple[BaseRoute, ...]:
             forms=[(name, form.title[meeting.language]) for name, form in FORMS.items()],
             formats=FORMATS,
             percent=await _percent(meeting),
+            has_sound=await run(service.sound, who, meeting.id) is not None,
             script_words=words(request),
         )
 
@@ -86,7 +119,11 @@ def pages(parts: Parts, service: MeetingsService) -> tuple[BaseRoute, ...]:
         """How far a long meeting is. When it is drawn out, the page is loaded anew."""
         meeting = await run(service.facts, viewer(request), request.path_params["meeting_id"])
         shown = frame.render(
-            request, "meetings/_progress.html", meeting=_line(meeting), percent=await _percent(meeting)
+            request,
+            "meetings/_progress.html",
+            meeting=_line(meeting),
+            plan=await run(service.plan, viewer(request), meeting.id),
+            percent=await _percent(meeting),
         )
         if meeting.state is not State.WORKING:
             shown.headers["hx-refresh"] = "true"
@@ -129,6 +166,8 @@ def pages(parts: Parts, service: MeetingsService) -> tuple[BaseRoute, ...]:
                 "speaker": quote.speaker,
                 "where": clock(quote.start_s),
                 "first": quote.evidence[0],
+                "status": quote.item.status.value if quote.item is not None else "",
+                "due": quote.item.extraction.due if quote.item is not None else None,
             }
             for quote in (found.quotes if found else ())
         ]
@@ -146,6 +185,8 @@ def pages(parts: Parts, service: MeetingsService) -> tuple[BaseRoute, ...]:
         Route("/", home),
         Route("/actions", actions),
         Route("/search", search),
+        Route("/company", company_page(parts, service, viewer, words)),
+        Route("/live", live),
         Route("/{meeting_id}", one),
         Route("/{meeting_id}/progress", progress),
     )
@@ -210,7 +251,7 @@ def _kinds(kept: Kept, *, most: int | None) -> list[dict[str, Any]]:
     return shown
 
 
-def _said(kept: Kept) -> list[dict[str, str]]:
+def _said(kept: Kept) -> list[dict[str, Any]]:
     rested = {segment_id for item in kept.items for segment_id in item.extraction.evidence}
     return [
         {
@@ -218,6 +259,7 @@ def _said(kept: Kept) -> list[dict[str, str]]:
             "speaker": segment.speaker,
             "text": segment.text,
             "where": clock(segment.start_s),
+            "start_s": "" if segment.start_s is None else segment.start_s,
             "rested": "rested" if segment.id in rested else "",
         }
         for segment in kept.transcript

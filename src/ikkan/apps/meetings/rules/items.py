@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from ikkan.apps.meetings.values import Extraction, Item, Kind, Segment
 
@@ -36,10 +37,7 @@ def in_order(items: Iterable[Item], segments: Iterable[Segment]) -> tuple[Item, 
 
 def renamed(segments: Iterable[Segment], names: Mapping[str, str]) -> tuple[Segment, ...]:
     """Segments with speakers called as people here call them; two labels of one name are one speaker."""
-    return tuple(
-        Segment(each.id, names.get(each.speaker, each.speaker), each.text, each.start_s, each.end_s)
-        for each in segments
-    )
+    return tuple(replace(each, speaker=names.get(each.speaker, each.speaker)) for each in segments)
 
 
 def clock(seconds: float | None) -> str:

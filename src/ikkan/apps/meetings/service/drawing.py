@@ -11,10 +11,12 @@ from typing import Any
 from ikkan.apps.meetings.rules import level0
 from ikkan.apps.meetings.rules.exports import plain
 from ikkan.apps.meetings.rules.items import itemised
-from ikkan.apps.meetings.rules.minutes import STANDARD, markdown, minutes
+from ikkan.apps.meetings.rules.level0.model import Model
+from ikkan.apps.meetings.rules.minutes import FORMS, STANDARD, markdown, minutes
 from ikkan.apps.meetings.rules.transcripts import read
-from ikkan.apps.meetings.values import Item, Transcript
-from ikkan.ground.errors import BadInput, RequestTooLarge, SetupNeeded
+from ikkan.apps.meetings.rules.transcripts.sound import sound
+from ikkan.apps.meetings.values import Item, Plan, Transcript
+from ikkan.ground.errors import BadInput, RequestTooLarge
 
 LEVELS = (0, 1)
 
@@ -25,10 +27,14 @@ class Drawn:
 
     transcript: Transcript
     items: tuple[Item, ...]
+    level: int = 0
+    model: str = ""
+    """What wrote; empty where none did."""
 
     def as_json(self, *, form: str = STANDARD) -> dict[str, Any]:
         """Segments, extractions and minutes as JSON values."""
-        return plain(self.transcript, self.items, form=form)
+        made = {"level": self.level, "model": self.model or None}
+        return {**plain(self.transcript, self.items, form=form), **made}
 
     def as_markdown(self, *, form: str = STANDARD) -> str:
         """The minutes as text."""
@@ -53,6 +59,15 @@ def transcript_of(
     return read(data, path.name, language=language, held_on=held_on, title=title)
 
 
+def is_sound(path: Path) -> bool:
+    """Whether a file of this machine is a recording; False where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return sound(file.read(512), path.suffix[1:].lower()) is not None
+    except OSError:
+        return False
+
+
 def check_size(size: int, most_bytes: int) -> None:
     """Refuse a file that is larger than transcripts are.
 
@@ -67,18 +82,22 @@ def check_size(size: int, most_bytes: int) -> None:
         )
 
 
-def drawn(transcript: Transcript, *, level: int = 0, glossary: Mapping[str, str] = {}) -> Drawn:
-    """Draw out of a transcript what there is.
+def drawn(transcript: Transcript, *, glossary: Mapping[str, str] = {}, model: Model | None = None) -> Drawn:
+    """Draw out of a transcript what there is without a language model.
 
     Args:
-        level: 0 needs no model. 1 lets a language model write, and is not there yet.
+        model: the weights of level 0; None: those that ship.
+    """
+    return Drawn(transcript, itemised(level0.extract(transcript, glossary=glossary, model=model)))
+
+
+def check_plan(plan: Plan) -> None:
+    """Refuse a plan that nobody could follow.
 
     Raises:
-        SetupNeeded: level 1 was asked for.
-        BadInput: another level.
+        BadInput: there is no such level or form.
     """
-    if level not in LEVELS:
-        raise BadInput(f"there is no level {level}", hint="0 or 1", param="level")
-    if level == 1:
-        raise SetupNeeded("minutes written by a language model are not there yet", hint="--level 0 needs no model")
-    return Drawn(transcript, itemised(level0.extract(transcript, glossary=glossary)))
+    if plan.level not in LEVELS:
+        raise BadInput(f"there is no level {plan.level}", hint="0 or 1", param="level")
+    if plan.form not in FORMS:
+        raise BadInput(f"there is no form {plan.form!r} of minutes", hint=f"one of {', '.join(FORMS)}", param="form")

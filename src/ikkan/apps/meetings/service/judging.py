@@ -11,7 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from ikkan.apps.meetings.rules.exports.plain import plain_item
+from ikkan.apps.meetings.rules.hooks import ACTION_ACCEPTED
 from ikkan.apps.meetings.rules.search.passages import ITEM_PARTS
+from ikkan.apps.meetings.service.hooks import Hooks
 from ikkan.apps.meetings.store import items
 from ikkan.apps.meetings.store import meetings as store
 from ikkan.apps.meetings.store.forgetting import reindex
@@ -22,18 +24,19 @@ from ikkan.ground.errors import BadInput
 from ikkan.kit import Signals
 
 _MOST_TEXT = 2_000
-_AROUND = 2
-"""Goes before and after the words, for whoever learns from a judgement."""
+_AROUND = 5
+"""Goes before and after the words, for whoever learns from a judgement: what Level 0 looks at around a line."""
 _WORTH = {Status.ACCEPTED: 1.0, Status.EDITED: 1.0, Status.REJECTED: 0.0, Status.OPEN: 0.0}
 
 
 class Judging:
     """Takes judgements. Whoever may see a meeting may judge its lines."""
 
-    def __init__(self, database: Database, signals: Signals, clock: Clock) -> None:
+    def __init__(self, database: Database, signals: Signals, clock: Clock, hooks: Hooks | None = None) -> None:
         self._database = database
         self._signals = signals
         self._clock = clock
+        self._hooks = hooks
 
     def change(self, viewer: Viewer, meeting_id: str, item_id: str, change: Change) -> tuple[Item, Item]:
         """Accept, edit, reject or tick one line off; returns it as it was and as it is. The first undoes the second.
@@ -51,6 +54,8 @@ class Judging:
             if after.status is not before.status or after.extraction != before.extraction:
                 self._judged(connection, viewer, meeting, before, after)
                 self._reindex(connection, meeting, after)
+            messages = self._told(connection, meeting, before, after)
+        self._start(messages)
         return before, after
 
     def add(
@@ -81,7 +86,18 @@ class Judging:
             items.put(connection, meeting.number, item, self._clock.now())
             self._judged(connection, viewer, meeting, None, item)
             self._reindex(connection, meeting, item)
+            messages = self._told(connection, meeting, None, item)
+        self._start(messages)
         return item
+
+    def _told(self, connection: sa.Connection, meeting: Meeting, before: Item | None, after: Item) -> list[str]:
+        """Write down for other systems that an action was taken in, once."""
+        is_news = after.extraction.kind is Kind.ACTION and after.is_wanted and not (before and before.is_wanted)
+        return self._hooks.tell(connection, meeting, ACTION_ACCEPTED, after.id) if self._hooks and is_news else []
+
+    def _start(self, messages: Sequence[str]) -> None:
+        if self._hooks is not None:
+            self._hooks.start(messages)
 
     def _judged(
         self, connection: sa.Connection, viewer: Viewer, meeting: Meeting, before: Item | None, after: Item

@@ -6,53 +6,43 @@ Every method is synchronous and asks the database; doors run them with `Database
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import io
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from ikkan.apps.meetings.rules.exports import Row
-from ikkan.apps.meetings.rules.items import renamed
-from ikkan.apps.meetings.rules.search import item_passages, passages
-from ikkan.apps.meetings.rules.search.passages import ITEM_PARTS, SAID
-from ikkan.apps.meetings.rules.transcripts import read
-from ikkan.apps.meetings.service.drawing import check_size, drawn
-from ikkan.apps.meetings.service.indexing import index_part
+from ikkan.apps.meetings.rules.hooks import MINUTES_READY
+from ikkan.apps.meetings.service.bringing import MOST_TITLE, Bringing
+from ikkan.apps.meetings.service.corrections import Corrections
+from ikkan.apps.meetings.service.drawing import check_plan
+from ikkan.apps.meetings.service.glossary import Glossary
+from ikkan.apps.meetings.service.hearing import Ears
+from ikkan.apps.meetings.service.hooks import Hooks
 from ikkan.apps.meetings.service.judging import Judging
+from ikkan.apps.meetings.service.kept import kept, row
+from ikkan.apps.meetings.service.listening import Listening
+from ikkan.apps.meetings.service.live import Live
 from ikkan.apps.meetings.service.searching import Searching
-from ikkan.apps.meetings.store import items
+from ikkan.apps.meetings.service.sound import Shelf
+from ikkan.apps.meetings.service.uploads import Uploads
+from ikkan.apps.meetings.service.working import Working, Writes, fresh_plan
+from ikkan.apps.meetings.store import hearing, items, plans
 from ikkan.apps.meetings.store import meetings as store
-from ikkan.apps.meetings.values import (
-    ADDED,
-    EXTRACTED,
-    Audience,
-    Item,
-    Kept,
-    Kind,
-    Meeting,
-    Speaker,
-    State,
-    Status,
-    Transcript,
-    Viewer,
-)
+from ikkan.apps.meetings.store.hearing import KeptSound
+from ikkan.apps.meetings.values import Audience, Embed, Kept, Kind, Meeting, Plan, Speaker, State, Status, Viewer
+from ikkan.cloud.values import Principal
 from ikkan.ground.clock import Clock
 from ikkan.ground.db import Database
-from ikkan.ground.errors import BadInput, ErasedSubject, NotAllowed
+from ikkan.ground.errors import BadInput, Conflict, NotAllowed
 from ikkan.ground.eventlog import EventLog
-from ikkan.ground.events import SERVICE, NewEvent
-from ikkan.ground.ids import SubjectId, new_id
-from ikkan.ground.jobs import JobContext, Jobs
-from ikkan.kit import Offer, Signals
-
-DRAW = "meetings.draw"
-"""The durable job that draws a long meeting out."""
-LONG_SEGMENTS = 2_000
-"""From here on a meeting is drawn out by the worker, and the page shows how far it is."""
-_MOST_TITLE = 300
-Progress = Callable[[float], None]
+from ikkan.ground.ids import SubjectId
+from ikkan.ground.jobs import Jobs
+from ikkan.kit import Signals
 
 
 class MeetingsService:
@@ -61,24 +51,55 @@ class MeetingsService:
     Args:
         jobs: where long meetings go; None draws them out at once.
         most_bytes: the largest transcript.
+        writes: has a model write minutes; None: Level 0 always.
+        hooks: tells the company's own systems; None: nobody.
+        corrections: what people's judgements taught; None: the shipped weights alone.
+        embed: texts to unit vectors: then English meetings are searched by meaning too.
+        shelf: where the sound of meetings lies; without it, sound is refused.
+        ears: what recognises speech.
+        most_sound_bytes: the largest recording.
+        staging: where uploads come in.
     """
 
     def __init__(
-        self, database: Database, events: EventLog, clock: Clock, jobs: Jobs | None, *, most_bytes: int
+        self,
+        database: Database,
+        events: EventLog,
+        clock: Clock,
+        jobs: Jobs | None,
+        *,
+        most_bytes: int,
+        writes: Writes | None = None,
+        hooks: Hooks | None = None,
+        corrections: Corrections | None = None,
+        embed: Embed | None = None,
+        shelf: Shelf | None = None,
+        ears: Ears | None = None,
+        most_sound_bytes: int = 0,
+        staging: Path | None = None,
     ) -> None:
         self._database = database
-        self._events = events
         self._clock = clock
-        self._jobs = jobs
-        self._signals = Signals(events, clock)
         self.most_bytes = most_bytes
-        self.judging = Judging(database, self._signals, clock)
-        self.searching = Searching(database)
-        if jobs is not None:
+        signals = Signals(events, clock)
+        self.hooks = hooks
+        self.judging = Judging(database, signals, clock, hooks)
+        self.searching = Searching(database, embed=embed)
+        self.glossary = Glossary(database, clock)
+        self._working = Working(
+            database, signals, clock, jobs, writes=writes, hooks=hooks, corrections=corrections, embed=embed
+        )
 
-            @jobs.job(DRAW)
-            def draw(context: JobContext, number: int) -> dict[str, Any]:
-                return context.step("draw", lambda: self._draw_by_job(number, context.progress))
+        self.listening: Listening | None = None
+        if shelf is not None and ears is not None:
+            self.listening = Listening(
+                database, events, clock, jobs, shelf, ears, self._heard, most_bytes=most_sound_bytes
+            )
+            self.live = Live(database, clock, self.listening)
+        self._bringing = Bringing(database, events, clock, self._working, self.listening, most_bytes=most_bytes)
+        if staging is not None:
+            most = max(most_bytes, most_sound_bytes)
+            self.uploads = Uploads(database, clock, staging, self._bringing, most_bytes=most)
 
     def bring(
         self,
@@ -90,46 +111,86 @@ class MeetingsService:
         held_on: date | None = None,
         title: str = "",
         audience: Audience = Audience.OWNER,
+        plan: Plan = Plan(),
     ) -> Meeting:
-        """Keep a transcript and draw out of it what there is; a long one is left to the worker.
+        """Keep a transcript, or a short recording; see `Bringing.bring_file`, which takes open files.
+
+        Args:
+            plan: at which level, for which form, on whose bill.
 
         Raises:
             RequestTooLarge: it is larger than transcripts are.
             BadInput: it cannot be read; `rules.transcripts.read` says how.
             ErasedSubject: this person was erased.
         """
-        check_size(len(data), self.most_bytes)
-        called = (title.strip() or filename.rpartition("/")[2].rpartition(".")[0] or filename)[:_MOST_TITLE]
-        transcript = read(data, filename, language=language, held_on=held_on, title=called)
-        moments = [at for each in transcript for at in (each.start_s, each.end_s) if at is not None]
-        fresh = Meeting(
-            id=new_id("meeting"),
-            number=0,
-            tenant_id=viewer.tenant_id,
-            owner_id=viewer.subject_id,
-            title=called,
-            language=transcript.language,
+        return self._bringing.bring_file(
+            viewer,
+            io.BytesIO(data),
+            len(data),
+            filename,
+            language=language,
             held_on=held_on,
-            created_at=self._clock.now(),
+            title=title,
             audience=audience,
-            state=State.WORKING,
-            segments=len(transcript.segments),
-            length_s=max(moments) if moments else None,
-            remarks=transcript.remarks,
+            plan=plan,
         )
-        facts = ("language", "segments", "length_s")
-        told = {"meeting_id": fresh.id} | {name: getattr(fresh, name) for name in facts}
-        event = NewEvent(ADDED, 1, viewer.tenant_id, viewer.subject_id, fresh.created_at, SERVICE, told)
-        with self._database.transaction() as connection:
-            self._events.append(connection, event)
-            meeting = store.add(connection, fresh, transcript)
-        return self._start(meeting)
 
-    def draw_again(self, viewer: Viewer, meeting_id: str) -> Meeting:
-        """Draw a meeting out once more; what people judged stays as it is."""
+    def draw_again(self, viewer: Viewer, meeting_id: str, plan: Plan | None = None) -> Meeting:
+        """Draw a meeting out once more, by another plan if one is given; what people judged stays as it is.
+
+        Sound that nobody listened to yet is heard first.
+
+        Raises:
+            Conflict: it is being drawn out now, or is not over yet.
+        """
+        if plan is not None:
+            check_plan(plan)
+        with self._database.transaction() as connection:
+            meeting = store.get(connection, viewer, meeting_id)
+            if meeting.state is State.LIVE:
+                raise Conflict("this meeting goes on", hint="end it first")
+            if plan is not None:
+                if meeting.state is State.WORKING:
+                    raise Conflict("this meeting is being drawn out", hint="wait, or stop it first")
+                plans.put_plan(connection, meeting.number, plan)
+        if self.listening is not None and self._is_unheard(meeting):
+            return self.listening.start(meeting)
+        return self._working.start(meeting)
+
+    def stop(self, viewer: Viewer, meeting_id: str) -> Meeting:
+        """Stop a model that writes, or listening to a recording. Lines stay; `draw_again` goes on where that stopped.
+
+        Raises:
+            NotAllowed: it is another person's recording.
+        """
         with self._database.read() as connection:
             meeting = store.get(connection, viewer, meeting_id)
-        return self._start(meeting)
+        if self.listening is None or not self._is_unheard(meeting):
+            self._working.stop(meeting)
+        elif meeting.may_manage(viewer):
+            self.listening.cancel(meeting)
+        else:
+            raise NotAllowed("this meeting is another person's", hint="ask whoever brought it")
+        return self.facts(viewer, meeting_id)
+
+    def plan(self, viewer: Viewer, meeting_id: str) -> Plan:
+        """How a meeting is drawn out.
+
+        Raises:
+            NotFound: there is none that this viewer may see.
+        """
+        with self._database.read() as connection:
+            return plans.plan(connection, store.get(connection, viewer, meeting_id).number)
+
+    def sound(self, viewer: Viewer, meeting_id: str) -> KeptSound | None:
+        """The sound of a meeting that this viewer may see; None where it has none, or goes on.
+
+        Raises:
+            NotFound: there is no such meeting for them.
+        """
+        with self._database.read() as connection:
+            found = hearing.sound_of(connection, store.get(connection, viewer, meeting_id).number)
+        return found if found is not None and found.bytes > 0 else None
 
     def listed(self, viewer: Viewer, *, limit: int = 50, before: int | None = None) -> list[Meeting]:
         """Meetings this viewer may see, the latest first."""
@@ -143,7 +204,7 @@ class MeetingsService:
             NotFound: there is none that this viewer may see.
         """
         with self._database.read() as connection:
-            return self._kept(connection, store.get(connection, viewer, meeting_id))
+            return kept(connection, store.get(connection, viewer, meeting_id))
 
     def facts(self, viewer: Viewer, meeting_id: str) -> Meeting:
         """What is known of a meeting besides its words.
@@ -155,14 +216,20 @@ class MeetingsService:
             return store.get(connection, viewer, meeting_id)
 
     def change(
-        self, viewer: Viewer, meeting_id: str, *, title: str | None = None, held_on: date | None = None
+        self,
+        viewer: Viewer,
+        meeting_id: str,
+        *,
+        title: str | None = None,
+        held_on: date | None = None,
+        on_bill_of: Principal | None = None,
     ) -> Meeting:
         """Give a meeting another title or day. Days that were counted from the old one are counted again."""
         facts: dict[str, Any] = {}
         if title is not None:
             if not title.strip():
                 raise BadInput("a meeting has a title", hint="a word or two", param="title")
-            facts["title"] = title.strip()[:_MOST_TITLE]
+            facts["title"] = title.strip()[:MOST_TITLE]
         if held_on is not None:
             facts["held_on"] = held_on
         with self._database.transaction() as connection:
@@ -170,7 +237,10 @@ class MeetingsService:
             if facts:
                 store.change(connection, meeting.number, **facts)
             meeting = store.get(connection, viewer, meeting_id)
-        return self._start(meeting) if held_on is not None else meeting
+            if held_on is not None and on_bill_of is not None:
+                plan = plans.plan(connection, meeting.number)
+                plans.put_plan(connection, meeting.number, fresh_plan(plan.level, plan.form, on_bill_of))
+        return self._working.start(meeting) if held_on is not None and not self._is_unheard(meeting) else meeting
 
     def name_speakers(self, viewer: Viewer, meeting_id: str, names: Mapping[str, str]) -> Kept:
         """Call labels of the transcript by names; two labels of one name are one speaker from then on.
@@ -191,7 +261,7 @@ class MeetingsService:
                 subject_id = known[label].subject_id if label in known else None
                 named.append(Speaker(label, name.strip()[:200], subject_id))
             store.put_speakers(connection, meeting.number, named)
-            return self._kept(connection, meeting)
+            return kept(connection, meeting)
 
     def claim_speaker(self, viewer: Viewer, meeting_id: str, label: str, *, is_me: bool) -> Kept:
         """Say that a speaker is oneself, or is not: when that person is erased, these words go too.
@@ -209,7 +279,7 @@ class MeetingsService:
                 raise NotAllowed("somebody else said that this is them", hint="ask whoever brought the meeting")
             claimed = replace(known, subject_id=viewer.subject_id if is_me else None)
             store.put_speakers(connection, meeting.number, [claimed])
-            return self._kept(connection, meeting)
+            return kept(connection, meeting)
 
     def share(self, viewer: Viewer, meeting_id: str, audience: Audience, people: Iterable[SubjectId] = ()) -> Meeting:
         """Say who may see a meeting.
@@ -218,9 +288,14 @@ class MeetingsService:
             NotAllowed: it is another person's.
         """
         with self._database.transaction() as connection:
-            meeting = self._managed(connection, viewer, meeting_id)
-            store.share(connection, meeting.number, audience, people)
-            return store.get(connection, viewer, meeting_id)
+            before = self._managed(connection, viewer, meeting_id)
+            store.share(connection, before.number, audience, people)
+            meeting = store.get(connection, viewer, meeting_id)
+            is_news = meeting.audience is not before.audience and meeting.state is State.READY
+            messages = self.hooks.tell(connection, meeting, MINUTES_READY) if self.hooks and is_news else []
+        if self.hooks:
+            self.hooks.start(messages)
+        return meeting
 
     def remove(self, viewer: Viewer, meeting_id: str) -> None:
         """Take a meeting away for good, with its words, lines and index.
@@ -229,7 +304,11 @@ class MeetingsService:
             NotAllowed: it is another person's.
         """
         with self._database.transaction() as connection:
-            store.remove(connection, self._managed(connection, viewer, meeting_id).number)
+            number = self._managed(connection, viewer, meeting_id).number
+            recorded = hearing.sound_of(connection, number)
+            store.remove(connection, number)
+        if self.listening is not None and recorded is not None:
+            self.listening.shelf.discard(recorded.file)
 
     def actions(
         self,
@@ -246,100 +325,26 @@ class MeetingsService:
                 connection, viewer, kind=Kind.ACTION, statuses=statuses, is_done=is_done, due_before=due_before
             )
             known = store.of_numbers(connection, viewer, [number for number, _ in found])
-            whole = {number: self._kept(connection, meeting) for number, meeting in known.items()}
-        rows = [_row(whole[number], item) for number, item in found if number in whole]
-        return [row for row in rows if owner is None or row.item.extraction.owner == owner]
-
-    # ---- drawing out -------------------------------------------------------------------------------------------------
-
-    def _start(self, meeting: Meeting) -> Meeting:
-        if self._jobs is None or meeting.segments < LONG_SEGMENTS:
-            self._draw(meeting, lambda share: None)
-        else:
-            job_id = self._jobs.start_once(DRAW, meeting.id, number=meeting.number)
-            with self._database.transaction() as connection:
-                store.change(connection, meeting.number, job_id=job_id, state=State.WORKING)
-        with self._database.read() as connection:
-            return store.by_number(connection, meeting.number) or meeting
-
-    def _draw_by_job(self, number: int, progress: Progress) -> dict[str, Any]:
-        with self._database.read() as connection:
-            meeting = store.by_number(connection, number)
-        if meeting is None:
-            return {"items": 0}  # it was taken away meanwhile
-        return {"items": self._draw(meeting, progress)}
-
-    def _draw(self, meeting: Meeting, progress: Progress) -> int:
-        """Draw out and keep. Whatever goes wrong, the words are there, and the page says that it can be tried again."""
-        is_drawn = False
-        try:
-            fresh = self._drawn(meeting, progress)
-            is_drawn = True
-        finally:
-            if not is_drawn:
-                with self._database.transaction() as connection:
-                    store.change(connection, meeting.number, state=State.FAILED)
-        return fresh
-
-    def _drawn(self, meeting: Meeting, progress: Progress) -> int:
-        with self._database.read() as connection:
-            transcript = store.transcript(connection, meeting)
-        progress(0.05)
-        index_part(self._database, meeting, SAID, passages(transcript))
-        progress(0.5)
-        found = drawn(transcript).items
-        progress(0.9)
-        with self._database.transaction() as connection:
-            fresh = items.put_fresh(connection, meeting.number, found, self._clock.now())
-            whole = items.of_meeting(connection, meeting.number)
-            shown = self._shown(connection, meeting, whole)
-            store.change(connection, meeting.number, state=State.READY, impression_id=shown)
-        for part in ITEM_PARTS:
-            index_part(self._database, meeting, part, item_passages(whole, transcript.segments, part))
-        return fresh
-
-    def _shown(self, connection: sa.Connection, meeting: Meeting, whole: Sequence[Item]) -> str:
-        """Tell the log what is proposed. Whoever brought it and was erased since is not named again."""
-        offers = [
-            Offer(item.id, place, features={"confidence": item.extraction.confidence})
-            for place, item in enumerate(whole, start=1)
-        ]
-        kinds = {item.id: [item.extraction.kind.value, item.extraction.made_by] for item in whole}
-        owner_id = meeting.owner_id
-        try:
-            return self._signals.shown(
-                connection, meeting.tenant_id, owner_id, EXTRACTED, offers, meeting_id=meeting.id, kinds=kinds
-            )
-        except ErasedSubject:
-            return meeting.impression_id
+            whole = {number: kept(connection, meeting) for number, meeting in known.items()}
+        rows = [row(whole[number], item) for number, item in found if number in whole]
+        return [each for each in rows if owner is None or each.item.extraction.owner == owner]
 
     # ---- private -----------------------------------------------------------------------------------------------------
+
+    def _heard(self, number: int) -> None:
+        with self._database.read() as connection:
+            meeting = store.by_number(connection, number)
+        if meeting is not None:  # else it was taken away meanwhile
+            self._working.start(meeting)
+
+    def _is_unheard(self, meeting: Meeting) -> bool:
+        """Whether words are still to come: it goes on, or is being listened to."""
+        if meeting.state is State.LIVE:
+            return True
+        return self.listening is not None and self.listening.is_unheard(meeting)
 
     def _managed(self, connection: sa.Connection, viewer: Viewer, meeting_id: str) -> Meeting:
         meeting = store.get(connection, viewer, meeting_id)
         if not meeting.may_manage(viewer):
             raise NotAllowed("this meeting is another person's", hint="ask whoever brought it")
         return meeting
-
-    def _kept(self, connection: sa.Connection, meeting: Meeting) -> Kept:
-        known = store.speakers_of(connection, meeting.number)
-        names = store.names(known)
-        said = store.transcript(connection, meeting)
-        shown = Transcript(renamed(said, names), said.language, said.held_on, said.title, said.remarks)
-        speakers = tuple(known.get(label, Speaker(label, label)) for label in said.speakers)
-        drawn_out = tuple(_called(item, names) for item in items.of_meeting(connection, meeting.number))
-        return Kept(meeting, shown, drawn_out, speakers, store.readers_of(connection, meeting.number))
-
-
-def _called(item: Item, names: Mapping[str, str]) -> Item:
-    owner = item.extraction.owner
-    if owner is None or owner not in names:
-        return item
-    return replace(item, extraction=replace(item.extraction, owner=names[owner]))
-
-
-def _row(kept: Kept, item: Item) -> Row:
-    """An action with no more of its meeting than it rests on."""
-    words = tuple(each for each in kept.transcript if each.id in item.extraction.evidence)
-    current = next((each for each in kept.items if each.id == item.id), item)
-    return Row(replace(kept.transcript, segments=words), current, kept.meeting.id)

@@ -12,32 +12,64 @@
   // ---- the way in: a file is sent with its progress, and a refusal says why
 
   const bring = document.getElementById("bring");
-  bring?.addEventListener("submit", (event) => {
+  const PIECE = 4 << 20;
+  const headers = () => ({ "x-csrf-token": document.body.dataset.csrf || "" });
+  const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
+
+  async function told(response) {
+    if (response.ok) return response;
+    const body = await response.json().catch(() => ({}));
+    const error = body.error || {};
+    const failure = new Error([error.message || response.statusText, error.hint].filter(Boolean).join(" "));
+    failure.status = response.status;
+    throw failure;
+  }
+
+  // A piece at a time; after a broken line the house says how much arrived, and it goes on from there.
+  async function upload(file, fields, show) {
+    const begun = await (await window.ikkan.call(`${api}/uploads`, { filename: file.name, bytes: file.size, fields })).json();
+    const at = `${api}/uploads/${begun.id}`;
+    let offset = 0;
+    for (let tries = 0; offset < file.size;) {
+      try {
+        const reply = await told(await fetch(at, {
+          method: "PATCH",
+          headers: { ...headers(), "upload-offset": String(offset), "content-type": "application/offset+octet-stream" },
+          body: file.slice(offset, offset + PIECE),
+        }));
+        offset = Number(reply.headers.get("upload-offset"));
+        tries = 0;
+      } catch (error) {
+        const isFinal = error.status && ![409, 429, 502, 503, 504].includes(error.status);
+        tries += 1;
+        if (isFinal || tries > 20) throw error;
+        await pause(Math.min(10000, 300 * 2 ** tries));
+        const stands = await fetch(at, { method: "HEAD" }).catch(() => null);
+        if (stands?.ok) offset = Number(stands.headers.get("upload-offset"));
+      }
+      show(offset / file.size);
+    }
+    return (await told(await fetch(`${at}/meeting`, { method: "POST", headers: headers() }))).json();
+  }
+
+  bring?.addEventListener("submit", async (event) => {
     event.preventDefault();
     const line = document.getElementById("sending");
     const refused = document.getElementById("refused");
-    const request = new XMLHttpRequest();
-    const over = (text) => { line.hidden = true; refused.hidden = false; refused.textContent = text; };
-    request.upload.addEventListener("progress", (sent) => {
-      if (sent.lengthComputable) line.querySelector("progress").value = (100 * sent.loaded) / sent.total;
-    });
-    request.addEventListener("load", () => {
-      let told = {};
-      try { told = JSON.parse(request.responseText); } catch { /* no JSON: the status says it */ }
-      if (request.status === 200) { window.location.assign(`/meetings/${told.id}`); return; }
-      const error = told.error || {};
-      over([error.message || request.statusText, error.hint].filter(Boolean).join(" "));
-    });
-    request.addEventListener("error", () => over(request.statusText || "…"));
-    const form = new FormData();
-    // Fields first, so that whoever reads the form knows them before the file.
-    for (const name of ["title", "held_on", "language", "audience"]) form.append(name, bring.elements[name].value);
-    form.append("file", bring.elements.file.files[0]);
+    const fields = {};
+    for (const name of ["title", "held_on", "language", "audience", "level", "form"]) {
+      if (bring.elements[name].value) fields[name] = bring.elements[name].value;
+    }
     refused.hidden = true;
     line.hidden = false;
-    request.open("POST", `${api}/meetings`);
-    request.setRequestHeader("x-csrf-token", document.body.dataset.csrf || "");
-    request.send(form);
+    try {
+      const made = await upload(bring.elements.file.files[0], fields, (share) => { line.querySelector("progress").value = 100 * share; });
+      window.location.assign(`/meetings/${made.id}`);
+    } catch (error) {
+      line.hidden = true;
+      refused.hidden = false;
+      refused.textContent = error.message;
+    }
   });
 
   // ---- the list of actions: ticking off
@@ -188,7 +220,13 @@
 
   // ---- a line of one's own, from what was said
 
+  const sound = document.getElementById("sound");
   root.querySelector(".said").addEventListener("click", (event) => {
+    if (sound && event.target.closest(".play")) {
+      sound.currentTime = Number(event.target.closest("li").dataset.start);
+      sound.play();
+      return;
+    }
     if (!event.target.closest(".add")) return;
     const line = event.target.closest("li");
     openForm(line, { text: line.querySelector("p").textContent }, true, async (fields) => {
@@ -225,7 +263,14 @@
     const { title, held_on } = event.target.elements;
     saved(() => send("PATCH", at, { title: title.value, held_on: held_on.value || null }));
   });
-  document.getElementById("again").addEventListener("click", () => saved(() => send("POST", `${at}/draw`)));
+  document.getElementById("again").addEventListener("click", () => {
+    const { level, form } = document.getElementById("redraw").elements;
+    saved(() => send("POST", `${at}/draw`, { level: Number(level.value), form: form.value }));
+  });
+  root.addEventListener("click", (event) => {
+    // The line of progress is drawn anew as the work goes on, so the button is found when it is pressed.
+    if (event.target.id === "stop") saved(() => send("POST", `${at}/stop`));
+  });
   document.getElementById("delete")?.addEventListener("click", async (event) => {
     if (!window.confirm(event.target.dataset.sure)) return;
     try { await send("DELETE", at); window.location.assign("/meetings"); } catch (error) { say(error); }

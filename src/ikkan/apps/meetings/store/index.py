@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from ikkan.apps.meetings.rules.search import Hit, Passage, Posting
 from ikkan.apps.meetings.store.meetings import visible
-from ikkan.apps.meetings.store.tables import meetings, parts, passages, postings
+from ikkan.apps.meetings.store.tables import meetings, parts, passages, postings, vectors
 from ikkan.apps.meetings.values import Viewer
 from ikkan.ground.ids import TenantId
 
@@ -26,7 +26,7 @@ class Found(NamedTuple):
 
 def clear(connection: sa.Connection, number: int, part: str) -> None:
     """Take one part of a meeting out of the index."""
-    for table in (postings, passages, parts):
+    for table in (postings, passages, parts, vectors):
         connection.execute(table.delete().where(table.c.number == number, table.c.part == part))
 
 
@@ -56,6 +56,24 @@ def put_passages(connection: sa.Connection, number: int, part: str, made: Sequen
     if values:
         connection.execute(passages.insert(), values)
     connection.execute(parts.insert().values(number=number, part=part, passages=len(made), grams=grams))
+
+
+def put_vectors(connection: sa.Connection, number: int, part: str, first: int, rows: Sequence[bytes]) -> None:
+    """Add what passages from place `first` on mean."""
+    if rows:
+        values = [
+            {"number": number, "part": part, "place": place, "packed": row} for place, row in enumerate(rows, first)
+        ]
+        connection.execute(vectors.insert(), values)
+
+
+def vectors_of(connection: sa.Connection, part: str, hits: Sequence[Hit]) -> dict[tuple[int, int], bytes]:
+    """What the passages that were found mean, by meeting and place; those without a vector are missing."""
+    columns = vectors.c
+    numbers, places = {hit.number for hit in hits}, {hit.place for hit in hits}
+    chosen = sa.and_(columns.part == part, columns.number.in_(numbers), columns.place.in_(places))
+    statement = sa.select(columns.number, columns.place, columns.packed).where(chosen)
+    return {(number, place): row for number, place, row in connection.execute(statement)} if hits else {}
 
 
 def find(connection: sa.Connection, viewer: Viewer, part: str, grams: Iterable[str]) -> Found:

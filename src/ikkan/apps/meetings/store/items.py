@@ -41,6 +41,12 @@ def of_meeting(connection: sa.Connection, number: int) -> tuple[Item, ...]:
     return tuple(sorted(found, key=lambda item: order.index(item.extraction.kind)))
 
 
+def standing(connection: sa.Connection, numbers: Iterable[int]) -> dict[tuple[int, str, str, tuple[str, ...]], Item]:
+    """Items of some meetings by number, kind, text and evidence: by what a quote of one is known."""
+    found = connection.execute(sa.select(items).where(items.c.number.in_(sorted(set(numbers)))))
+    return {(row.number, row.kind, row.text, tuple(row.evidence)): _item(row) for row in found}
+
+
 def get(connection: sa.Connection, number: int, item_id: str) -> Item:
     """One item.
 

@@ -11,13 +11,24 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from ikkan.apps.meetings.store import hearing
 from ikkan.apps.meetings.store.tables import OF_A_MEETING, meetings, readers, speakers, words
 from ikkan.apps.meetings.values import Audience, Meeting, Segment, Speaker, State, Transcript, Viewer
 from ikkan.ground.errors import NotFound
 from ikkan.ground.ids import SubjectId
 
-_Rows = list[tuple[str, str, str, float | None, float | None]]
 _FACTS = list(meetings.c)
+
+
+class _Row(msgspec.Struct, array_like=True):
+    """A segment as it is packed. What was packed before recognisers came has no confidence."""
+
+    id: str
+    speaker: str
+    text: str
+    start_s: float | None
+    end_s: float | None
+    confidence: float | None = None
 
 
 def visible(viewer: Viewer) -> sa.ColumnElement[bool]:
@@ -77,7 +88,11 @@ def of_numbers(connection: sa.Connection, viewer: Viewer, numbers: Iterable[int]
 
 
 def transcript(connection: sa.Connection, meeting: Meeting) -> Transcript:
-    """What was said, with the labels of the file."""
+    """What was said, with the labels of the file; of a meeting that goes on, what was said so far."""
+    if meeting.state in (State.LIVE, State.WORKING):
+        so_far = hearing.so_far(connection, meeting.number)
+        if so_far:
+            return Transcript(so_far, meeting.language, meeting.held_on, meeting.title, meeting.remarks)
     body = connection.execute(sa.select(words.c.body).where(words.c.number == meeting.number)).scalar_one()
     return Transcript(_unpacked(body), meeting.language, meeting.held_on, meeting.title, meeting.remarks)
 
@@ -142,13 +157,13 @@ def names(known: Mapping[str, Speaker]) -> dict[str, str]:
 
 
 def _packed(segments: Iterable[Segment]) -> bytes:
-    rows: _Rows = [(each.id, each.speaker, each.text, each.start_s, each.end_s) for each in segments]
+    rows = [_Row(each.id, each.speaker, each.text, each.start_s, each.end_s, each.confidence) for each in segments]
     return zlib.compress(msgspec.json.encode(rows), 6)
 
 
 def _unpacked(body: bytes) -> tuple[Segment, ...]:
-    rows = msgspec.json.decode(zlib.decompress(body), type=_Rows)
-    return tuple(Segment(*row) for row in rows)
+    rows = msgspec.json.decode(zlib.decompress(body), type=list[_Row])
+    return tuple(Segment(row.id, row.speaker, row.text, row.start_s, row.end_s, row.confidence) for row in rows)
 
 
 def _meeting(row: Any) -> Meeting:

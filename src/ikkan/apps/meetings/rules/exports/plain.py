@@ -34,7 +34,7 @@ def plain_segment(segment: Segment) -> dict[str, Any]:
         "start_s": segment.start_s,
         "end_s": segment.end_s,
         "text": segment.text,
-    }
+    } | ({} if segment.confidence is None else {"confidence": segment.confidence})
 
 
 def plain_item(item: Item) -> dict[str, Any]:
@@ -67,4 +67,5 @@ def plain_quote(quote: Quote) -> dict[str, Any]:
         "start_s": quote.start_s,
         "evidence": list(quote.evidence),
         "score": quote.score,
+        "item": plain_item(quote.item) if quote.item is not None else None,
     }

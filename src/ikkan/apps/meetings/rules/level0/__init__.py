@@ -6,6 +6,6 @@ May not enter: a language model, the network, packages that the base install lac
 Begin at `drawn.py`: `extract` is the one door.
 """
 
-from ikkan.apps.meetings.rules.level0.drawn import extract
+from ikkan.apps.meetings.rules.level0.drawn import extract, spelled
 
-__all__ = ["extract"]
+__all__ = ["extract", "spelled"]

@@ -57,8 +57,13 @@ def chapters(meeting: Sequence[Unit], chances: NDArray[np.float64]) -> list[Chap
     ]
 
 
+def is_common(word: str) -> bool:
+    """Whether a word says nothing of what is talked about."""
+    return word in _COMMON
+
+
 def _topical(words: Sequence[str]) -> list[str]:
-    return [word for word in contents(words) if len(word) > 1 and word not in _COMMON]
+    return [word for word in contents(words) if len(word) > 1 and not is_common(word)]
 
 
 def _borders(meeting: Sequence[Unit], said: Sequence[Sequence[str]]) -> list[int]:

@@ -11,26 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ikkan.apps.meetings.rules.level0.assign import assignment
+from ikkan.apps.meetings.rules.level0.chances import LEARNED_LANGUAGE, best, importance, room_of, table_of, told, turned
 from ikkan.apps.meetings.rules.level0.chapters import chapters
-from ikkan.apps.meetings.rules.level0.cues import SAID_OUTRIGHT, STRONG, WEAK, cue
-from ikkan.apps.meetings.rules.level0.features import Float64, Rows, rows, shapes
+from ikkan.apps.meetings.rules.level0.cues import cue
+from ikkan.apps.meetings.rules.level0.features import Float64
 from ikkan.apps.meetings.rules.level0.keypoints import confidences, ordered
-from ikkan.apps.meetings.rules.level0.model import Head, Model, logistic, shipped
+from ikkan.apps.meetings.rules.level0.model import Model, shipped
+from ikkan.apps.meetings.rules.level0.proposals import proposals
 from ikkan.apps.meetings.rules.level0.rates import heard, of_any_language
 from ikkan.apps.meetings.rules.level0.units import Unit, size, spoken, tidy, units
 from ikkan.apps.meetings.values import Extraction, Kind, Transcript
 
 KEY_POINT_WORDS = 1_000
 """Key points fill at least so many words, so that minutes of any usual length may be cut from their front."""
-CANDIDATES = 20
-"""Actions, decisions and questions that are shown of a meeting of up to an hour; longer ones get more in proportion."""
-_HOUR_WORDS = 10_000
-_LEAST = {Kind.ACTION: 0.01, Kind.DECISION: 0.02, Kind.QUESTION: 0.0}
+LEAST = {Kind.ACTION: 0.01, Kind.DECISION: 0.02, Kind.QUESTION: 0.0}
 """Candidates less likely than this are not shown."""
-_LEAST_BY_CUE = [SAID_OUTRIGHT, 0.21, 0.09]
-"""English. Counted in AMI meetings: 3 of 14 strong cues are minuted actions, and 32 of 364 weak ones."""
-_FEWEST_LEARNED = 100
-"""No meeting that was learned from has fewer units; of shorter ones the learned chances are trusted in proportion."""
 _OF_EACH_SPEAKER = 3
 _AROUND = 3
 
@@ -47,7 +42,7 @@ class _Meeting:
 def extract(
     transcript: Transcript, *, glossary: Mapping[str, str] | None = None, model: Model | None = None
 ) -> tuple[Extraction, ...]:
-    """Chapters, key points, actions, decisions and questions of a meeting, each with the segments it rests on.
+    """Chapters, key points, actions, decisions, questions and proposals, each with the segments it rests on.
 
     Chapters come first, in order; then each kind, ranked by confidence. Key points hold at least three lines of every
     speaker who said as much, so that the points of one speaker can be read off by their evidence. Actions and decisions
@@ -67,30 +62,36 @@ def extract(
     >>> [(one.kind.value, one.evidence) for one in extract(said) if one.kind is Kind.ACTION]
     [('action', ('s1',))]
     """
-    transcript = _written(transcript, glossary or {})
+    transcript = spelled(transcript, glossary or {})
     found = units(transcript)
     if not found:
         return ()
     model = model or shipped()
-    english = transcript.language == "en"
-    table = rows(found) if english else None
-    lengths = np.array([len(unit.words) for unit in found], dtype=np.int64)
-    if table is not None:
-        importance = model.importance.chances(table, lengths)
-    else:
-        importance = logistic(shapes(found) @ model.shape)
+    language = transcript.language
+    english = language == LEARNED_LANGUAGE
+    table = table_of(found, language, model)
+    important = importance(found, language, model, table)
+    actions, by_model = told(found, language, "action", model.actions, table, important)
     total = sum(size(unit.words) for unit in found)
-    meeting = _Meeting(transcript, found, importance, max(CANDIDATES, round(CANDIDATES * total / _HOUR_WORDS)))
-    return (
+    meeting = _Meeting(transcript, found, important, room_of(total))
+    drawn_out = (
         *_topics(meeting),
         *_key_points(meeting, model, english, max(KEY_POINT_WORDS, round(total / 10))),
-        *_actions(meeting, *_told(meeting, "action", model.actions, table, lengths)),
-        *_decisions(meeting, *_told(meeting, "decision", model.decisions, table, lengths)),
+        *_actions(meeting, turned(actions, table, model.turns.get("actions")), by_model),
+        *_decisions(meeting, *told(found, language, "decision", model.decisions, table, important)),
         *_questions(meeting),
     )
+    return (*drawn_out, *proposals(drawn_out, transcript))
 
 
-def _written(transcript: Transcript, glossary: Mapping[str, str]) -> Transcript:
+def spelled(transcript: Transcript, glossary: Mapping[str, str]) -> Transcript:
+    """A transcript with a firm's words as the firm writes them.
+
+    >>> from ikkan.apps.meetings.values import Segment
+    >>> said = Transcript((Segment("s1", "Ann", "The queue shoe office moves."),), "en")
+    >>> spelled(said, {"queue shoe": "Kyushu"}).segments[0].text
+    'The Kyushu office moves.'
+    """
     if not glossary:
         return transcript
     longest_first = sorted((heard_as for heard_as in glossary if heard_as), key=len, reverse=True)
@@ -134,24 +135,9 @@ def _key_points(meeting: _Meeting, model: Model, english: bool, room_words: int)
     ]
 
 
-def _told(
-    meeting: _Meeting, kind: str, head: Head, table: Rows | None, lengths: NDArray[np.int64]
-) -> tuple[Float64, NDArray[np.bool_]]:
-    """How surely each unit is of this kind, and whether that was learned."""
-    by_words = np.array([cue(kind, unit.text, meeting.transcript.language, unit.speaker) for unit in meeting.units])
-    if table is None:
-        # Among equal cues, what is more important comes first.
-        return by_words * (0.9 + 0.1 * meeting.importance), np.zeros(len(by_words), dtype=np.bool_)
-    chances = head.chances(table, lengths) * min(1.0, len(meeting.units) / _FEWEST_LEARNED)
-    # Learned chances know one firm's talk; plain words of assignment are shown even where it says nothing of them.
-    least = np.select([by_words >= SAID_OUTRIGHT, by_words >= STRONG, by_words >= WEAK], _LEAST_BY_CUE, 0.0)
-    # Among equal cues, what was learned decides.
-    return np.where(chances >= least, chances, 0.9 * least + 0.1 * chances), chances >= least
-
-
 def _actions(meeting: _Meeting, chances: Float64, learned: NDArray[np.bool_]) -> list[Extraction]:
     found = []
-    for at in _best(meeting, chances, Kind.ACTION):
+    for at in best(meeting.units, chances, least=LEAST[Kind.ACTION], room=meeting.room):
         around = meeting.units[max(0, at - _AROUND) : at + _AROUND + 1]
         given = assignment(meeting.units[at], around, meeting.transcript)
         plain = _extraction(Kind.ACTION, meeting.units[at], float(chances[at]), "actions@1" if learned[at] else "rule")
@@ -167,7 +153,7 @@ def _decisions(meeting: _Meeting, chances: Float64, learned: NDArray[np.bool_]) 
             float(chances[at]),
             "decision_candidates@1" if learned[at] else "rule",
         )
-        for at in _best(meeting, chances, Kind.DECISION)
+        for at in best(meeting.units, chances, least=LEAST[Kind.DECISION], room=meeting.room)
     ]
 
 
@@ -177,21 +163,8 @@ def _questions(meeting: _Meeting) -> list[Extraction]:
     chances = asked * alone * (0.5 + 0.5 * meeting.importance)
     return [
         _extraction(Kind.QUESTION, meeting.units[at], float(chances[at]), "rule")
-        for at in _best(meeting, chances, Kind.QUESTION)
+        for at in best(meeting.units, chances, least=LEAST[Kind.QUESTION], room=meeting.room)
     ]
-
-
-def _best(meeting: _Meeting, chances: Float64, kind: Kind) -> list[int]:
-    found: list[int] = []
-    seen: set[str] = set()
-    for at in np.argsort(-chances, kind="stable").tolist():
-        if chances[at] <= _LEAST[kind] or len(found) == meeting.room:
-            break
-        text = " ".join(meeting.units[at].words)
-        if text not in seen:
-            seen.add(text)
-            found.append(at)
-    return found
 
 
 def _extraction(kind: Kind, unit: Unit, confidence: float, made_by: str) -> Extraction:

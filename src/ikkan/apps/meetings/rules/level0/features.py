@@ -75,38 +75,43 @@ def stacked(tables: Sequence[Rows]) -> Rows:
 
 def rows(meeting: Sequence[Unit]) -> Rows:
     """One row a unit: its words, pairs, triples, the words of `AROUND` units on each side, place, length, speaker."""
-    if not meeting:
-        return Rows(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
+    return rows_at(meeting, range(len(meeting)), marks(meeting))
+
+
+def rows_at(meeting: Sequence[Unit], at: Sequence[int], of_each: Sequence[Sequence[str]]) -> Rows:
+    """The rows of some units, whose `marks` are given: a few units around them are enough of the meeting."""
     known: dict[str, int] = {}
 
-    def at(name: str) -> int:
+    def column(name: str) -> int:
         if name not in known:
             known[name] = zlib.crc32(name.encode()) & (COLUMNS - 1)
         return known[name]
 
-    before = [[at(f"c-{word}") for word in unit.words] for unit in meeting]
-    after = [[at(f"c+{word}") for word in unit.words] for unit in meeting]
-    places = _places(meeting)
+    before = [[column(f"c-{word}") for word in unit.words] for unit in meeting]
+    after = [[column(f"c+{word}") for word in unit.words] for unit in meeting]
     starts, columns, values = [0], list[int](), list[np.float32]()
-    for number, unit in enumerate(meeting):
+    for number, told in zip(at, of_each, strict=True):
         found = dict.fromkeys(
-            (column for near in before[max(0, number - AROUND) : number] for column in near), AROUND_VALUE
+            (each for near in before[max(0, number - AROUND) : number] for each in near), AROUND_VALUE
         )
         for near in after[number + 1 : number + 1 + AROUND]:
             found.update(dict.fromkeys(near, AROUND_VALUE))
-        said = ("<", *unit.words, ">")
+        said = ("<", *meeting[number].words, ">")
         own = [f"1{a}" for a in said]
         own += [f"2{a} {b}" for a, b in pairwise(said)]
         own += [f"3{a} {b} {c}" for a, b, c in zip(said, said[1:], said[2:], strict=False)]
-        found.update(dict.fromkeys(map(at, [*own, *places[number]]), np.float32(1)))
+        found.update(dict.fromkeys(map(column, [*own, *told]), np.float32(1)))
         columns.extend(found)
         values.extend(found.values())
         starts.append(len(columns))
     return Rows(np.array(starts, np.int64), np.array(columns, np.int32), np.array(values, np.float32))
 
 
-def _places(meeting: Sequence[Unit]) -> list[list[str]]:
+def marks(meeting: Sequence[Unit]) -> list[list[str]]:
+    """What can be said of each unit beside its words: place in the meeting, length, and who speaks."""
     n = len(meeting)
+    if not n:
+        return []
     talked = Counter[str]()
     for unit in meeting:
         talked[unit.speaker] += len(unit.words)
@@ -118,14 +123,14 @@ def _places(meeting: Sequence[Unit]) -> list[list[str]]:
     }
     found = []
     for number, unit in enumerate(meeting):
-        marks = [f"p{tenth}" for tenth in range(10) if number >= tenth * n / 10]
-        marks += [f"e{left}" for left in (5, 10, 20, 40, 80, 160) if n - number <= left]
-        marks += [f"b{gone}" for gone in (5, 10, 20, 40) if number <= gone]
-        marks += [f"L{least}" for least in (2, 4, 7, 11, 16, 25) if len(unit.words) >= least]
-        marks += [name for name, who in leads.items() if unit.speaker == who]
-        marks += ["sp-"] * (number > 0 and meeting[number - 1].speaker == unit.speaker)
-        marks += ["sp+"] * (number + 1 < n and meeting[number + 1].speaker == unit.speaker)
-        found.append(marks)
+        told = [f"p{tenth}" for tenth in range(10) if number >= tenth * n / 10]
+        told += [f"e{left}" for left in (5, 10, 20, 40, 80, 160) if n - number <= left]
+        told += [f"b{gone}" for gone in (5, 10, 20, 40) if number <= gone]
+        told += [f"L{least}" for least in (2, 4, 7, 11, 16, 25) if len(unit.words) >= least]
+        told += [name for name, who in leads.items() if unit.speaker == who]
+        told += ["sp-"] * (number > 0 and meeting[number - 1].speaker == unit.speaker)
+        told += ["sp+"] * (number + 1 < n and meeting[number + 1].speaker == unit.speaker)
+        found.append(told)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
 from typing import Any
@@ -68,6 +68,8 @@ class Model:
     shape: Float64
     """Importance in any language: weights of `features.shapes`."""
     rates: Rates
+    turns: Mapping[str, Float32] = field(default_factory=dict)
+    """What people's judgements taught, by question: weights added to log-odds (`correction.py`). Not packed."""
 
     def pack(self) -> bytes:
         """As one file; the same model is the same bytes."""
@@ -93,7 +95,13 @@ class Model:
                 )
                 for name in _HEADS
             }
-            return cls(**heads, shape=arrays["shape"], rates=Rates.of(arrays))
+            return cls(
+                actions=heads["actions"],
+                decisions=heads["decisions"],
+                importance=heads["importance"],
+                shape=arrays["shape"],
+                rates=Rates.of(arrays),
+            )
 
 
 _HEADS: Sequence[str] = ("actions", "decisions", "importance")

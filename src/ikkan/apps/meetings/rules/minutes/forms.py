@@ -32,6 +32,8 @@ class Form:
     name: str
     title: Texts
     parts: tuple[Part, ...]
+    asks_model: str
+    """What a model is told to look for, where one writes; in English, whatever the meeting's language."""
     closing: Texts | None = None
     asks_for: tuple[Texts, ...] = ()
     """What a person fills in by hand: place, chair."""
@@ -83,6 +85,7 @@ FORMS: Mapping[str, Form] = {
                 Part(_QUESTIONS, Kind.QUESTION),
                 _SUGGESTED,
             ),
+            "what was discussed, what came out of it, and who does what next.",
         ),
         Form(
             "formal",
@@ -94,6 +97,7 @@ FORMS: Mapping[str, Form] = {
                 Part(_texts("宿題事項", "Matters to be carried out", "待落实事项"), Kind.ACTION, "table", NONE),
                 Part(_texts("懸案事項", "Open matters", "待议事项"), Kind.QUESTION, "numbers", NONE),
             ),
+            "the matters in order, what was said for and against, and what was settled; plain and impersonal.",
             _texts("以上", "End of minutes", "以上"),
             (
                 _texts("場所", "Place", "地点"),
@@ -111,6 +115,7 @@ FORMS: Mapping[str, Form] = {
                 _ACTION_TABLE,
                 Part(_texts("質疑", "Questions raised", "质询"), Kind.QUESTION),
             ),
+            "what was put to the board, the reasons given, and resolutions with their outcome; nothing of mere chat.",
             _texts("以上", "End of minutes", "以上"),
             (_texts("議長", "Chair", "主持人"), _texts("署名", "Signed", "签名")),
         ),
@@ -123,6 +128,7 @@ FORMS: Mapping[str, Form] = {
                 Part(_texts("困りごと・質問", "Blockers and questions", "阻碍与问题"), Kind.QUESTION),
                 _ACTION_TABLE,
             ),
+            "for each person what was done, what comes next, and what stands in the way.",
         ),
         Form(
             "sales",
@@ -134,6 +140,7 @@ FORMS: Mapping[str, Form] = {
                 Part(_texts("次の一手", "Next steps", "下一步"), Kind.ACTION, "table", NONE),
                 _SUGGESTED,
             ),
+            "what the customer needs, fears and asks, prices and dates that were named, and what either side promised.",
         ),
         Form(
             "interview",
@@ -144,6 +151,7 @@ FORMS: Mapping[str, Form] = {
                 Part(_texts("申し合わせ", "Agreed", "约定"), Kind.DECISION),
                 _ACTION_TABLE,
             ),
+            "what was asked, what was answered, with figures as they were said, and what was arranged.",
         ),
     )
 }

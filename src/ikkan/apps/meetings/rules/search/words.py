@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Mapping
 
 _RUN = re.compile("[\u3005-\u3007\u3041-\u3096\u30a1-\u30fc\u3400-\u9fff\uac00-\ud7af]+|[^\\W_]+(?:'[^\\W_]+)?")
 _KANA = re.compile("[\u3041-\u3096\u30fc]+")
@@ -39,15 +40,32 @@ def grams(text: str) -> Counter[str]:
     return found
 
 
-def asked_for(question: str) -> dict[str, int]:
+def asked_for(question: str, glossary: Mapping[str, str] = {}) -> dict[str, int]:
     """What a question is looked for by: its grams without those that are everywhere, unless little else is left.
+
+    Args:
+        glossary: as heard → as written. Who asks for a word in one spelling finds it in the other too.
 
     >>> sorted(asked_for("Who pays for the budget?")), asked_for("the") == {"the": 1}
     (['budget', 'pay'], True)
+    >>> sorted(asked_for("Kyushu plan", {"queue shoe": "Kyushu"}))
+    ['kyushu', 'plan', 'queue', 'shoe']
     """
     found = grams(question)
+    for other in _spelled_otherwise(question, glossary):
+        found.update(gram for gram in grams(other) if gram not in found)
     telling = {gram: count for gram, count in found.items() if not (_KANA.fullmatch(gram) or gram in _EVERYWHERE)}
     return dict(list((telling if len(telling) >= _ENOUGH else {**telling, **found}).items())[:_MOST_ASKED])
+
+
+def _spelled_otherwise(question: str, glossary: Mapping[str, str]) -> list[str]:
+    asked = unicodedata.normalize("NFKC", question).casefold()
+    return [
+        other
+        for pair in glossary.items()
+        for here, other in (pair, pair[::-1])
+        if other != here and unicodedata.normalize("NFKC", here).casefold() in asked
+    ]
 
 
 def _mixed(run: str) -> list[str]:

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from ikkan.apps.meetings.rules.remarks import remark
 from ikkan.ground.errors import BadFile
 
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
@@ -55,7 +56,7 @@ def decode(data: bytes) -> Decoded:
     if _is_western(sample):
         return _tidied(data, "cp1252")
     found = _tidied(data, max(_LEGACY, key=lambda encoding: _likeness(sample, encoding)))
-    doubt = f"read as {found.encoding}, which the file does not say"
+    doubt = remark("encoding", encoding=found.encoding)
     return Decoded(found.text, found.encoding, (doubt, *found.remarks))
 
 
@@ -77,13 +78,13 @@ def _tidied(data: bytes, encoding: str) -> Decoded:
     if broken > max(20, len(text) // 4):
         raise BadFile("this is no text in any encoding we know", hint="save it as UTF-8 and bring it again")
     decoded = Decoded(*_without_controls(text, encoding))
-    told = (f"{broken:,} characters could not be read and stand as \ufffd",) if broken else ()
+    told = (remark("unreadable_characters", count=f"{broken:,}"),) if broken else ()
     return Decoded(decoded.text, encoding, told + decoded.remarks)
 
 
 def _without_controls(text: str, encoding: str) -> tuple[str, str, tuple[str, ...]]:
     clean, count = _CONTROL.subn("", text.removeprefix("\ufeff"))
-    return clean, encoding, (f"{count:,} control characters were left out",) if count else ()
+    return clean, encoding, (remark("controls", count=f"{count:,}"),) if count else ()
 
 
 def _mostly_utf8(sample: bytes) -> bool:

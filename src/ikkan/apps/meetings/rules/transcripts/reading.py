@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
+from ikkan.apps.meetings.rules.remarks import remark
 from ikkan.apps.meetings.rules.transcripts.captions import read_captions
 from ikkan.apps.meetings.rules.transcripts.encoding import decode
 from ikkan.apps.meetings.rules.transcripts.lines import read_lines
 from ikkan.apps.meetings.rules.transcripts.sound import sound
 from ikkan.apps.meetings.rules.transcripts.structured import read_json
 from ikkan.apps.meetings.rules.transcripts.utterance import Utterance
-from ikkan.apps.meetings.rules.transcripts.word import word_text
 from ikkan.apps.meetings.values import LANGUAGES, Segment, Transcript
 from ikkan.ground.errors import BadFile, BadInput, UnsupportedFormat
+from ikkan.kit.word import word_text
 
 FORMATS = ("txt", "vtt", "srt", "docx", "json")
 _BACK_S = 30.0
@@ -56,8 +57,8 @@ def read(
     codec = sound(data[:512], ending)
     if codec is not None:
         raise UnsupportedFormat(
-            f"this is {codec}: to hear it takes a speech recogniser and a decoder for it, and none is set up here",
-            hint="bring the transcript of your meeting tool instead: txt, vtt, srt, docx or json",
+            f"this is {codec}, and a transcript is text",
+            hint="bring a recording on the page of meetings, where a recogniser listens to it; docs/meetings.md",
             codec=codec,
         )
     utterances, remarks = _utterances(data, ending)
@@ -124,7 +125,7 @@ def _told_apart(utterances: Sequence[Utterance]) -> tuple[tuple[Utterance, ...],
         else each
         for each in utterances
     )
-    return named, (f"several people have one name and got numbers: {', '.join(sorted(double))}",)
+    return named, (remark("same_name", names=", ".join(sorted(double))),)
 
 
 def _in_order(utterances: Sequence[Utterance]) -> tuple[tuple[Utterance, ...], tuple[str, ...]]:
@@ -136,7 +137,7 @@ def _in_order(utterances: Sequence[Utterance]) -> tuple[tuple[Utterance, ...], t
     ]
     wrong = sum(before is not after for before, after in zip(utterances, turned, strict=True))
     if wrong:
-        remarks.append(f"{wrong:,} ends came before their beginning and were left out")
+        remarks.append(remark("ends_before", count=f"{wrong:,}"))
     places = [place for place, each in enumerate(turned) if each.start_s is not None]
     starts = [turned[place].start_s or 0.0 for place in places]
     falls = [number for number in range(1, len(starts)) if starts[number] < starts[number - 1] - _BACK_S]
@@ -144,9 +145,9 @@ def _in_order(utterances: Sequence[Utterance]) -> tuple[tuple[Utterance, ...], t
         return tuple(turned), tuple(remarks)
     if len(falls) <= _FEW_PARTS and all(starts[number] < _BACK_S * 2 for number in falls):
         parts = [places[number] for number in falls]
-        remarks.append(f"the clock began again {len(falls)} time(s); times go on after the part before")
+        remarks.append(remark("clock_again", count=len(falls)))
         return _continued(turned, parts), tuple(remarks)
-    remarks.append(f"times ran backwards {len(falls):,} time(s); what was said is in the order of its times")
+    remarks.append(remark("backwards", count=f"{len(falls):,}"))
     return _sorted(turned), tuple(remarks)
 
 

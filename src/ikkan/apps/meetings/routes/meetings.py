@@ -16,15 +16,26 @@ from fastapi import FastAPI, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from ikkan.apps.meetings.routes.company import add_company_doors
+from ikkan.apps.meetings.routes.live import add_live
+from ikkan.apps.meetings.routes.plain import facts, level_of, plan_for, viewer_of
+from ikkan.apps.meetings.routes.sound import add_sound
+from ikkan.apps.meetings.routes.uploads import add_uploads
 from ikkan.apps.meetings.rules.exports.plain import plain, plain_item, plain_quote
 from ikkan.apps.meetings.rules.minutes import STANDARD, markdown, minutes
-from ikkan.apps.meetings.service import Export, MeetingsService, check_size, export, export_actions
+from ikkan.apps.meetings.service import (
+    Export,
+    MeetingsService,
+    check_size,
+    export,
+    export_actions,
+)
 from ikkan.apps.meetings.service.people import people_of
-from ikkan.apps.meetings.values import Audience, Change, Kept, Kind, Meeting, Status, Viewer
+from ikkan.apps.meetings.values import Audience, Change, Kept, Kind, Plan, Status, Viewer
 from ikkan.cloud.tuning.upload import FORM_BYTES, Upload, receive
 from ikkan.ground.errors import BadInput, RequestTooLarge
 from ikkan.ground.ids import KeyId
-from ikkan.kit import Parts, Session, api
+from ikkan.kit import Parts, api
 
 _Text = Annotated[str, Field(max_length=2_000)]
 _Name = Annotated[str, Field(max_length=200)]
@@ -37,11 +48,17 @@ _FORM_BODY = {
                     "type": "object",
                     "required": ["file"],
                     "properties": {
-                        "file": {"type": "string", "format": "binary", "description": "txt, vtt, srt, docx or json"},
+                        "file": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "txt, vtt, srt, docx, json, or a short recording; long ones: POST uploads",
+                        },
                         "title": {"type": "string"},
                         "held_on": {"type": "string", "format": "date"},
                         "language": {"type": "string", "enum": ["ja", "en", "zh"]},
                         "audience": {"type": "string", "enum": ["owner", "tenant"]},
+                        "level": {"type": "string", "enum": ["0", "1"], "description": "1: a model writes"},
+                        "form": {"type": "string", "description": "the form of minutes a model writes for"},
                     },
                 }
             }
@@ -59,6 +76,13 @@ class MeetingChange(_Body):
 
     title: Annotated[str, Field(max_length=300)] | None = None
     held_on: date | None = None
+
+
+class Redraw(_Body):
+    """How a meeting is drawn out from now on; without a level, by what the company set or what was measured."""
+
+    level: Literal[0, 1] | None = None
+    form: _Name = STANDARD
 
 
 class ItemChange(_Body):
@@ -110,6 +134,11 @@ def routes(parts: Parts, service: MeetingsService) -> FastAPI:
     def viewer(request: Request) -> Viewer:
         return viewer_of(parts.frame.require(request))
 
+    async def plan(request: Request, level: int | None, form: str) -> Plan:
+        return await plan_for(parts, service, parts.frame.require(request), level, form)
+
+    add_company_doors(door, parts, service, viewer)
+
     @door.post("/meetings", openapi_extra=_FORM_BODY)
     async def bring(request: Request) -> dict[str, Any]:
         """Keep a transcript. A long one answers with state `working`; ask again for how far it is."""
@@ -120,6 +149,7 @@ def routes(parts: Parts, service: MeetingsService) -> FastAPI:
         finally:
             await asyncio.to_thread(upload.path.unlink, missing_ok=True)
         fields = upload.fields
+        wanted = await plan(request, level_of(fields.get("level", "")), fields.get("form") or STANDARD)
         meeting = await run(
             service.bring,
             who,
@@ -129,6 +159,7 @@ def routes(parts: Parts, service: MeetingsService) -> FastAPI:
             held_on=_day(fields.get("held_on", "")),
             title=fields.get("title", ""),
             audience=Audience.TENANT if fields.get("audience") == Audience.TENANT else Audience.OWNER,
+            plan=wanted,
         )
         return facts(meeting)
 
@@ -144,12 +175,17 @@ def routes(parts: Parts, service: MeetingsService) -> FastAPI:
 
     @door.get("/meetings/{meeting_id}")
     async def get(request: Request, meeting_id: str) -> dict[str, Any]:
-        return whole(await run(service.get, viewer(request), meeting_id))
+        who = viewer(request)
+        made = plain_plan(await run(service.plan, who, meeting_id))
+        return {**whole(await run(service.get, who, meeting_id)), "plan": made}
 
     @door.patch("/meetings/{meeting_id}")
     async def change(request: Request, meeting_id: str, asked: MeetingChange) -> dict[str, Any]:
-        who = viewer(request)
-        return facts(await run(service.change, who, meeting_id, title=asked.title, held_on=asked.held_on))
+        who, principal = viewer(request), parts.frame.require(request).principal
+        changed = await run(
+            service.change, who, meeting_id, title=asked.title, held_on=asked.held_on, on_bill_of=principal
+        )
+        return facts(changed)
 
     @door.delete("/meetings/{meeting_id}")
     async def remove(request: Request, meeting_id: str) -> dict[str, Any]:
@@ -157,8 +193,18 @@ def routes(parts: Parts, service: MeetingsService) -> FastAPI:
         return {"id": meeting_id, "removed": True}
 
     @door.post("/meetings/{meeting_id}/draw")
-    async def draw(request: Request, meeting_id: str) -> dict[str, Any]:
-        return facts(await run(service.draw_again, viewer(request), meeting_id))
+    async def draw(request: Request, meeting_id: str, asked: Redraw | None = None) -> dict[str, Any]:
+        """Draw a meeting out once more; without a body, as before. It is on the bill of whoever asks now."""
+        who = viewer(request)
+        before = await run(service.plan, who, meeting_id)
+        again = asked or Redraw(level=1 if before.level else 0, form=before.form)
+        wanted = await plan(request, again.level, again.form)
+        return facts(await run(service.draw_again, who, meeting_id, wanted))
+
+    @door.post("/meetings/{meeting_id}/stop")
+    async def stop(request: Request, meeting_id: str) -> dict[str, Any]:
+        """Stop a model that writes, or listening. Lines stay, and `draw` goes on where listening stopped."""
+        return facts(await run(service.stop, viewer(request), meeting_id))
 
     @door.get("/meetings/{meeting_id}/minutes")
     async def written(request: Request, meeting_id: str, form: str = STANDARD) -> dict[str, Any]:
@@ -249,36 +295,27 @@ def routes(parts: Parts, service: MeetingsService) -> FastAPI:
         found = await run(people_of, parts.cloud, viewer(request).tenant_id)
         return {"people": [{"id": person.key_id, "name": person.name} for person in found]}
 
+    add_sound(door, parts, service, viewer)
+    add_uploads(door, parts, service)
+    add_live(door, parts, service)
     return door
-
-
-def viewer_of(session: Session) -> Viewer:
-    """Who looks, as meetings know it."""
-    principal = session.principal
-    return Viewer(principal.tenant_id, principal.subject_id, session.is_admin)
-
-
-def facts(meeting: Meeting) -> dict[str, Any]:
-    """A meeting without its words, as JSON values."""
-    return {
-        "id": meeting.id,
-        "number": meeting.number,
-        "title": meeting.title,
-        "language": meeting.language,
-        "held_on": meeting.held_on.isoformat() if meeting.held_on else None,
-        "created_at": meeting.created_at.isoformat(),
-        "audience": meeting.audience.value,
-        "state": meeting.state.value,
-        "segments": meeting.segments,
-        "length_s": meeting.length_s,
-        "remarks": list(meeting.remarks),
-    }
 
 
 def whole(kept: Kept) -> dict[str, Any]:
     """A meeting with its words, lines, minutes and speakers, as JSON values."""
     speakers = [{"label": each.label, "name": each.name} for each in kept.speakers]
-    return {**plain(kept.transcript, kept.items), **facts(kept.meeting), "speakers": speakers}
+    return {**facts(kept.meeting), **plain(kept.transcript, kept.items), "speakers": speakers}
+
+
+def plain_plan(made: Plan) -> dict[str, Any]:
+    """How a meeting was drawn out, as JSON values."""
+    return {
+        "level": made.level,
+        "form": made.form,
+        "made_level": made.made_level,
+        "model": made.model or None,
+        "remarks": list(made.remarks),
+    }
 
 
 async def _received(request: Request, staging: Path, most_bytes: int) -> Upload:
