@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from .test_the_pages_in_a_real_browser import browser, look, page, shot
 
@@ -78,3 +78,53 @@ def test_speakers_are_renamed_and_words_found(page: Page, look: tuple[str, str],
     page.keyboard.press("Enter")
     expect(page.locator(".quote").first).to_contain_text("見積もり")
     shot(page, "meetings-search", look)
+
+
+def test_an_upload_shows_how_far_it_is(page: Page, look: tuple[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "朝会.txt"
+    file.write_text(SAID, encoding="utf-8")
+    page.goto("/meetings")
+    page.locator("#bring input[name=file]").set_input_files(file)
+    held: list[Route] = []
+    page.route("**/a/meetings/v1/uploads/*", lambda route: held.append(route))
+    with page.expect_request(lambda request: request.method == "PATCH"):
+        page.locator("#bring button.primary").click()
+    expect(page.locator("#sending progress")).to_be_visible()
+    shot(page, "meetings-sending", look)
+    held[0].continue_()
+    expect(page.locator("h1")).to_have_text("朝会", timeout=60_000)
+
+
+def test_lines_typed_live_beside_the_microphone_become_a_meeting(page: Page, look: tuple[str, str]) -> None:
+    reply = page.goto("/meetings/live")
+    assert reply is not None and "microphone=(self)" in reply.headers["permissions-policy"]
+    shot(page, "meetings-live-begin", look)
+    page.locator("#begin input[name=title]").fill(f"その場 {look[0]}")
+    page.locator("#begin select[name=language]").select_option("ja")
+    page.locator("#begin input[name=consent]").check()
+    page.locator("#begin button.primary").click()
+    caption = page.locator("#caption input[name=text]")
+    page.locator("#caption input[name=speaker]").fill("鈴木")
+    for text in ("では百万円で決定します。", "来週の金曜日までに、私が見積もりを三社から取ります。"):
+        caption.fill(text)
+        page.keyboard.press("Enter")
+        expect(page.locator("#said")).to_contain_text(text, timeout=30_000)
+    expect(page.locator("#captions-only")).to_be_visible()
+    shot(page, "meetings-live", look)
+    page.locator("#end").click()
+    expect(page.locator("h1")).to_have_text(f"その場 {look[0]}", timeout=60_000)
+    expect(page.locator(".item[data-kind=action]")).to_contain_text("三社から", timeout=60_000)
+    expect(page.locator("#sound")).to_be_visible()
+    shot(page, "meeting-with-sound", look)
+
+
+def test_a_term_of_the_company_is_added_and_taken_away(page: Page, look: tuple[str, str]) -> None:
+    page.goto("/meetings/company")
+    page.locator("#term input[name=heard]").fill("見積り")
+    page.locator("#term input[name=written]").fill("見積もり")
+    page.locator("#term button").click()
+    row = page.locator("#terms tr", has_text="見積り")
+    expect(row).to_be_visible(timeout=30_000)
+    shot(page, "meetings-company", look)
+    row.locator(".remove").click()
+    expect(row).to_have_count(0, timeout=30_000)

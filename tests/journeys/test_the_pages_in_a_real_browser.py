@@ -18,7 +18,9 @@ from .conftest import Running
 
 OUTPUT = Path(__file__).parents[2] / "test-output" / "screens"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
+         "--disable-component-update", "--disable-sync",
+         # A microphone that beeps, and nobody who must be asked for it.
+         "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]  # fmt: skip
 
 pytestmark = [pytest.mark.browser, pytest.mark.weights]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,12 @@ from ikkan.apps.shop.sample.goods import invented
 from ikkan.apps.shop.service import SupportDesk, replay, tau
 from ikkan.apps.shop.service.conversation import Conversation
 from ikkan.apps.shop.service.replay import SHOP
+from ikkan.apps.shop.service.suggesting import Suggesting
+from ikkan.apps.shop.values import Ask, Happened, Told, Ware
 from ikkan.ground.clock import FakeClock
 from ikkan.ground.db import Database
+from ikkan.ground.eventlog import EventLog, Keys
+from ikkan.ground.ids import SubjectId, TenantId
 
 HOUSE = Path(__file__).parents[3]
 FOUND = invented(3, people=4)
@@ -86,6 +91,16 @@ def retail() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def journey() -> Path:
+    """The Complete Journey, beside the repository or where IKKAN_TEST_DATA says."""
+    root = Path(os.environ.get("IKKAN_TEST_DATA") or HOUSE.parent / "shared" / "data")
+    folder = root / "shop" / "completejourney"
+    if not (folder / "products.rda").is_file():
+        pytest.skip(f"the Complete Journey is not here: {folder}; set IKKAN_TEST_DATA to the folder with it")
+    return folder
+
+
 def order_of(user: str, status: str, *, at: int = 0) -> dict[str, Any]:
     """The customer's order in this state, the first or a later one."""
     found = [FOUND["orders"][each] for each in FOUND["users"][user]["orders"]]
@@ -104,3 +119,71 @@ def variant(item_id: str, *, available: bool = True) -> str:
     return next(
         each for each, found in product["variants"].items() if found["available"] is available and each != item_id
     )
+
+
+# ---- suggestions -----------------------------------------------------------------------------------------------------
+
+LEAVES = ("Kitchen > Coffee", "Kitchen > Tea", "Tools > Saws", "Garden > Seeds")
+
+
+def a_ware(number: int, **said: Any) -> Ware:
+    """The number decides category, brand, seller and price; everything was on the shelf for long."""
+    told: dict[str, Any] = {
+        "product_id": f"w{number}",
+        "name": f"thing {number}",
+        "category": LEAVES[number % 4],
+        "price_micros": 1_000_000 * (1 + number % 7),
+        "currency": "EUR",
+        "added_at": datetime(2026, 1, 1, tzinfo=UTC),
+        "brand": f"brand {number % 5}",
+        "seller": f"seller {number % 3}",
+    }
+    return Ware(**{**told, **said})
+
+
+def pseudonym(tenant_id: TenantId, person: str) -> SubjectId:
+    return SubjectId(f"s-{tenant_id}-{person}")
+
+
+class Suggester(Suggesting):
+    """The service, with shorter ways to say what tests say."""
+
+    def did(self, person: str, deed: Any, *products: str, ago_s: float = 0.0, **more: Any) -> Told:
+        """This person did this to these, one second apart, the last so long ago."""
+        now = self.clock.now() - timedelta(seconds=ago_s + len(products))
+        return self.tell(
+            SHOP,
+            [
+                Happened(f"{person}-{deed}-{each}-{ago_s}", person, deed, now + timedelta(seconds=at), each, **more)
+                for at, each in enumerate(products)
+            ],
+        )
+
+    def ids(self, person: str, surface: Any = "home", **more: Any) -> list[str]:
+        """What this person is shown."""
+        more.setdefault("n", 8)
+        return [place.ware.product_id for place in self.suggest(SHOP, Ask(person, surface, **more)).places]
+
+
+def suggester(database: Database, clock: FakeClock, folder: Path, **more: Any) -> Suggester:
+    """A service with an event log of its own."""
+    log = EventLog(database, clock, Keys.open(folder / "keys"))
+    return Suggester(database, clock, events=log, pseudonym=pseudonym, **more)
+
+
+@pytest.fixture
+def here(_fresh_sqlite: Any, tmp_path: Path) -> Iterator[Database]:
+    """A database of one kind, where the kind makes no difference."""
+    with _fresh_sqlite(tmp_path) as url:
+        opened = Database(url)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def shop(here: Database, clock: FakeClock, tmp_path: Path) -> Iterator[Suggester]:
+    """A shop with forty wares in four categories."""
+    service = suggester(here, clock, tmp_path)
+    service.put_wares(SHOP, [a_ware(number) for number in range(40)])
+    yield service
+    service.flush()

@@ -9,9 +9,12 @@ from typing import Any
 import msgspec
 
 from ikkan.apps.shop import store
+from ikkan.apps.shop.rules.knowledge import Cited
 from ikkan.apps.shop.rules.support import dialogue, hearing, phrases, refusals, telling
 from ikkan.apps.shop.rules.support.dialogue import Guide, Move
 from ikkan.apps.shop.service.desk import SupportDesk
+from ikkan.apps.shop.service.knowledge import ShopKnowledge
+from ikkan.apps.shop.service.wishes import Ear, Wishes
 from ikkan.apps.shop.values import Case, Language, Outcome
 from ikkan.apps.shop.values.support import Talk
 from ikkan.ground.ids import SubjectId, TenantId
@@ -31,18 +34,34 @@ class Reply:
     outcome: Outcome | None = None
     """What became of a proposal or a yes in this turn, if there was one."""
     state: str = "open"
+    cited: Cited | None = None
+    """Where an answer from the merchant's documents stands."""
 
 
 class Conversation:
     """Talks with customers on behalf of a desk."""
 
-    def __init__(self, desk: SupportDesk) -> None:
+    def __init__(self, desk: SupportDesk, wishes: Wishes | None = None, knowledge: ShopKnowledge | None = None) -> None:
         self.desk = desk
+        self._wishes = wishes or Wishes()
+        self._knowledge = knowledge
 
-    def start(self, tenant_id: TenantId, *, language: Language = "en", subject_id: SubjectId | None = None) -> str:
-        """Open a conversation; the first words are the shop's. Returns its id."""
-        talk_id = self.desk.start(tenant_id, language=language, subject_id=subject_id)
-        self._keep(tenant_id, talk_id, "shop", phrases.HELLO[language])
+    def start(
+        self,
+        tenant_id: TenantId,
+        *,
+        language: Language = "en",
+        subject_id: SubjectId | None = None,
+        customer_id: str | None = None,
+    ) -> str:
+        """Open a conversation; the first words are the shop's. Returns its id.
+
+        Args:
+            customer_id: whom the page knows already; they need not say who they are.
+        """
+        talk_id = self.desk.start(tenant_id, language=language, subject_id=subject_id, customer_id=customer_id)
+        hello = phrases.HELLO if customer_id is None else phrases.HELLO_AGAIN
+        self._keep(tenant_id, talk_id, "shop", hello[language])
         return talk_id
 
     def say(self, tenant_id: TenantId, talk_id: str, text: str, *, answers: str | None = None) -> Reply:
@@ -95,6 +114,8 @@ class Conversation:
         plain = hearing.yes_or_no(text) is not None or hearing.wants_undo(text) or hearing.wants_person(text)
         if talk.state != "open" or talk.customer_id is None or plain or guide.asking:
             return False
+        if self._knowledge is not None and hearing.asks(text) and self._knowledge.ask(tenant_id, text) is not None:
+            return False  # the documents answer it themselves, with the place
         return hearing.strange_order(text, self.desk.case(tenant_id, talk_id)) is None
 
     def heard(self, tenant_id: TenantId, talk_id: str, text: str) -> None:
@@ -136,13 +157,35 @@ class Conversation:
         with self.desk.database.read() as connection:
             names = store.goods.product_names(connection, tenant_id)
         case = self.desk.case(tenant_id, talk.talk_id)
-        after, move = dialogue.step(guide, text, case, language, names)
+        ear = self._wishes.ear(talk.subject_id or talk.customer_id or "")
+        answered = self._from_documents(tenant_id, talk, guide, text, ear)
+        if answered is not None:
+            return answered
+        if dialogue.is_wish(guide, text, case):
+            self.desk.heard(tenant_id, talk, text, ear.hears(text), ear.artifact_id)
+        after, move = dialogue.step(guide, text, case, language, names, ear.hears)
         self._remember(tenant_id, talk.talk_id, after)
         if move.person:
             return self._to_person(tenant_id, talk, guide, move.person)
         if move.tool:
             return self._propose(tenant_id, talk, case, move, names)
         return Reply(move.text)
+
+    def _from_documents(self, tenant_id: TenantId, talk: Talk, guide: Guide, text: str, ear: Ear) -> Reply | None:
+        """What the merchant's documents say; where they do not, and it was a question, a person is offered."""
+        if self._knowledge is None or not dialogue.is_question(guide, text, ear.hears):
+            return None
+        found = self._knowledge.ask(tenant_id, text)
+        if found is not None:
+            self._remember(tenant_id, talk.talk_id, Guide())
+            where = " > ".join(filter(None, (found.cited.title, found.cited.heading)))
+            said = phrases.CITED[talk.language].format(text=found.text, where=where)
+            return Reply(f"{said}\n{phrases.ANYTHING_ELSE[talk.language]}", cited=found.cited)
+        asks_about_us = hearing.asks(text) and ear.hears(text) is None
+        if not asks_about_us or self._knowledge.is_empty(tenant_id):
+            return None
+        self._remember(tenant_id, talk.talk_id, Guide(asking="person"))
+        return Reply(phrases.NOT_FOUND[talk.language])
 
     def _propose(self, tenant_id: TenantId, talk: Talk, case: Case, move: Move, names: Mapping[str, str]) -> Reply:
         language = talk.language

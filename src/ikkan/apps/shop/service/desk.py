@@ -8,17 +8,29 @@ digest of exactly what was asked, and writes in one transaction; the id of the q
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 import msgspec
 import sqlalchemy as sa
 
 from ikkan.apps.shop import store
+from ikkan.apps.shop.rules.suggest.telling import came_back
 from ikkan.apps.shop.rules.support import arguments, binding, refusals, telling, tools
-from ikkan.apps.shop.values import Address, Case, Effect, Order, Outcome, Policy, Refusal
-from ikkan.apps.shop.values.support import CONFIRMED, HANDED_OVER, UNDONE, Proposal, Said, Talk, Waiting
+from ikkan.apps.shop.values import Address, Case, Deed, Effect, Happened, Order, Outcome, Policy, Refusal, Told
+from ikkan.apps.shop.values.support import (
+    CONFIRMED,
+    HANDED_OVER,
+    HEARD,
+    SORTED,
+    UNDONE,
+    Proposal,
+    Said,
+    Talk,
+    Waiting,
+)
 from ikkan.ground.clock import Clock
 from ikkan.ground.db import Database
 from ikkan.ground.errors import Conflict, NotFound
@@ -27,28 +39,60 @@ from ikkan.ground.events import SERVICE, NewEvent
 from ikkan.ground.ids import SubjectId, TenantId, new_id
 
 
+class KeepsBehaviour(Protocol):
+    """Knows what people did; `service.suggesting.Suggesting` is one."""
+
+    def tell(
+        self, tenant_id: TenantId, events: Sequence[Happened], *, connection: sa.Connection | None = None
+    ) -> Told: ...
+
+    def untell(self, tenant_id: TenantId, event_ids: Sequence[str], *, connection: sa.Connection) -> None: ...
+
+
 class SupportDesk:
     """Support of every shop in this house.
 
     Args:
         events: where what was done is recorded; None records nothing, as in a replay.
         policy: what merchants allow.
+        behaviour: is told in the same transaction what came back, so that the next suggestion knows; None: nobody is.
     """
 
     def __init__(
-        self, database: Database, clock: Clock, *, events: EventLog | None = None, policy: Policy = Policy()
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        events: EventLog | None = None,
+        policy: Policy = Policy(),
+        behaviour: KeepsBehaviour | None = None,
     ) -> None:
         self.database = database
         self.clock = clock
         self.policy = policy
         self._events = events
+        self._behaviour = behaviour
 
     # ---- a conversation ----------------------------------------------------------------------------------------------
 
-    def start(self, tenant_id: TenantId, *, language: str = "en", subject_id: SubjectId | None = None) -> str:
-        """Open a conversation; returns its id, which cannot be guessed."""
+    def start(
+        self,
+        tenant_id: TenantId,
+        *,
+        language: str = "en",
+        subject_id: SubjectId | None = None,
+        customer_id: str | None = None,
+    ) -> str:
+        """Open a conversation; returns its id, which cannot be guessed.
+
+        Args:
+            customer_id: whom the page knows already, by its own sign-in; None: they will have to say.
+        """
         with self.database.transaction() as connection:
-            return store.talks.begin(connection, tenant_id, language, subject_id, self.clock.now())
+            talk_id = store.talks.begin(connection, tenant_id, language, subject_id, self.clock.now())
+            if customer_id is not None:
+                store.talks.change(connection, tenant_id, talk_id, customer_id=customer_id)
+            return talk_id
 
     def talk(self, tenant_id: TenantId, talk_id: str) -> Talk:
         """A conversation as it stands.
@@ -144,6 +188,23 @@ class SupportDesk:
         with self.database.transaction() as connection:
             _there(store.talks.get(connection, tenant_id, talk_id))
             store.talks.say(connection, tenant_id, talk_id, "person", text, self.clock.now())
+
+    def sort(self, tenant_id: TenantId, talk_id: str, intent: str) -> None:
+        """A person says what a conversation was about; whoever learns what customers want learns from it.
+
+        Raises:
+            NotFound: this shop has no such conversation.
+        """
+        with self.database.transaction() as connection:
+            talk = _there(store.talks.get(connection, tenant_id, talk_id))
+            self._tell(connection, tenant_id, talk, SORTED, {"talk_id": talk_id, "intent": intent})
+
+    def heard(self, tenant_id: TenantId, talk: Talk, text: str, read: str | None, artifact: str | None) -> None:
+        """Record how a customer's own words were read, so that it can be learned whether that was right."""
+        if talk.customer_id is not None:
+            payload = {"talk_id": talk.talk_id, "text": text[:2_000], "read": read, "artifact": artifact}
+            with self.database.transaction() as connection:
+                self._tell(connection, tenant_id, talk, HEARD, payload)
 
     def close(self, tenant_id: TenantId, talk_id: str, *, to_guide: bool = False) -> bool:
         """A person has dealt with it; the conversation ends, or goes back to the guide."""
@@ -246,6 +307,8 @@ class SupportDesk:
             return _refused(refusals.ALREADY_DONE, asked.tool)
         store.goods.write(connection, tenant_id, asked.customer_id, effect)
         self._record(connection, tenant_id, asked, CONFIRMED)
+        if self._behaviour is not None:
+            self._behaviour.tell(tenant_id, _came_back(asked, case, now), connection=connection)
         minutes = int(self.policy.undo_within_s // 60)
         says = telling.told(lambda lang: telling.DONE[lang] + " " + telling.UNDO[lang].format(minutes=minutes))
         return Outcome("done", asked.tool, says, proposal_id=asked.proposal_id, digest=asked.digest, until=undo_until)
@@ -268,6 +331,9 @@ class SupportDesk:
         store.talks.supersede(connection, tenant_id, talk_id)
         store.goods.write(connection, tenant_id, done.customer_id, back)
         self._record(connection, tenant_id, done, UNDONE)
+        if self._behaviour is not None:
+            told = [event.event_id for event in _came_back(done, case, self.clock.now())]
+            self._behaviour.untell(tenant_id, told, connection=connection)
         return Outcome(
             "undone", done.tool, telling.told(lambda lang: telling.UNDONE[lang]), proposal_id=done.proposal_id
         )
@@ -301,6 +367,15 @@ class SupportDesk:
         facts: dict[str, Any] = msgspec.to_builtins(found)
         return facts
 
+    def _tell(
+        self, connection: sa.Connection, tenant_id: TenantId, talk: Talk, name: str, payload: dict[str, Any]
+    ) -> None:
+        if self._events is None:
+            return
+        subject = talk.customer_id and store.goods.subject_of(connection, tenant_id, talk.customer_id)
+        whose = SubjectId(subject) if subject else None
+        self._events.append(connection, NewEvent(name, 1, tenant_id, whose, self.clock.now(), SERVICE, payload))
+
     def _record(self, connection: sa.Connection, tenant_id: TenantId, about: Proposal, name: str) -> None:
         if self._events is None:
             return
@@ -323,6 +398,27 @@ def _there(talk: Talk | None) -> Talk:
 
 def _refused(refusal: Refusal, tool: str) -> Outcome:
     return Outcome("refused", tool, refusal.says, refusal.code)
+
+
+_CAME_BACK: Mapping[str, Deed] = {
+    "cancel_order": "returned",
+    "return_items": "returned",
+    "exchange_items": "complained",  # wanted, but not as it came
+}
+
+
+def _came_back(about: Proposal, case: Case, now: datetime) -> list[Happened]:
+    """What a deed of support says about what the customer wants: these pieces not."""
+    order = case.orders.get(str(about.arguments.get("order_id")))
+    if order is None or about.tool not in _CAME_BACK:
+        return []
+    if about.tool == "cancel_order":
+        wanted = [line.item_id for line in order.lines]
+    elif about.tool == "return_items":
+        wanted = list(about.arguments["item_ids"])
+    else:
+        wanted = [swap["item_id"] for swap in about.arguments["swaps"]]
+    return came_back(about.proposal_id, order, wanted, now, deed=_CAME_BACK[about.tool])
 
 
 def _digest(

@@ -163,15 +163,15 @@ def case_of(
         found = sa.select(items.c.product_id).where(items.c.tenant_id == tenant_id, items.c.item_id == item_id)
         wanted |= set(connection.execute(found).scalars())
     if customer_id is None:
-        return Case(products=_products(connection, tenant_id, wanted), policy=policy)
+        return Case(products=products_by_id(connection, tenant_id, wanted), policy=policy)
     theirs = (orders.c.tenant_id == tenant_id, orders.c.customer_id == customer_id)
-    bought = _orders(connection, tenant_id, theirs)
+    bought = orders_where(connection, tenant_id, theirs)
     wanted |= {line.product_id for order in bought for line in order.lines}
-    known = _customers(connection, (customers.c.tenant_id == tenant_id, customers.c.customer_id == customer_id))
+    known = customers_where(connection, (customers.c.tenant_id == tenant_id, customers.c.customer_id == customer_id))
     return Case(
         next(iter(known), None),
         {order.order_id: order for order in bought},
-        _products(connection, tenant_id, wanted),
+        products_by_id(connection, tenant_id, wanted),
         policy,
     )
 
@@ -184,12 +184,12 @@ def product_names(connection: sa.Connection, tenant_id: TenantId) -> dict[str, s
 
 def all_orders(connection: sa.Connection, tenant_id: TenantId) -> list[Order]:
     """Every order of the shop, for an export."""
-    return _orders(connection, tenant_id, (orders.c.tenant_id == tenant_id,))
+    return orders_where(connection, tenant_id, (orders.c.tenant_id == tenant_id,))
 
 
 def all_customers(connection: sa.Connection, tenant_id: TenantId) -> list[Customer]:
     """Every customer of the shop, for an export."""
-    return _customers(connection, (customers.c.tenant_id == tenant_id,))
+    return customers_where(connection, (customers.c.tenant_id == tenant_id,))
 
 
 def subject_of(connection: sa.Connection, tenant_id: TenantId, customer_id: str) -> SubjectId | None:
@@ -207,6 +207,82 @@ def customers_of(connection: sa.Connection, tenant_id: TenantId, subject_id: Sub
         customers.c.tenant_id == tenant_id, customers.c.subject_id == subject_id
     )
     return list(connection.execute(found).scalars())
+
+
+def orders_of(connection: sa.Connection, tenant_id: TenantId, customer_ids: Sequence[str]) -> list[str]:
+    """The numbers of all orders of these customers."""
+    theirs = (orders.c.tenant_id == tenant_id, orders.c.customer_id.in_(list(customer_ids)))
+    return list(connection.execute(sa.select(orders.c.order_id).where(*theirs)).scalars())
+
+
+def orders_where(connection: sa.Connection, tenant_id: TenantId, where: Sequence[Any]) -> list[Order]:
+    """Orders with their lines and payments, by id."""
+    rows = list(connection.execute(sa.select(orders).where(*where).order_by(orders.c.order_id)))
+    ids = [row.order_id for row in rows]
+    bought: dict[str, list[Line]] = {each: [] for each in ids}
+    paid: dict[str, list[Payment]] = {each: [] for each in ids}
+    for some in _portions(ids):
+        mine = (lines.c.tenant_id == tenant_id, lines.c.order_id.in_(some))
+        for row in connection.execute(sa.select(lines).where(*mine).order_by(lines.c.order_id, lines.c.place)):
+            bought[row.order_id].append(Line(row.name, row.product_id, row.item_id, row.price_micros, row.options))
+        mine = (payments.c.tenant_id == tenant_id, payments.c.order_id.in_(some))
+        for row in connection.execute(sa.select(payments).where(*mine).order_by(payments.c.order_id, payments.c.place)):
+            paid[row.order_id].append(Payment(row.kind, row.amount_micros, row.method_id))
+    return [
+        Order(
+            row.order_id,
+            row.customer_id,
+            row.status,
+            _as(Address, row.address),
+            tuple(bought[row.order_id]),
+            tuple(paid[row.order_id]),
+            _as(tuple[Shipment, ...], row.shipments),
+            row.currency,
+            row.carrier,
+            row.cancel_reason,
+            _as(Return | None, row.returned),
+            _as(Exchange | None, row.exchanged),
+            row.version,
+        )
+        for row in rows
+    ]
+
+
+def customers_where(connection: sa.Connection, where: Sequence[Any]) -> list[Customer]:
+    """Customers with their ways to pay, by id."""
+    joined = sa.and_(customers.c.tenant_id == methods.c.tenant_id, customers.c.customer_id == methods.c.customer_id)
+    ways: dict[str, dict[str, Method]] = {}
+    chosen = sa.select(methods).select_from(methods.join(customers, joined)).where(*where)
+    for row in connection.execute(chosen.order_by(methods.c.method_id)):
+        way = Method(row.method_id, row.kind, row.balance_micros, row.brand, row.last_four)
+        ways.setdefault(row.customer_id, {})[row.method_id] = way
+    rows = connection.execute(sa.select(customers).where(*where).order_by(customers.c.customer_id))
+    return [
+        Customer(
+            row.customer_id,
+            row.first_name,
+            row.last_name,
+            row.email,
+            _as(Address, row.address),
+            ways.get(row.customer_id, {}),
+        )
+        for row in rows
+    ]
+
+
+def products_by_id(connection: sa.Connection, tenant_id: TenantId, ids: Iterable[str]) -> dict[str, Product]:
+    """Products with their items."""
+    found: dict[str, Product] = {}
+    for some in _portions(sorted(ids)):
+        made: dict[str, dict[str, Item]] = {}
+        mine = (items.c.tenant_id == tenant_id, items.c.product_id.in_(some))
+        for row in connection.execute(sa.select(items).where(*mine).order_by(items.c.item_id)):
+            item = Item(row.item_id, row.product_id, row.options, row.price_micros, row.is_available)
+            made.setdefault(row.product_id, {})[row.item_id] = item
+        mine = (products.c.tenant_id == tenant_id, products.c.product_id.in_(some))
+        for row in connection.execute(sa.select(products).where(*mine)):
+            found[row.product_id] = Product(row.product_id, row.name, made.get(row.product_id, {}))
+    return found
 
 
 # ---- writing ---------------------------------------------------------------------------------------------------------
@@ -252,11 +328,7 @@ def forget(connection: sa.Connection, tenant_id: TenantId, customer_ids: Sequenc
     """Remove customers and their orders; returns the rows removed."""
     if not customer_ids:
         return 0
-    theirs = list(
-        connection.execute(
-            sa.select(orders.c.order_id).where(orders.c.tenant_id == tenant_id, orders.c.customer_id.in_(customer_ids))
-        ).scalars()
-    )
+    theirs = orders_of(connection, tenant_id, customer_ids)
     gone = 0
     for table in (lines, payments):
         done = connection.execute(table.delete().where(table.c.tenant_id == tenant_id, table.c.order_id.in_(theirs)))
@@ -283,73 +355,6 @@ def _write_order(connection: sa.Connection, tenant_id: TenantId, order: Order) -
         connection.execute(table.delete().where(table.c.tenant_id == tenant_id, table.c.order_id == order.order_id))
     _insert(connection, lines, _line_rows(tenant_id, order))
     _insert(connection, payments, _payment_rows(tenant_id, order))
-
-
-def _orders(connection: sa.Connection, tenant_id: TenantId, where: Sequence[Any]) -> list[Order]:
-    rows = list(connection.execute(sa.select(orders).where(*where).order_by(orders.c.order_id)))
-    ids = [row.order_id for row in rows]
-    bought: dict[str, list[Line]] = {each: [] for each in ids}
-    paid: dict[str, list[Payment]] = {each: [] for each in ids}
-    for some in _portions(ids):
-        mine = (lines.c.tenant_id == tenant_id, lines.c.order_id.in_(some))
-        for row in connection.execute(sa.select(lines).where(*mine).order_by(lines.c.order_id, lines.c.place)):
-            bought[row.order_id].append(Line(row.name, row.product_id, row.item_id, row.price_micros, row.options))
-        mine = (payments.c.tenant_id == tenant_id, payments.c.order_id.in_(some))
-        for row in connection.execute(sa.select(payments).where(*mine).order_by(payments.c.order_id, payments.c.place)):
-            paid[row.order_id].append(Payment(row.kind, row.amount_micros, row.method_id))
-    return [
-        Order(
-            row.order_id,
-            row.customer_id,
-            row.status,
-            _as(Address, row.address),
-            tuple(bought[row.order_id]),
-            tuple(paid[row.order_id]),
-            _as(tuple[Shipment, ...], row.shipments),
-            row.currency,
-            row.carrier,
-            row.cancel_reason,
-            _as(Return | None, row.returned),
-            _as(Exchange | None, row.exchanged),
-            row.version,
-        )
-        for row in rows
-    ]
-
-
-def _customers(connection: sa.Connection, where: Sequence[Any]) -> list[Customer]:
-    joined = sa.and_(customers.c.tenant_id == methods.c.tenant_id, customers.c.customer_id == methods.c.customer_id)
-    ways: dict[str, dict[str, Method]] = {}
-    chosen = sa.select(methods).select_from(methods.join(customers, joined)).where(*where)
-    for row in connection.execute(chosen.order_by(methods.c.method_id)):
-        way = Method(row.method_id, row.kind, row.balance_micros, row.brand, row.last_four)
-        ways.setdefault(row.customer_id, {})[row.method_id] = way
-    rows = connection.execute(sa.select(customers).where(*where).order_by(customers.c.customer_id))
-    return [
-        Customer(
-            row.customer_id,
-            row.first_name,
-            row.last_name,
-            row.email,
-            _as(Address, row.address),
-            ways.get(row.customer_id, {}),
-        )
-        for row in rows
-    ]
-
-
-def _products(connection: sa.Connection, tenant_id: TenantId, ids: Iterable[str]) -> dict[str, Product]:
-    found: dict[str, Product] = {}
-    for some in _portions(sorted(ids)):
-        made: dict[str, dict[str, Item]] = {}
-        mine = (items.c.tenant_id == tenant_id, items.c.product_id.in_(some))
-        for row in connection.execute(sa.select(items).where(*mine).order_by(items.c.item_id)):
-            item = Item(row.item_id, row.product_id, row.options, row.price_micros, row.is_available)
-            made.setdefault(row.product_id, {})[row.item_id] = item
-        mine = (products.c.tenant_id == tenant_id, products.c.product_id.in_(some))
-        for row in connection.execute(sa.select(products).where(*mine)):
-            found[row.product_id] = Product(row.product_id, row.name, made.get(row.product_id, {}))
-    return found
 
 
 def _name_key(first_name: str, last_name: str, zip_code: str) -> str:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from ikkan.ground.db import UtcDateTime
 
 metadata = sa.MetaData()
 
 
-def _whose() -> sa.Column[str]:
+def insert(connection: sa.Connection, table: sa.Table) -> Any:
+    """An INSERT that knows ON CONFLICT, in the dialect's own class."""
+    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
+
+
+def whose() -> sa.Column[str]:
+    """The column every table of a shop begins with."""
     return sa.Column("tenant_id", sa.String(80), primary_key=True)
 
 
 products = sa.Table(
     "shop_products",
     metadata,
-    _whose(),
+    whose(),
     sa.Column("product_id", sa.String(80), primary_key=True),
     sa.Column("name", sa.String(300), nullable=False),
 )
@@ -24,7 +33,7 @@ products = sa.Table(
 items = sa.Table(
     "shop_items",
     metadata,
-    _whose(),
+    whose(),
     sa.Column("item_id", sa.String(80), primary_key=True),
     sa.Column("product_id", sa.String(80), nullable=False),
     sa.Column("options", sa.JSON, nullable=False),
@@ -33,10 +42,105 @@ items = sa.Table(
     sa.Index("shop_items_by_product", "tenant_id", "product_id"),
 )
 
+documents = sa.Table(
+    "shop_documents",
+    metadata,
+    whose(),
+    sa.Column("document_id", sa.String(80), primary_key=True),
+    sa.Column("name", sa.String(300), nullable=False),
+    sa.Column("title", sa.String(300), nullable=False),
+    sa.Column("passages", sa.JSON, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("added_at", UtcDateTime, nullable=False),
+)
+
+wares = sa.Table(
+    "shop_wares",
+    metadata,
+    whose(),
+    sa.Column("product_id", sa.String(80), primary_key=True),
+    sa.Column("name", sa.String(300), nullable=False),
+    sa.Column("names", sa.JSON, nullable=False),
+    sa.Column("category", sa.String(300), nullable=False),
+    sa.Column("price_micros", sa.BigInteger, nullable=False),
+    sa.Column("currency", sa.String(3), nullable=False),
+    sa.Column("added_at", UtcDateTime, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("brand", sa.String(200), nullable=False),
+    sa.Column("seller", sa.String(200), nullable=False),
+    sa.Column("margin_share", sa.Float, nullable=True),
+    sa.Column("stock", sa.Integer, nullable=True),
+    sa.Column("attributes", sa.JSON, nullable=False),
+    sa.Column("tags", sa.JSON, nullable=False),
+    sa.Column("image", sa.String(1_000), nullable=False),
+    sa.Column("is_listed", sa.Boolean, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Index("shop_wares_by_version", "tenant_id", "version"),
+)
+
+shelves = sa.Table(
+    "shop_shelves",
+    metadata,
+    whose(),
+    sa.Column("version", sa.BigInteger, nullable=False),
+)
+
+behaviour = sa.Table(
+    "shop_behaviour",
+    metadata,
+    sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("tenant_id", sa.String(80), nullable=False),
+    sa.Column("event_id", sa.String(120), nullable=False),
+    sa.Column("subject_id", sa.String(120), nullable=False),
+    sa.Column("deed", sa.SmallInteger, nullable=False),
+    sa.Column("at_us", sa.BigInteger, nullable=False),
+    sa.Column("told_us", sa.BigInteger, nullable=True),
+    sa.Column("product_id", sa.String(80), nullable=True),
+    sa.Column("impression_id", sa.String(80), nullable=True),
+    sa.Column("more", sa.LargeBinary, nullable=True),
+    sa.Column("recorded_us", sa.BigInteger, nullable=False),
+    sa.Index("shop_behaviour_by_event", "tenant_id", "event_id", unique=True),
+    sa.Index("shop_behaviour_by_person", "tenant_id", "subject_id", "at_us"),
+    sa.Index("shop_behaviour_by_time", "tenant_id", "at_us"),
+    sqlite_autoincrement=True,
+)
+
+behaviour_told = sa.Table(
+    "shop_behaviour_told",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+)
+
+exposures = sa.Table(
+    "shop_exposures",
+    metadata,
+    whose(),
+    sa.Column("impression_id", sa.String(80), primary_key=True),
+    sa.Column("subject_id", sa.String(120), nullable=False),
+    sa.Column("surface", sa.String(20), nullable=False),
+    sa.Column("at_us", sa.BigInteger, nullable=False),
+    sa.Column("model", sa.String(120), nullable=False),
+    sa.Column("places", sa.LargeBinary, nullable=False),
+    sa.Column("pools", sa.LargeBinary, nullable=True),
+    sa.Index("shop_exposures_by_person", "tenant_id", "subject_id", "at_us"),
+    sa.Index("shop_exposures_by_time", "tenant_id", "at_us"),
+)
+
+merchant_rules = sa.Table(
+    "shop_merchant_rules",
+    metadata,
+    whose(),
+    sa.Column("rule_id", sa.String(80), primary_key=True),
+    sa.Column("rule", sa.JSON, nullable=False),
+    sa.Column("is_dropped", sa.Boolean, nullable=False),
+    sa.Column("changed_us", sa.BigInteger, nullable=False),
+)
+
 customers = sa.Table(
     "shop_customers",
     metadata,
-    _whose(),
+    whose(),
     sa.Column("customer_id", sa.String(80), primary_key=True),
     sa.Column("subject_id", sa.String(120), nullable=False),
     sa.Column("first_name", sa.String(200), nullable=False),
@@ -53,7 +157,7 @@ customers = sa.Table(
 methods = sa.Table(
     "shop_methods",
     metadata,
-    _whose(),
+    whose(),
     sa.Column("customer_id", sa.String(80), primary_key=True),
     sa.Column("method_id", sa.String(80), primary_key=True),
     sa.Column("kind", sa.String(20), nullable=False),
@@ -65,7 +169,7 @@ methods = sa.Table(
 orders = sa.Table(
     "shop_orders",
     metadata,
-    _whose(),
+    whose(),
     sa.Column("order_id", sa.String(80), primary_key=True),
     sa.Column("customer_id", sa.String(80), nullable=False),
     sa.Column("status", sa.String(40), nullable=False),
@@ -83,7 +187,7 @@ orders = sa.Table(
 lines = sa.Table(
     "shop_lines",
     metadata,
-    _whose(),
+    whose(),
     sa.Column("order_id", sa.String(80), primary_key=True),
     sa.Column("place", sa.Integer, primary_key=True),
     sa.Column("name", sa.String(300), nullable=False),
@@ -96,7 +200,7 @@ lines = sa.Table(
 payments = sa.Table(
     "shop_payments",
     metadata,
-    _whose(),
+    whose(),
     sa.Column("order_id", sa.String(80), primary_key=True),
     sa.Column("place", sa.Integer, primary_key=True),
     sa.Column("kind", sa.String(20), nullable=False),
@@ -107,7 +211,7 @@ payments = sa.Table(
 talks = sa.Table(
     "shop_talks",
     metadata,
-    _whose(),
+    whose(),
     sa.Column("talk_id", sa.String(60), primary_key=True),
     sa.Column("subject_id", sa.String(120), nullable=True),
     sa.Column("customer_id", sa.String(80), nullable=True),
@@ -122,7 +226,7 @@ talks = sa.Table(
 said = sa.Table(
     "shop_said",
     metadata,
-    _whose(),
+    whose(),
     sa.Column("said_id", sa.String(60), primary_key=True),
     sa.Column("talk_id", sa.String(60), nullable=False),
     sa.Column("who", sa.String(12), nullable=False),
@@ -134,7 +238,7 @@ said = sa.Table(
 proposals = sa.Table(
     "shop_proposals",
     metadata,
-    _whose(),
+    whose(),
     sa.Column("proposal_id", sa.String(60), primary_key=True),
     sa.Column("talk_id", sa.String(60), nullable=False),
     sa.Column("customer_id", sa.String(80), nullable=False),
@@ -154,7 +258,7 @@ proposals = sa.Table(
 inbox = sa.Table(
     "shop_inbox",
     metadata,
-    _whose(),
+    whose(),
     sa.Column("entry_id", sa.String(60), primary_key=True),
     sa.Column("talk_id", sa.String(60), nullable=False),
     sa.Column("customer_id", sa.String(80), nullable=True),
@@ -163,4 +267,16 @@ inbox = sa.Table(
     sa.Column("state", sa.String(12), nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Index("shop_inbox_by_state", "tenant_id", "state", "created_at"),
+)
+
+moods = sa.Table(
+    "shop_moods",
+    metadata,
+    whose(),
+    sa.Column("subject_id", sa.String(120), primary_key=True),
+    sa.Column("is_off", sa.Boolean, nullable=False),
+    sa.Column("said", sa.JSON(none_as_null=True), nullable=True),
+    sa.Column("expires_at", UtcDateTime, nullable=True),
+    sa.Column("changed_at", UtcDateTime, nullable=False),
+    sa.Index("shop_moods_by_end", "expires_at"),
 )

@@ -14,6 +14,23 @@ LANGUAGES: tuple[Language, ...] = ("ja", "en", "zh")
 
 CONFIRMED, UNDONE, HANDED_OVER = "SupportConfirmed", "SupportUndone", "SupportHandedOver"
 """Events: a customer's yes was carried out; taken back in time; a person was asked to take over."""
+HEARD, SORTED = "SupportHeard", "SupportSorted"
+"""Events: a known customer said in their own words what they want, and how it was read; a person of the shop said what
+a conversation had been about."""
+INTENT_LEARNABLE = "shop.support_intent"
+TOOL_INTENTS: Mapping[str, str] = {
+    "order_status": "status",
+    "cancel_order": "cancel",
+    "return_items": "return",
+    "change_order_items": "swap",
+    "exchange_items": "swap",
+    "change_order_address": "order_address",
+    "change_my_address": "my_address",
+    "change_order_payment": "payment",
+    "refund_lost_order": "lost",
+    "product_details": "product",
+}
+"""What a customer wanted for whom this tool was carried out."""
 
 
 @dataclass(frozen=True, slots=True)

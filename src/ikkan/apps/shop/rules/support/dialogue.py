@@ -7,7 +7,7 @@ menu, and after a few times it gives the conversation to a person.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +16,8 @@ from ikkan.apps.shop.rules.support.phrases import Texts
 from ikkan.apps.shop.values import Case, Language, Line, Order
 from ikkan.apps.shop.values.goods import DELIVERED, LATE, LOST, PENDING, PROCESSED
 
+_FEWEST_LETTERS = 8
+"""Shorter sentences that are no question are not looked up."""
 CONFUSED_AT_MOST = 3
 """So many sentences in a row may be not understood before a person takes over."""
 
@@ -68,29 +70,43 @@ class Move:
     """Why a person should take over, where one should."""
 
 
-def step(guide: Guide, text: str, case: Case, language: Language, names: Mapping[str, str]) -> tuple[Guide, Move]:
+def step(
+    guide: Guide,
+    text: str,
+    case: Case,
+    language: Language,
+    names: Mapping[str, str],
+    hears: Callable[[str], str | None] = hearing.intent,
+) -> tuple[Guide, Move]:
     """Hear one sentence and go on.
 
     Args:
         case: what this customer has; without a customer the dialogue only asks who they are.
         names: all products, name → id.
+        hears: what a sentence wants, None where that is not sure; the plain rules, or what was learned above them.
     """
     if hearing.wants_person(text):
         return Guide(), Move(person="asked")
+    if guide.asking == "person":
+        # Whether a person should answer what the documents do not.
+        said = hearing.yes_or_no(text)
+        if said is not None:
+            return Guide(), Move(person="not_found") if said else Move(phrases.ANYTHING_ELSE[language])
+        guide = Guide()
     if case.customer is None:
         return _who(guide, text, language)
     strange = hearing.strange_order(text, case)
     if strange is not None:
         # Proposed all the same: the desk's refusal is the answer.
         return Guide(), Move(tool="order_status", arguments={"order_id": strange})
-    heard = _menu_choice(guide, text) or (None if guide.asking and guide.asking != "intent" else hearing.intent(text))
+    heard = _menu_choice(guide, text) or (None if guide.asking and guide.asking != "intent" else hears(text))
     if guide.asking and guide.asking != "intent" and heard is None:
         if hearing.yes_or_no(text) is False:
             return Guide(), Move(f"{phrases.WITHDRAWN[language]} {phrases.ANYTHING_ELSE[language]}")
         filled = _answer(guide, text, case)
         if filled is None:
             # No answer, but perhaps another wish, or the same one said anew.
-            wish = hearing.intent(text)
+            wish = hears(text)
             if wish is None:
                 return _confused(guide, language, case, names)
             filled = _overheard(Guide(wish, confused=guide.confused), text, case, names)
@@ -100,6 +116,24 @@ def step(guide: Guide, text: str, case: Case, language: Language, names: Mapping
     if heard == "person":
         return Guide(), Move(person="asked")
     return _go_on(_overheard(Guide(heard), text, case, names), case, language, names)
+
+
+def is_question(guide: Guide, text: str, hears: Callable[[str], str | None]) -> bool:
+    """Whether a sentence may be answered from the merchant's documents: no form is being filled, and it asks how things
+    are done here, or says something that no tool is for."""
+    if guide.asking not in ("", "intent", "person") or _menu_choice(guide, text) is not None:
+        return False
+    plain = hearing.yes_or_no(text) is not None or hearing.wants_undo(text) or hearing.wants_person(text)
+    if plain or hearing.email(text) or hearing.name_and_zip(text):
+        return False
+    return hearing.asks(text) or (hears(text) is None and len(text.strip()) >= _FEWEST_LETTERS)
+
+
+def is_wish(guide: Guide, text: str, case: Case) -> bool:
+    """Whether a known customer says in their own words what they want: no number of a menu, no answer to a question."""
+    plain = hearing.yes_or_no(text) is not None or hearing.wants_undo(text) or hearing.wants_person(text)
+    open_wish = case.customer is not None and not plain and guide.asking in ("", "intent")
+    return open_wish and _menu_choice(guide, text) is None and hearing.strange_order(text, case) is None
 
 
 def menu(language: Language) -> str:
@@ -384,7 +418,7 @@ def _order(order: Order, language: Language) -> str:
 
 
 def _line(line: Line) -> str:
-    return f"{line.name} ({telling.options(line.options)})"
+    return telling.named(line)
 
 
 def _currency(case: Case) -> str:

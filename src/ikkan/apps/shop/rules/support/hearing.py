@@ -56,6 +56,18 @@ _INTENTS: Sequence[tuple[str, re.Pattern[str]]] = tuple(
     )
 )
 
+_QUESTION = re.compile(
+    r"^\W*(what|how|which|who|why|when|do you|does|is there|are there|are your|is your|can (i|one)|may i|until when)\b"
+    r"|[?？]\s*$|(です|ます|でしょう|ません|ない|ある|いい|の)か[。.]?\s*$|(吗|呢|多久|多少|哪些|如何|什么|怎么办)[。.]?\s*$",
+    re.IGNORECASE,
+)
+_OWN = re.compile(
+    r"\b(my|this|that|the) (order|parcel|package|item|refund|return|delivery)s?\b|\bwhere is\b"
+    r"|\bi (want|would like|need)\b|注文した|私の|この|届かない|届いていない|我的|这个|这单|没收到|到哪",
+    re.IGNORECASE,
+)
+"""What speaks of somebody's own things."""
+
 _REASONS: Mapping[str, re.Pattern[str]] = {
     "no longer needed": re.compile(
         r"no longer|not? need|don'?t (need|want)|do not (need|want)|不要|要らな|いらな|不再|不需要", re.IGNORECASE
@@ -117,6 +129,17 @@ def intent(text: str) -> str | None:
     ['return', 'cancel', 'order_address', None]
     """
     return next((name for name, pattern in _INTENTS if pattern.search(text)), None)
+
+
+def asks(text: str) -> bool:
+    """Whether a sentence is a question about how things are done here, rather than about somebody's own order.
+
+    >>> [asks(t) for t in ("How long can I return things?", "送料はいくらですか", "保修多久？", "Where is my order?")]
+    [True, True, True, False]
+    >>> [asks(t) for t in ("I want to return the lamp", "返品したい", "can you cancel #W123?", "yes")]
+    [False, False, False, False]
+    """
+    return bool(_QUESTION.search(text)) and not _OWN.search(text) and not _ORDER.search(text)
 
 
 def reason(text: str) -> str | None:

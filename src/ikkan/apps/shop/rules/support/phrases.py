@@ -15,6 +15,12 @@ HELLO: Texts = {
     "If you would rather talk to a person, say so at any time.",
     "zh": "请问有什么可以帮您？请先提供电子邮箱，或姓名和邮政编码以确认身份。如需人工客服，请随时输入“人工”。",
 }
+HELLO_AGAIN: Texts = {
+    "ja": "ご用件をどうぞ。担当者との会話をご希望なら、いつでも「担当者」とお書きください。",
+    "en": "How can I help? If you would rather talk to a person, say so at any time.",
+    "zh": "请问有什么可以帮您？如需人工客服，请随时输入“人工”。",
+}
+"""To whom the page knows already."""
 WELCOME: Texts = {
     "ja": "{name} 様、確認できました。ご用件は何でしょうか。",
     "en": "Thank you, {name}. What can I do for you?",
@@ -79,6 +85,12 @@ NOT_HEARD: Texts = {
     "en": "Sorry, I did not get that.",
     "zh": "抱歉，没有听懂。",
 }
+NOT_FOUND: Texts = {
+    "ja": "資料の中に答えが見つかりません。担当者がお答えしましょうか。(はい / いいえ)",
+    "en": "I do not find that in our documents. Shall a person answer? (yes / no)",
+    "zh": "资料中没有找到答案。需要人工客服回答吗？（是 / 否）",
+}
+CITED: Texts = {"ja": "{text}\n(出典: {where})", "en": "{text}\n(From: {where})", "zh": "{text}\n（来源：{where}）"}
 NONE_FITS: Texts = {
     "ja": "その手続きができるご注文が見つかりません。",
     "en": "None of your orders is in a state in which this can be done.",

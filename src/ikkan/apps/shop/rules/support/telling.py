@@ -8,7 +8,7 @@ from typing import Any
 from ikkan.apps.shop.rules.support import arguments as args
 from ikkan.apps.shop.rules.support.needs import difference_micros, order_of, pairs
 from ikkan.apps.shop.rules.support.tools import Call
-from ikkan.apps.shop.values import LANGUAGES, Case, Language, Method
+from ikkan.apps.shop.values import LANGUAGES, Case, Language, Line, Method
 
 Texts = Mapping[Language, str]
 
@@ -89,6 +89,11 @@ def money(micros: int, currency: str) -> str:
     return f"{sign}{whole if currency == 'JPY' else f'{whole}.{cents % 100:02d}'} {currency}"
 
 
+def named(line: Line) -> str:
+    """A line of an order with what was chosen of it, if there was a choice."""
+    return f"{line.name} ({options(line.options)})" if line.options else line.name
+
+
 def options(chosen: Mapping[str, str]) -> str:
     """A choice of options in one breath."""
     return ", ".join(chosen.values())
@@ -143,7 +148,7 @@ def _facts(call: Call, case: Case, language: Language) -> dict[str, str]:
 def _taken(left: list[Any], item_id: str) -> str:
     line = next(line for line in left if line.item_id == item_id)
     left.remove(line)
-    return f"{line.name} ({options(line.options)})"
+    return named(line)
 
 
 def _difference(micros: int, currency: str, method: str, language: Language) -> str:

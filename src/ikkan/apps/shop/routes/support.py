@@ -20,7 +20,7 @@ from ikkan.apps.shop.service.model import Modelled
 from ikkan.apps.shop.values import Outcome
 from ikkan.ground.errors import NotFound
 from ikkan.ground.ids import SubjectId, TenantId
-from ikkan.kit import Parts, Session, api
+from ikkan.kit import Parts, Session
 
 _Id = Annotated[str, Field(min_length=1, max_length=80)]
 
@@ -69,15 +69,22 @@ class Answer(_Body):
     text: Annotated[str, Field(min_length=1, max_length=4_000)]
 
 
+class Sort(_Body):
+    """What a conversation was about."""
+
+    intent: Literal[
+        "status", "cancel", "return", "swap", "order_address", "my_address", "payment", "product", "lost", "person"
+    ]
+
+
 class Close(_Body):
     """Whether the guide goes on with the conversation."""
 
     to_guide: bool = False
 
 
-def routes(parts: Parts, talks: Conversation, modelled: Modelled) -> FastAPI:
+def join(door: FastAPI, parts: Parts, talks: Conversation, modelled: Modelled) -> None:
     """Support as an API. Session, key and CSRF token are checked at the door of `kit.api`."""
-    door = api("shop", parts.frame)
     desk, run = talks.desk, parts.database.run
 
     async def mine(request: Request, talk_id: str) -> TenantId:
@@ -152,15 +159,23 @@ def routes(parts: Parts, talks: Conversation, modelled: Modelled) -> FastAPI:
         await run(desk.answer, person(request), talk_id, body.text)
         return {"said": True}
 
+    @door.post("/support/inbox/{talk_id}/sort")
+    async def sort(request: Request, talk_id: str, body: Sort) -> dict[str, bool]:
+        await run(desk.sort, person(request), talk_id, body.intent)
+        return {"sorted": True}
+
     @door.post("/support/inbox/{talk_id}/close")
     async def close(request: Request, talk_id: str, body: Close) -> dict[str, bool]:
         return {"closed": await run(desk.close, person(request), talk_id, to_guide=body.to_guide)}
 
-    return door
-
 
 def _reply(reply: Reply) -> dict[str, Any]:
     made: dict[str, Any] = {"text": reply.text, "state": reply.state}
+    if reply.cited is not None:
+        made["cited"] = {
+            **asdict(reply.cited),
+            "page": f"/shop/documents/{reply.cited.document_id}#p{reply.cited.place}",
+        }
     if reply.outcome is not None:
         made["outcome"] = _outcome(reply.outcome)
     return made

@@ -1,1 +1,0 @@
-"""What the flywheel may train from shop. Nothing yet: declare a `Learnable` first."""

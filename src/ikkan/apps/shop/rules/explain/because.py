@@ -1,0 +1,126 @@
+"""Leave one out: the reason is what the suggestion would fall furthest without.
+
+All histories, the whole one and those without one event, are scored in one batch; a mood is one more thing that may be
+left out. A reason is given only where leaving it out takes a fair part of the chance; popular, new and pinned only
+where the thing came from there. Otherwise nothing is said.
+
+Source: counterfactual explanation by deletion, as in ACCENT (Tran et al. 2021), over events instead of features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ikkan.apps.shop.rules.explain import phrases
+from ikkan.apps.shop.rules.mood.sensitive import is_sensitive
+from ikkan.apps.shop.values import Because, Happened, Mood, Ware
+
+LAST = 20
+"""So many of the last events are tried; what lies further back is never named."""
+LEAST_SHARE = 0.05
+"""Below this part of the chance nothing is the reason."""
+
+ScoreWithout = Callable[[NDArray[np.bool_]], NDArray[np.floating]]
+"""Which events are kept `(variants, events)` → the log-odds of each place `(variants, places)`, in one batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drops:
+    """What leaving each event out does to each place."""
+
+    events: tuple[Happened, ...]
+    """The events tried, in order."""
+    whole: NDArray[np.float64]
+    """`(places,)`: log-odds with all events."""
+    without: NDArray[np.float64]
+    """`(events, places)`: log-odds with one event less."""
+
+    @property
+    def fall(self) -> NDArray[np.float64]:
+        """`(events, places)`: how far each place falls without each event; negative where it rises."""
+        return np.asarray(self.whole[None, :] - self.without)
+
+
+def drops(events: Sequence[Happened], score: ScoreWithout, *, last: int = LAST) -> Drops:
+    """Score the places with all events and without each of the last ones, in one batch of at most `last + 1` variants.
+
+    Events that name no product are never left out: they are not what anybody looked at.
+    """
+    tried = [at for at, event in enumerate(events) if event.product_id is not None][-last:]
+    kept = np.ones((len(tried) + 1, len(events)), np.bool_)
+    kept[np.arange(1, len(tried) + 1), tried] = False
+    odds = np.asarray(score(kept), np.float64)
+    return Drops(tuple(events[at] for at in tried), odds[0], odds[1:])
+
+
+def because(
+    places: Sequence[tuple[Ware, str]],
+    events: Sequence[Happened],
+    score: ScoreWithout,
+    mood: Mood | None = None,
+    *,
+    ware_of: Callable[[str], Ware | None],
+    lifts: NDArray[np.floating] | None = None,
+    least: float = LEAST_SHARE,
+) -> list[Because | None]:
+    """The reason for each place, or None where there is no true one to give.
+
+    Args:
+        places: each a ware and where the candidate came from (`Suggested.source`).
+        events: what the person did, newest last.
+        ware_of: what an event was about, to be named.
+        lifts: by how much the mood raised the log-odds of each place.
+    """
+    found = drops(events, score) if places and events else None
+    return [
+        _reason(ware, source, column, found, ware_of, mood, 0.0 if lifts is None else float(lifts[column]), least)
+        for column, (ware, source) in enumerate(places)
+    ]
+
+
+def _reason(
+    ware: Ware,
+    source: str,
+    column: int,
+    found: Drops | None,
+    ware_of: Callable[[str], Ware | None],
+    mood: Mood | None,
+    lift: float,
+    least: float,
+) -> Because | None:
+    if source in {"pinned", "new"}:
+        return Because("pinned", phrases.PINNED) if source == "pinned" else Because("new", phrases.NEW)
+    fall = found.fall[:, column] if found is not None and len(found.events) else np.zeros(1)
+    at = int(np.argmax(fall))
+    whole = float(found.whole[column]) if found is not None else 0.0
+    if mood is not None and lift > max(float(fall[at]), 0.0) and _share(whole + lift, lift) >= least:
+        return Because("mood", phrases.of_mood(ware, mood), share=_share(whole + lift, lift))
+    share = _share(whole, float(fall[at]))
+    if found is not None and share >= least:
+        # Where the true reason cannot be told, the second best would not be true.
+        return _told(ware, found.events[at], share, ware_of)
+    return Because("popular", phrases.POPULAR) if source == "popular" else None
+
+
+def _told(ware: Ware, event: Happened, share: float, ware_of: Callable[[str], Ware | None]) -> Because | None:
+    about = ware_of(event.product_id or "")
+    if about is None or event.deed not in phrases.DEEDS_TOLD:
+        return None
+    if is_sensitive(f"{about.name} {about.category} {' '.join(about.tags)}"):
+        return None
+    if about.product_id == ware.product_id and event.deed == "bought":
+        return Because("replenish", phrases.filled(phrases.AGAIN, about), about.product_id, event.event_id, share)
+    words = phrases.filled(phrases.DEEDS_TOLD[event.deed], about)
+    return Because("event", words, about.product_id, event.event_id, share)
+
+
+def _share(odds: float, fell: float) -> float:
+    """Of the chance at these log-odds, the part that goes when they fall so far."""
+    if fell <= 0:
+        return 0.0
+    before, after = (1.0 / (1.0 + np.exp(-value)) for value in (odds, odds - fell))
+    return float(1.0 - after / before)

@@ -1,0 +1,272 @@
+"""What a mood does to scores: a few documented terms, all of them zero below the threshold of confidence.
+
+Scores come with any scale; each term is in units of their spread over the candidates, so that the same mood moves a
+list as far whatever model scored it.
+
+Source: the terms are those of `docs/decisions/0329`; the amounts were chosen by `benchmarks/shop_mood.py` on half of
+the people and reported on the other half.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ikkan.apps.shop.rules.mood.signals import facets_of
+from ikkan.apps.shop.values import Mode, Mood, Ware
+
+Floats = NDArray[np.float32]
+
+THRESHOLD = 0.5
+"""Below this confidence a mood changes nothing; at 1 it has its full strength."""
+PIVOT = 0.78
+"""An inferred mood as sure as this leaves the session's weight as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulls:
+    """How far each part of a mood moves a score, in spreads of the scores."""
+
+    facets: float = 1.0
+    price: float = 0.35
+    novelty: float = 0.15
+    energy: float = 0.3
+    session: float = 1.2
+    """How far the session's weight moves from a mood that is hardly sure to one that is certain."""
+    lean: float = 0.3
+    """How far modes and novelty move it."""
+    said: float = 1.5
+    """A mood that was said moves so much more than one that was inferred."""
+
+
+PULLS = Pulls()
+
+
+def pulls_in(files: Mapping[str, bytes]) -> Pulls:
+    """The pulls that were learned, out of an artifact's files; what it does not name is as it was.
+
+    >>> pulls_in({"pulls.json": b'{"price": 0.7}'}).price, pulls_in({"pulls.json": b"{}"}) == PULLS
+    (0.7, True)
+    """
+    return replace(PULLS, **json.loads(files["pulls.json"]))
+
+
+SESSION_LEAN: Mapping[Mode, float] = {
+    "goal": 0.4,
+    "compare": 0.4,
+    "gift": 0.8,  # it is for somebody else
+    "explore": 0.0,
+    "deal": 0.0,
+    "replenish": -0.6,
+}
+EXPLORE_LEAN: Mapping[Mode, float] = {
+    "goal": -0.5,
+    "compare": -0.5,
+    "gift": 0.3,
+    "explore": 1.0,
+    "deal": 0.0,
+    "replenish": -0.8,
+}
+"""What each mode does to the share of places that explore: +1 doubles it, -1 takes it away."""
+
+CALM = frozenset(
+    {"calm", "quiet", "relaxing", "peaceful", "cozy", "atmospheric", "落ち着く", "静か", "癒し", "安静", "治愈"}
+)
+LIVELY = frozenset(
+    {"lively", "fun", "party", "exciting", "action", "funny", "にぎやか", "楽しい", "元気", "热闹", "有趣"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Candidates as steering sees them; every array has one value per candidate."""
+
+    wanted: Floats
+    """How much each is what is wanted, -1 to 1: `FacetTable.wanted`, or a direction in item space."""
+    dearness: Floats | None = None
+    """Logarithm of the price over what is usual for the person; None: not known."""
+    newness: Floats | None = None
+    """1 where the person never touched its kind, 0 where it is all they touch."""
+    energy: Floats | None = None
+    """-1 calm, 1 lively, 0 neither."""
+
+
+class FacetTable:
+    """Which ware has which facet, kept so that a mood is looked up for a million wares at once.
+
+    >>> from datetime import UTC, datetime
+    >>> now = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> table = FacetTable([Ware("a", "A", "Tea", 1, "JPY", now), Ware("b", "B", "Tea > Green", 1, "JPY", now)])
+    >>> table.wanted({"category=Tea > Green": 1.0}).tolist()
+    [0.0, 1.0]
+    >>> table.wanted({"category=Tea": 0.5}, np.array([1])).tolist()
+    [0.5]
+    """
+
+    def __init__(self, wares: Sequence[Ware]) -> None:
+        self.columns: dict[str, int] = {}
+        starts, flat = [0], []
+        for ware in wares:
+            flat += [self.columns.setdefault(facet, len(self.columns)) for facet in facets_of(ware)]
+            starts.append(len(flat))
+        self._starts = np.asarray(starts, np.int64)
+        self._flat = np.asarray(flat, np.int32)
+        self.energy = np.asarray([_energy(ware) for ware in wares], np.float32)
+
+    def wanted(self, facets: Mapping[str, float], rows: NDArray[np.intp] | None = None) -> Floats:
+        """How much each ware (or each of `rows`) is what is wanted: its facets' wants added up, kept within -1 to 1."""
+        want = np.zeros(len(self.columns) + 1, np.float32)
+        for facet, value in facets.items():
+            column = self.columns.get(facet)
+            if column is not None:
+                want[column] = value
+        if rows is None:
+            sums = np.concatenate(([0.0], np.cumsum(want[self._flat], dtype=np.float64)))
+            return np.asarray(np.clip(sums[self._starts[1:]] - sums[self._starts[:-1]], -1, 1), np.float32)
+        lengths = self._starts[rows + 1] - self._starts[rows]
+        owner = np.repeat(np.arange(len(rows)), lengths)
+        within = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        columns = self._flat[self._starts[rows][owner] + within]
+        return np.clip(np.bincount(owner, want[columns], len(rows)), -1, 1).astype(np.float32)
+
+    def shares(self) -> dict[str, float]:
+        """Facet → the share of wares that have it."""
+        counts = np.bincount(self._flat, minlength=len(self.columns)) / max(len(self._starts) - 1, 1)
+        return {facet: float(counts[column]) for facet, column in self.columns.items()}
+
+
+def strength(mood: Mood | None, *, threshold: float = THRESHOLD) -> float:
+    """0 below the threshold of confidence, growing to 1; what every term is multiplied with."""
+    if mood is None or mood.confidence < threshold:
+        return 0.0
+    return 0.5 + 0.5 * (mood.confidence - threshold) / (1.0 - threshold)
+
+
+def steer(scores: Floats, seen: Seen, mood: Mood | None, *, pulls: Pulls = PULLS) -> Floats:
+    """The scores as the mood has them; the very same array where it has no effect.
+
+    Args:
+        scores: of the candidates, on any scale; higher is better.
+
+    Returns:
+        `scores + strength · spread · (facets + price + novelty + energy)`, spread being their standard deviation.
+    """
+    share = strength(mood)
+    if mood is None or share == 0.0 or not len(scores):
+        return scores
+    spread = float(np.std(scores)) or 1.0
+    share *= pulls.said if mood.is_said else 1.0
+    moved: Floats = np.asarray(pulls.facets * seen.wanted, np.float32)
+    if seen.dearness is not None and mood.price_bias:
+        moved = moved + pulls.price * mood.price_bias * np.clip(seen.dearness, -2, 2)
+    if seen.newness is not None:
+        moved = moved + pulls.novelty * (2 * mood.novelty - 1) * (seen.newness - 0.5)
+    if seen.energy is not None:
+        moved = moved + pulls.energy * (2 * mood.energy - 1) * seen.energy
+    return np.asarray(scores + share * spread * moved, dtype=scores.dtype)
+
+
+def towards(
+    scores: Floats,
+    wares: Sequence[Ware],
+    dearness: Floats | None,
+    newness: Floats | None,
+    mood: Mood | None,
+    *,
+    pulls: Pulls = PULLS,
+) -> Floats:
+    """`steer` for a few hundred candidates given as wares."""
+    if not strength(mood) or mood is None:
+        return scores
+    wanted = _wants(wares, mood.facets)
+    energy = np.asarray([_energy(ware) for ware in wares], np.float32)
+    return steer(scores, Seen(wanted, dearness, newness, energy), mood, pulls=pulls)
+
+
+def session_weight(usual: float, mood: Mood | None, *, pulls: Pulls = PULLS, pivot: float = PIVOT) -> float:
+    """How much the session counts beside the long term, 0 to 1; `usual` where the mood has no effect.
+
+    One click is no reason to forget the long term: a mood that is hardly sure lowers it, a sure one raises it
+    (`PIVOT`). A visit unlike the person's own history (novelty), and modes that are about this visit, raise it; buying
+    the usual again lowers it.
+    """
+    if mood is None or not strength(mood):
+        return usual
+    modes = mood.modes or {mood.mode: 1.0}
+    lean = sum(SESSION_LEAN[mode] * likely for mode, likely in modes.items()) + 2 * mood.novelty - 1
+    # What was said is sure, yet says nothing of how much was seen.
+    sure = 0.0 if mood.is_said else (mood.confidence - pivot) / (1.0 - THRESHOLD)
+    lean = min(max(pulls.session * sure + pulls.lean * lean, -1.0), 1.0)
+    return usual + lean * ((1.0 - usual) if lean > 0 else usual)
+
+
+def exploration_share(usual: float, mood: Mood | None) -> float:
+    """The share of places that explore, never above one half; `usual` where the mood has no effect.
+
+    >>> exploration_share(0.1, None)
+    0.1
+    """
+    share = strength(mood)
+    if mood is None or share == 0.0:
+        return usual
+    modes = mood.modes or {mood.mode: 1.0}
+    lean = sum(EXPLORE_LEAN[mode] * likely for mode, likely in modes.items())
+    return min(max(usual * (1.0 + share * lean), 0.0), 0.5)
+
+
+def direction(vectors: Floats, has: Floats) -> Floats:
+    """How much each ware is like those that have what is wanted, -1 to 1: a mood's direction in item space.
+
+    For what the shelf does not say: a film nobody tagged "calm" that lies among the calm ones.
+
+    Args:
+        vectors: `(n, d)`, one a ware.
+        has: `(n,)`, of `FacetTable.wanted`: weights of those known to have it.
+    """
+    weight = float(np.abs(has).sum())
+    if not weight:
+        return np.zeros(len(vectors), np.float32)
+    length = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    unit = vectors / length
+    toward = has @ unit / weight - unit.mean(axis=0)
+    found = unit @ (toward / max(float(np.linalg.norm(toward)), 1e-9))
+    return np.asarray(np.clip(found, -1, 1), np.float32)
+
+
+def _wants(wares: Sequence[Ware], facets: Mapping[str, float]) -> Floats:
+    """What `FacetTable.wanted` says, for few facets and a few hundred wares, without listing all facets of each."""
+    categories: list[tuple[str, str, float]] = []
+    named: list[tuple[str, str, float]] = []
+    tags: dict[str, float] = {}
+    for facet, want in facets.items():
+        name, _, value = facet.partition("=")
+        if name == "category":
+            categories.append((value, f"{value} >", want))
+        elif name == "tag":
+            tags[value] = want
+        else:
+            named.append((name, value, want))
+    made = np.zeros(len(wares), np.float32)
+    for at, ware in enumerate(wares):
+        total = 0.0
+        for value, below, want in categories:
+            if ware.category == value or ware.category.startswith(below):
+                total += want
+        for name, value, want in named:
+            if (ware.brand if name == "brand" else ware.attributes.get(name)) == value:
+                total += want
+        if tags:
+            total += sum(tags.get(tag, 0.0) for tag in set(ware.tags))
+        made[at] = min(max(total, -1.0), 1.0)
+    return made
+
+
+def _energy(ware: Ware) -> float:
+    if not ware.tags:
+        return 0.0
+    tags = {tag.casefold() for tag in ware.tags}
+    return float(bool(tags & LIVELY)) - float(bool(tags & CALM))
