@@ -26,8 +26,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ikkan.apps.assistant.learn.intent import (
-    IntentLearnable,
+from ikkan.apps.assistant.learn import IntentLearnable
+from ikkan.bootstrap.embedding import home_embedder
+from ikkan.flywheel import Budget, Examples, Fitted
+from ikkan.ground.settings import load_settings
+from ikkan.kit.intent import (
     Labelled,
     Recipe,
     TunedRecipe,
@@ -35,14 +38,11 @@ from ikkan.apps.assistant.learn.intent import (
     read_labelled,
     report,
 )
-from ikkan.apps.assistant.learn.intent.fit import lbfgs, multinomial
-from ikkan.apps.assistant.learn.intent.report import coverage_at
-from ikkan.apps.assistant.rules.intent import Asked, Float32, Floats, Index, Ladder, Linear, Nearest, spelling, tempered
-from ikkan.apps.assistant.rules.text import same_text
-from ikkan.apps.assistant.values import Embed
-from ikkan.bootstrap.embedding import home_embedder
-from ikkan.flywheel import Budget, Examples, Fitted
-from ikkan.ground.settings import load_settings
+from ikkan.kit.intent.fit import lbfgs, multinomial
+from ikkan.kit.intent.ladder import Asked, Float32, Floats, Index, Ladder, Linear, Nearest, spelling, tempered
+from ikkan.kit.intent.report import coverage_at
+from ikkan.kit.letters import same_text
+from ikkan.kit.taught import Embed
 from ikkan.models.store import ModelStore
 
 HOUSE = Path(__file__).parents[1]

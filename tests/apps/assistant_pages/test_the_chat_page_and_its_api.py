@@ -12,13 +12,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from ikkan.apps.assistant.learn import IntentLearnable
-from ikkan.apps.assistant.learn.intent.examples import Labelled, as_examples
 from ikkan.apps.assistant.pages import CHAT_WORDS, STARTERS, WORDS, ModelWatch
 from ikkan.apps.assistant.values import FEEDBACK, INTENT, LEARNABLE, REPLY_STYLE, SERVED
 from ikkan.bootstrap.platform import Platform, asgi
 from ikkan.cloud.upstreams.fakes import FakeUpstream
 from ikkan.flywheel.contract import Budget
 from ikkan.ground.errors import UpstreamUnreachable
+from ikkan.kit.intent import Labelled, as_examples
 
 ASK, MARK, CANDIDATES, INTENTS = (f"/a/assistant/v1/{name}" for name in ("ask", "feedback", "candidates", "intents"))
 
