@@ -8,10 +8,10 @@ digest of exactly what was asked, and writes in one transaction; the id of the q
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -19,7 +19,8 @@ import sqlalchemy as sa
 from ikkan.apps.shop import store
 from ikkan.apps.shop.rules.suggest.telling import came_back
 from ikkan.apps.shop.rules.support import arguments, binding, refusals, telling, tools
-from ikkan.apps.shop.values import Address, Case, Deed, Effect, Happened, Order, Outcome, Policy, Refusal, Told
+from ikkan.apps.shop.service.listening import Listens
+from ikkan.apps.shop.values import Address, Case, Deed, Effect, Happened, Order, Outcome, Policy, Refusal
 from ikkan.apps.shop.values.support import (
     CONFIRMED,
     HANDED_OVER,
@@ -39,16 +40,6 @@ from ikkan.ground.events import SERVICE, NewEvent
 from ikkan.ground.ids import SubjectId, TenantId, new_id
 
 
-class KeepsBehaviour(Protocol):
-    """Knows what people did; `service.suggesting.Suggesting` is one."""
-
-    def tell(
-        self, tenant_id: TenantId, events: Sequence[Happened], *, connection: sa.Connection | None = None
-    ) -> Told: ...
-
-    def untell(self, tenant_id: TenantId, event_ids: Sequence[str], *, connection: sa.Connection) -> None: ...
-
-
 class SupportDesk:
     """Support of every shop in this house.
 
@@ -65,7 +56,7 @@ class SupportDesk:
         *,
         events: EventLog | None = None,
         policy: Policy = Policy(),
-        behaviour: KeepsBehaviour | None = None,
+        behaviour: Listens | None = None,
     ) -> None:
         self.database = database
         self.clock = clock

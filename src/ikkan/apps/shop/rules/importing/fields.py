@@ -211,8 +211,3 @@ def names_of(kind: SheetKind, field: str) -> tuple[str, ...]:
     """The names a field's column goes by, the likelier first; its own name first of all."""
     assert any(each.name == field for each in FIELDS[kind]), f"{kind} tells no {field}"
     return (folded(field), *_ANY[field].split("|"))
-
-
-def field_of(kind: SheetKind, name: str) -> Field:
-    """The field of this name."""
-    return next(each for each in FIELDS[kind] if each.name == name)

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ikkan.apps.shop.rules.next_item.encoder import DAMAGED, Encoder, Float32Array, Float32Matrix, Int8Array, Int32Array
 from ikkan.ground.errors import BadFile, UnsupportedFormat
@@ -142,8 +141,3 @@ def names_of(attributes: Mapping[str, str]) -> tuple[str, ...]:
     ('colour=red',)
     """
     return tuple(f"{key}={value}" for key, value in attributes.items())
-
-
-def row_type(rows: Sequence[int] | npt.NDArray[np.integer]) -> Int32Array:
-    """Rows as the encoder takes them."""
-    return np.asarray(rows, dtype=np.int32)

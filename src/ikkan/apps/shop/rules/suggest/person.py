@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -147,14 +147,3 @@ class Person:
             if surface == each.surface:
                 found.update(each.rows)
         return found
-
-
-def of_history(subject_id: str, events: Sequence[Happened], lists: Sequence[Listed]) -> Person:
-    """A person as the database remembers them."""
-    person = Person(subject_id)
-    for listed in lists:
-        person.was_shown(listed)
-    for event in events:
-        person.ring.add(event)
-    person.version = 1
-    return person
