@@ -1,4 +1,6 @@
-"""People who try the support desk: customers with a script (`customers.py`), and such as mean harm (`adversaries.py`).
+"""A store to try, and people to try support with; all of them invented.
 
-For benchmarks and tests; nothing here is served.
+The sample workspace has `store.py` (392 wares, eight weeks of visits; `loading.py` brings them in) and the documents of
+`knowledge/`. `goods.py` is a small shop for support; for benchmarks and tests there are customers with a script
+(`customers.py`) and such as mean harm (`adversaries.py`).
 """
