@@ -214,7 +214,7 @@ def _house(settings: Settings, clock: FakeClock, database: Database) -> House:
     engine = FakeUpstream(name="local", offered=["default", "fake"])
     cloud.router.register("local", engine, models=[])
     cloud.service.prepare(aliases={"default": ["local/default"]})
-    words = Words(WORDS, {"nav.chat": {"ja": "チャット", "en": "Chat"}})
+    words = Words(WORDS)
     keeper = SessionKeeper(b"s" * 32, clock)
     frame = Frame(keeper, words, _admission(cloud, keeper))
     frame.add_templates("ikkan.console")

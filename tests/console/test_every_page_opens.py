@@ -1,4 +1,4 @@
-"""Every page renders, in both languages and in every state it can be in, and nothing is said that has no words."""
+"""Every page renders, in every language and in every state it can be in, and nothing is said that has no words."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from ikkan.flywheel import POLICIES
 from ikkan.flywheel.values import Outcome
 from ikkan.ground.errors import IkkanError, UnknownModel
 from ikkan.ground.processes import ProcessPhase
+from ikkan.kit.language import LANGUAGES, TAGS
 
 PAGES = ["/", "/?choose=1", "/wheel", "/usage", "/models", "/keys", "/machine", "/events", "/sign-in"]
-in_each_language = pytest.mark.parametrize("language", ["ja", "en"])
+in_each_language = pytest.mark.parametrize("language", list(LANGUAGES))
 
 
 @in_each_language
@@ -26,7 +27,7 @@ in_each_language = pytest.mark.parametrize("language", ["ja", "en"])
 def test_an_empty_house_has_pages(house: Any, path: str, language: str) -> None:
     reply = house.visitor().get(path, headers={"accept-language": language})
     assert reply.status_code == 200
-    assert f'<html lang="{language}"' in reply.text
+    assert f'<html lang="{TAGS[language]}"' in reply.text
     assert "script-src 'self'" in reply.headers["content-security-policy"]
     assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=", reply.text)
 

@@ -99,6 +99,7 @@ def test_every_variable_is_read() -> None:
         ({"LANG": "ja_JP.UTF-8"}, "ja"),
         ({"LANG": "ja_JP.UTF-8", "LC_ALL": "C"}, "en"),
         ({"LANG": "ja_JP.UTF-8", "IKKAN_LANGUAGE": "en"}, "en"),
+        ({"LANG": "ja_JP.UTF-8", "IKKAN_LANGUAGE": "zh"}, "en"),
     ],
 )
 def test_the_terminal_speaks_the_persons_language(environ: dict[str, str], expected: str) -> None:

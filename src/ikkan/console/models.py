@@ -12,7 +12,8 @@ from ikkan.console import store, tuning
 from ikkan.console.desk import DEFAULT, Desk, form_of, job_fragment, job_view, live_job, money, size, told
 from ikkan.ground.errors import BadInput, IkkanError
 from ikkan.ground.jobs import JobStatus
-from ikkan.models.store import StoredModel, catalogue
+from ikkan.kit.language import told_in
+from ikkan.models.store import CatalogueEntry, StoredModel, catalogue
 
 PULL = "models.pull"
 _POLL = "/models/jobs"
@@ -92,7 +93,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
             catalog=[
                 {
                     "name": entry.name,
-                    "note": f"{size(entry.bytes)} · {entry.note_ja if language == 'ja' else entry.note_en}",
+                    "note": f"{size(entry.bytes)} · {note(entry, language)}",
                 }
                 for entry in catalogue()
                 if entry.name not in known
@@ -129,9 +130,9 @@ def think_with(desk: Desk, name: str, chosen: str) -> None:
         store.choose(connection, store.THINKING, chosen[:400], desk.clock.now())
 
 
-def note(model: StoredModel, language: str) -> str:
+def note(model: StoredModel | CatalogueEntry, language: str) -> str:
     """What a model is good for and what it cannot do, in a person's language."""
-    return model.note_ja if language == "ja" else model.note_en
+    return told_in({"ja": model.note_ja, "en": model.note_en}, language)
 
 
 async def last_failure(desk: Desk) -> JobStatus | None:

@@ -1,4 +1,4 @@
-"""Every string of the house's own pages, in Japanese and English."""
+"""Every string of the house's own pages, in Japanese and English; what stands around every page in Chinese too."""
 
 from __future__ import annotations
 
@@ -6,51 +6,66 @@ from ikkan.console.wheel.words import WHEEL
 
 WORDS: dict[str, dict[str, str]] = {
     # the frame
-    "frame.skip": {"ja": "本文へ", "en": "Skip to content"},
-    "frame.navigation": {"ja": "メニュー", "en": "Menu"},
-    "frame.theme": {"ja": "明暗の切り替え", "en": "Light or dark"},
-    "frame.sign_in": {"ja": "サインイン", "en": "Sign in"},
-    "frame.sign_out": {"ja": "サインアウト", "en": "Sign out"},
-    "frame.keyless": {"ja": "このパソコンの利用者", "en": "you, at this machine"},
+    "frame.skip": {"ja": "本文へ", "en": "Skip to content", "zh": "跳到正文"},
+    "frame.navigation": {"ja": "メニュー", "en": "Menu", "zh": "菜单"},
+    "frame.theme": {"ja": "明暗の切り替え", "en": "Light or dark", "zh": "切换浅色或深色"},
+    "frame.sign_in": {"ja": "サインイン", "en": "Sign in", "zh": "登录"},
+    "frame.sign_out": {"ja": "サインアウト", "en": "Sign out", "zh": "退出登录"},
+    "frame.keyless": {"ja": "このパソコンの利用者", "en": "you, at this machine", "zh": "本机用户"},
     "frame.keyless_why": {
         "ja": "laptop プロファイルでは、このパソコンからの利用にキーは要りません",
         "en": "in profile laptop, nobody at this machine needs a key",
+        "zh": "在 laptop 配置下，从这台电脑使用无需密钥",
     },
-    "error.title": {"ja": "うまくいきませんでした", "en": "That did not work"},
-    "error.what_now": {"ja": "次にできること:", "en": "What now:"},
-    "error.home": {"ja": "ホームへ", "en": "Home"},
-    "error.not_found": {"ja": "見つかりません", "en": "Nothing here"},
-    "error.not_allowed": {"ja": "この操作は許可されていません", "en": "That is not allowed"},
-    "error.bad_input": {"ja": "入力を確かめてください", "en": "Please check what you entered"},
-    "error.conflict": {"ja": "いまはできません", "en": "Not possible as things stand"},
-    "error.internal_error": {"ja": "こちらの不具合です", "en": "Our fault"},
+    "error.title": {"ja": "うまくいきませんでした", "en": "That did not work", "zh": "操作未成功"},
+    "error.what_now": {"ja": "次にできること:", "en": "What now:", "zh": "接下来可以："},
+    "error.home": {"ja": "ホームへ", "en": "Home", "zh": "返回首页"},
+    "error.not_found": {"ja": "見つかりません", "en": "Nothing here", "zh": "找不到该页面"},
+    "error.not_allowed": {
+        "ja": "この操作は許可されていません",
+        "en": "That is not allowed",
+        "zh": "没有权限进行此操作",
+    },
+    "error.bad_input": {
+        "ja": "入力を確かめてください",
+        "en": "Please check what you entered",
+        "zh": "请检查填写的内容",
+    },
+    "error.conflict": {"ja": "いまはできません", "en": "Not possible as things stand", "zh": "目前无法这样做"},
+    "error.internal_error": {"ja": "こちらの不具合です", "en": "Our fault", "zh": "系统出错了"},
     # jobs
-    "job.waiting": {"ja": "順番を待っています", "en": "Waiting for its turn"},
-    "job.reading": {"ja": "記録を読んでいます", "en": "Reading the record"},
-    "job.judging": {"ja": "学習して、後日の質問で判定しています", "en": "Training, and judging on later questions"},
-    "job.recording": {"ja": "判定を記録しています", "en": "Recording the decision"},
-    "job.measuring": {"ja": "測っています", "en": "Measuring"},
-    "job.done": {"ja": "終わりました。", "en": "Done."},
+    "job.waiting": {"ja": "順番を待っています", "en": "Waiting for its turn", "zh": "正在排队"},
+    "job.reading": {"ja": "記録を読んでいます", "en": "Reading the record", "zh": "正在读取记录"},
+    "job.judging": {
+        "ja": "学習して、後日の質問で判定しています",
+        "en": "Training, and judging on later questions",
+        "zh": "正在训练，并用之后的问题来评判",
+    },
+    "job.recording": {"ja": "判定を記録しています", "en": "Recording the decision", "zh": "正在记录决定"},
+    "job.measuring": {"ja": "測っています", "en": "Measuring", "zh": "正在测量"},
+    "job.done": {"ja": "終わりました。", "en": "Done.", "zh": "完成。"},
     # navigation
-    "nav.home": {"ja": "ホーム", "en": "Home"},
-    "nav.chat": {"ja": "チャット", "en": "Chat"},
-    "nav.meetings": {"ja": "会議", "en": "Meetings"},
-    "nav.wheel": {"ja": "ループ", "en": "Wheel"},
-    "nav.usage": {"ja": "利用量", "en": "Usage"},
-    "nav.models": {"ja": "モデル", "en": "Models"},
-    "nav.keys": {"ja": "キー", "en": "Keys"},
-    "nav.machine": {"ja": "このマシン", "en": "This machine"},
-    "nav.events": {"ja": "記録", "en": "Events"},
+    "nav.home": {"ja": "ホーム", "en": "Home", "zh": "首页"},
+    "nav.chat": {"ja": "チャット", "en": "Chat", "zh": "对话"},
+    "nav.meetings": {"ja": "会議", "en": "Meetings", "zh": "会议"},
+    "nav.wheel": {"ja": "ループ", "en": "Wheel", "zh": "循环"},
+    "nav.usage": {"ja": "利用量", "en": "Usage", "zh": "用量"},
+    "nav.models": {"ja": "モデル", "en": "Models", "zh": "模型"},
+    "nav.keys": {"ja": "キー", "en": "Keys", "zh": "密钥"},
+    "nav.machine": {"ja": "このマシン", "en": "This machine", "zh": "本机"},
+    "nav.events": {"ja": "記録", "en": "Events", "zh": "记录"},
     # sign in
-    "sign_in.title": {"ja": "サインイン", "en": "Sign in"},
-    "sign_in.key": {"ja": "APIキー(sk-ik-…)", "en": "API key (sk-ik-…)"},
+    "sign_in.title": {"ja": "サインイン", "en": "Sign in", "zh": "登录"},
+    "sign_in.key": {"ja": "APIキー(sk-ik-…)", "en": "API key (sk-ik-…)", "zh": "API 密钥（sk-ik-…）"},
     "sign_in.how": {
         "ja": "キーは端末で ikkan key create と打つと作れます。",
         "en": "Make a key in a terminal: ikkan key create.",
+        "zh": "在终端运行 ikkan key create 即可生成密钥。",
     },
     "sign_in.wrong": {
         "ja": "そのキーは使えません。失効していないか確かめてください。",
         "en": "That key does not work. Check that it was not revoked.",
+        "zh": "该密钥无法使用，请确认它没有被撤销。",
     },
     # first page: what to think with
     "home.what": {"ja": "何で考えますか", "en": "What shall it think with?"},

@@ -29,7 +29,7 @@ GIB: Final = 1 << 30
 MIB: Final = 1 << 20
 
 Profile = Literal["laptop", "server"]
-Language = Literal["ja", "en", "auto"]
+Language = Literal["ja", "en", "zh", "auto"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +250,9 @@ def load_settings(
         jobs_default, jobs_reason = _sqlite_url(home / "jobs.db"), "default: a file in home, apart from database_url"
     share, share_shown = (0.5, "1/2") if server else (0.125, "1/8")
     keyless_default = not server and _is_loopback(host)
-    language: Language = decide("language", _one_of("ja", "en", "auto"), "auto", "default: what each browser asks for")
+    language: Language = decide(
+        "language", _one_of("ja", "en", "zh", "auto"), "auto", "default: what each browser asks for"
+    )
     spoken, spoken_reason = _terminal_language(environ, language)
 
     settings = Settings(
@@ -511,7 +513,7 @@ def _is_loopback(host: str) -> bool:
 
 def _terminal_language(environ: Mapping[str, str], language: Language) -> tuple[str, str]:
     if language != "auto":
-        return language, "as language"
+        return ("ja" if language == "ja" else "en"), "as language"
     for variable in ("LC_ALL", "LC_MESSAGES", "LANG"):
         if environ.get(variable):
             return ("ja" if environ[variable].startswith("ja") else "en"), f"{variable}={environ[variable]}"

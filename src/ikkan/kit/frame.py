@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from ikkan.ground.errors import NotAllowed, NotAuthenticated
-from ikkan.kit.language import Words, negotiate
+from ikkan.kit.language import LANGUAGES, TAGS, Words, negotiate, told_in
 from ikkan.kit.session import COOKIE, Session, SessionKeeper
 
 SECURITY_HEADERS = {
@@ -133,6 +133,8 @@ class Frame:
             session=session,
             csrf=self.keeper.csrf(session) if session else "",
             language=language,
+            tag=TAGS[language],
+            offered=[(code, TAGS[code], name) for code, name in LANGUAGES.items()],
             theme=request.cookies.get("ikkan_theme")
             if request.cookies.get("ikkan_theme") in {"light", "dark"}
             else None,
@@ -181,6 +183,7 @@ class Frame:
             lstrip_blocks=True,
         )
         environment.filters["json_attribute"] = _json_attribute
+        environment.filters |= {"told_in": told_in, "tag": TAGS.__getitem__}
         return environment
 
 

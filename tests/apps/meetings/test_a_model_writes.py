@@ -12,7 +12,7 @@ from ikkan.apps.meetings.rules import level0, level1
 from ikkan.apps.meetings.rules.level1.checking import owner_of
 from ikkan.apps.meetings.rules.level1.measured import MEASURED, Measured, level_of
 from ikkan.apps.meetings.rules.minutes.forms import FORMS
-from ikkan.apps.meetings.service.writing import ALIASES, Writer, Written, level_for, writer_model
+from ikkan.apps.meetings.service.writing import ALIASES, Writer, Written, level_for, writer_target
 from ikkan.apps.meetings.values import Extraction, Kind, Policy, Segment, Transcript
 from ikkan.cloud.directory import Alias
 from ikkan.cloud.values import ChatRequest, Principal
@@ -288,15 +288,15 @@ def test_what_the_company_set_goes_before_what_was_measured(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    ("aliases", "model"),
+    ("aliases", "target"),
     [
-        ({"default": "engine/small"}, "small"),
-        ({"default": "engine/small", "minutes": "vendor/org/large"}, "org/large"),
-        ({"cheap": "engine/small"}, None),
+        ({"default": "engine/small"}, "engine/small"),
+        ({"default": "engine/small", "minutes": "vendor/org/large"}, "vendor/org/large"),
+        ({"cheap": "engine/small"}, ""),
     ],
 )
-def test_the_alias_minutes_goes_before_default(aliases: dict[str, str], model: str | None) -> None:
-    assert writer_model(Alias(name, [target]) for name, target in aliases.items()) == model
+def test_the_alias_minutes_goes_before_default(aliases: dict[str, str], target: str) -> None:
+    assert writer_target(Alias(name, [each]) for name, each in aliases.items()) == target
 
 
 def test_an_answer_fits_its_room() -> None:

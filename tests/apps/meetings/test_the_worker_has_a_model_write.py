@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import html
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from ikkan.apps.meetings.pages import WORDS
 from ikkan.apps.meetings.rules.remarks import REMARKS, remark, remark_in
+from ikkan.apps.meetings.service import Hooks
+from ikkan.apps.meetings.service.company import company_facts
 from ikkan.bootstrap.platform import Platform, asgi
 from ikkan.cloud.upstreams.fakes import FakeUpstream
 from ikkan.cloud.values import ChatRequest
 from ikkan.ground.ids import JobId, TenantId
 
-from .conftest import SAID
+from .conftest import ADA, SAID
 from .scripted import notes
 
 API = "/a/meetings/v1"
@@ -149,6 +154,29 @@ def test_unasked_a_model_nobody_measured_writes_nothing(
     client.patch(f"{API}/company", json={"level": 1})
     assert bring(client)["state"] == "working"
     assert client.patch(f"{API}/company", json={"level": None}).json()["level_unless_chosen"] == 0
+
+
+def test_a_page_says_who_writes_if_nobody_chooses(client: TestClient, model: FakeUpstream) -> None:
+    for path in ("/meetings", "/meetings/company"):
+        told = html.unescape(client.get(path, headers={"accept-language": "en"}).text)
+        assert WORDS["meetings.unless_chosen_0"]["en"].format(model="tiny-1b") in told
+    client.cookies.clear()  # a program's request, which needs no token
+    assert client.patch(f"{API}/company", json={"level": 1}).status_code == 200
+    told = client.get("/meetings", headers={"accept-language": "ja"}).text
+    assert WORDS["meetings.unless_chosen_1"]["ja"].format(model="tiny-1b") in told
+
+
+@pytest.mark.parametrize(("target", "called"), [("local/default", "tiny-chat"), ("vendor/default", "default")])
+async def test_our_own_engines_model_is_called_by_its_own_name(platform: Platform, target: str, called: str) -> None:
+    service = platform.cloud.service
+    service.prepare(upstreams={"local": "http://127.0.0.1:9/v1"})
+    service.add_upstream("vendor", "http://127.0.0.1:9/v1")
+    service.set_alias("default", target)
+    parts: Any = SimpleNamespace(
+        cloud=platform.cloud, database=platform.database, chat_model=SimpleNamespace(name="tiny-chat")
+    )
+    meetings: Any = SimpleNamespace(hooks=Hooks(platform.database, platform.clock, platform.keys, None))
+    assert (await company_facts(parts, meetings, ADA))["model"] == called
 
 
 def test_a_level_that_is_none_is_refused(client: TestClient) -> None:

@@ -14,6 +14,7 @@ from ikkan.apps.assistant.service import KnowledgeService
 from ikkan.cloud.router import Router
 from ikkan.ground.errors import IkkanError
 from ikkan.kit import Parts
+from ikkan.kit.language import told_in
 
 WORDS: dict[str, dict[str, str]] = {
     "assistant.chat": {"ja": "チャット", "en": "Chat"},
@@ -98,7 +99,7 @@ def pages(parts: Parts, knowledge: KnowledgeService) -> tuple[BaseRoute, ...]:
             knowledge_count=f"{count:,}",
             model_ready=ready,
             starters=starters(language) if count else [],
-            chat_words={name: texts[language] for name, texts in CHAT_WORDS.items()},
+            chat_words={name: told_in(texts, language) for name, texts in CHAT_WORDS.items()},
         )
 
     return (Route("/", chat),)

@@ -71,7 +71,7 @@ def app(parts: Parts) -> App:
     on_people = parts.settings.flywheel_canary
     return App(
         name="meetings",
-        title={"ja": "会議", "en": "Meetings"},
+        title={"ja": "会議", "en": "Meetings", "zh": "会议"},
         erases=store.forget,
         api=routes.routes(parts, service),
         pages=pages.pages(parts, service),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +25,7 @@ from ikkan.flywheel import Decision, Explanation, Replay, Status, Trial
 from ikkan.flywheel.forced import known
 from ikkan.flywheel.schedule import ENOUGH
 from ikkan.flywheel.words import BASELINES, GUARDS
+from ikkan.kit.language import told_in
 
 RIGHT_ANSWER = 0.999
 """A score from here on counts as answered rightly."""
@@ -117,9 +118,9 @@ def schedule(status: Status, now: datetime, say: Say, language: str) -> dict[str
         "next_look": local_time(look) if look else say("wheel.next_never"),
         "late": look is not None and (now - look).total_seconds() > _LATE_S,
         "own": say("wheel.next_own", own=status.own_fresh, enough=ENOUGH),
-        "drift": (drift.reasons.get(language) or drift.reason) if drift else "",
+        "drift": told_in(drift.reasons, language) if drift else "",
         "policy": say(f"wheel.policy_{status.policy}"),
-        "remark": status.remark.get(language) or status.remark.get("en", ""),
+        "remark": told_in(status.remark, language) if status.remark else "",
         "yen": f"{status.yen_per_success:.3g} JPY" if status.yen_per_success is not None else "",
     }
 
@@ -155,7 +156,7 @@ def trial(found: Trial | None, looks: Sequence[Decision], status: Status, say: S
         "empty": say("wheel.trial_shadow" if found.state == "shadow" else "wheel.trial_empty"),
         "guards": [
             {
-                "name": GUARDS.get(name, {}).get(language, name),
+                "name": _named(GUARDS, name, language),
                 "n": gain.n,
                 "text": f"{signed(gain.estimate)}  {span(gain.lower, gain.upper)}",
             }
@@ -218,7 +219,7 @@ def verdict(decision: Decision, language: str) -> dict[str, Any]:
         "drill": decision.drill,
         "shade": shade(decision),
         "when": local_time(decision.decided_at),
-        "reason": decision.reasons.get(language) or decision.reason,
+        "reason": told_in(decision.reasons, language),
     }
 
 
@@ -228,7 +229,7 @@ def judgement(decision: Decision, say: Say, language: str) -> dict[str, Any]:
     rows = [Measured(say("wheel.all"), decision.n, decision.gain, decision.lower, decision.upper)]
     for found in (numbers.get("slices", {}), numbers.get("guards", {})):
         rows += [
-            Measured(GUARDS.get(name, {}).get(language, name), each["n"], each["gain"], each["lower"], each["upper"])
+            Measured(_named(GUARDS, name, language), each["n"], each["gain"], each["lower"], each["upper"])
             for name, each in found.items()
         ]
     scored = [
@@ -238,16 +239,19 @@ def judgement(decision: Decision, say: Say, language: str) -> dict[str, Any]:
     if numbers.get("refit_score") is not None:
         scored.insert(1, (say("wheel.refit"), numbers["refit_score"]))
     scored += [
-        (BASELINES.get(name, {}).get(language, name), found["score"])
-        for name, found in numbers.get("baselines", {}).items()
+        (_named(BASELINES, name, language), found["score"]) for name, found in numbers.get("baselines", {}).items()
     ]
     return {
         **verdict(decision, language),
         "level": f"{100 * numbers.get('level', 0.95):.4g}",
         "drawn": [intervals(rows, "wide"), intervals(rows, "narrow")],
         "scores": [{"name": name, "score": score(value)} for name, value in scored if "candidate_score" in numbers],
-        "risks": [risk.get(language, risk.get("en", "")) for risk in numbers.get("risks", ())],
+        "risks": [told_in(risk, language) for risk in numbers.get("risks", ())],
     }
+
+
+def _named(names: Mapping[str, Mapping[str, str]], name: str, language: str) -> str:
+    return told_in(names[name], language) if name in names else name
 
 
 def own_corrections(explained: Explanation) -> dict[str, Any] | None:

@@ -22,9 +22,12 @@ from ikkan.apps.meetings.values import LANGUAGES, Item, Kept, Kind, Meeting, Sta
 from ikkan.ground.errors import UnknownJob
 from ikkan.ground.ids import JobId
 from ikkan.kit import Parts
+from ikkan.kit.language import LANGUAGES as NAMES
+from ikkan.kit.language import told_in
 
 _SHOWN = (Kind.DECISION, Kind.ACTION, Kind.KEY_POINT, Kind.TOPIC, Kind.QUESTION, Kind.PROPOSAL)
 """In the order in which people look for them."""
+_SPOKEN = {code: NAMES[code] for code in LANGUAGES}
 _A_PAGE = 30
 _MOST_OPEN = 20
 """Candidates of one kind that a page begins with."""
@@ -44,7 +47,7 @@ def pages(parts: Parts, service: MeetingsService) -> tuple[BaseRoute, ...]:
 
     def words(request: Request) -> dict[str, str]:
         language = frame.language(request)
-        return {name: texts[language] for name, texts in SCRIPT_WORDS.items()}
+        return {name: told_in(texts, language) for name, texts in SCRIPT_WORDS.items()}
 
     async def home(request: Request) -> Response:
         before = request.query_params.get("before", "")
@@ -57,7 +60,7 @@ def pages(parts: Parts, service: MeetingsService) -> tuple[BaseRoute, ...]:
             "meetings/home.html",
             meetings=[_line(meeting) for meeting in found],
             older=found[-1].number if len(found) == _A_PAGE else None,
-            languages=LANGUAGES,
+            languages=_SPOKEN,
             forms=[(name, form.title[language]) for name, form in FORMS.items()],
             level=facts["level_unless_chosen"],
             model=facts["model"],
@@ -74,7 +77,7 @@ def pages(parts: Parts, service: MeetingsService) -> tuple[BaseRoute, ...]:
             request,
             "meetings/live.html",
             meeting=meeting,
-            languages=LANGUAGES,
+            languages=_SPOKEN,
             spoken=meeting["language"] if meeting else frame.language(request),
             hearing=hearing(),
             script_words=words(request),

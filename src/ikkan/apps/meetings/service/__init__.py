@@ -5,7 +5,7 @@ from ikkan.apps.meetings.service.exporting import FORMATS, Export, export, expor
 from ikkan.apps.meetings.service.hooks import DELIVER, Hooks
 from ikkan.apps.meetings.service.meetings import MeetingsService
 from ikkan.apps.meetings.service.working import DRAW, fresh_plan
-from ikkan.apps.meetings.service.writing import Turns, Writer, Written, level_for, writer_model
+from ikkan.apps.meetings.service.writing import Turns, Writer, Written, level_for, writer_target
 
 __all__ = [
     "DELIVER",
@@ -27,5 +27,5 @@ __all__ = [
     "is_sound",
     "level_for",
     "transcript_of",
-    "writer_model",
+    "writer_target",
 ]

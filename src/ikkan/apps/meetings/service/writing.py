@@ -267,11 +267,10 @@ class Turns:
             await self._close()
 
 
-def writer_model(aliases: Iterable[Alias]) -> str | None:
-    """Which model would write, by the upstream's name for it; None where neither alias stands for one."""
+def writer_target(aliases: Iterable[Alias]) -> str:
+    """Who would write, as `upstream/model`; empty where neither alias stands for anybody."""
     targets = {alias.name: alias.targets for alias in aliases}
-    found = next((targets[name] for name in ALIASES if targets.get(name)), None)
-    return found[0].partition("/")[2] if found else None
+    return next((targets[name][0] for name in ALIASES if targets.get(name)), "")
 
 
 def level_for(policy: Policy, model: str | None) -> int:

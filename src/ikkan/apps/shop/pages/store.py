@@ -20,6 +20,7 @@ from ikkan.ground.errors import BadInput
 from ikkan.ground.ids import SubjectId, TenantId
 from ikkan.ground.money import format_micros
 from ikkan.kit import Parts, Session, own_path
+from ikkan.kit.language import told_in
 
 AS_COOKIE = "ikkan_shop_as"
 _DEEDS: tuple[Deed, ...] = ("carted", "uncarted", "bought", "disliked")
@@ -226,7 +227,7 @@ def pages(parts: Parts, front: Storefront, moods: Moods) -> tuple[BaseRoute, ...
             return known, intents(language) if front.orders(tenant_id, person) else []
 
         talk_id, choices = await run(begin)
-        words = {name: texts[visit.language] for name, texts in TALK_WORDS.items()}
+        words = {name: told_in(texts, visit.language) for name, texts in TALK_WORDS.items()}
         return frame.render(
             request, "shop/support.html", talk_words=words, talk_id=talk_id, choices=choices, customer=""
         )

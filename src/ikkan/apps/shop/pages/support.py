@@ -14,6 +14,7 @@ from ikkan.apps.shop.service.knowledge import ShopKnowledge
 from ikkan.apps.shop.values import Language
 from ikkan.ground.ids import TenantId
 from ikkan.kit import Parts
+from ikkan.kit.language import told_in
 
 WORDS: dict[str, dict[str, str]] = {
     "shop.support": {"ja": "注文のサポート", "en": "Help with an order"},
@@ -82,7 +83,7 @@ def pages(parts: Parts, desk: SupportDesk, knowledge: ShopKnowledge) -> tuple[Ba
         language = parts.frame.language(request)
         # A shop's own people may look as a customer; everybody else is shown what is theirs.
         customer = request.query_params.get("customer", "")[:80] if session.is_admin else ""
-        words = {name: texts[language] for name, texts in TALK_WORDS.items()}
+        words = {name: told_in(texts, language) for name, texts in TALK_WORDS.items()}
         return parts.frame.render(
             request, "shop/support.html", talk_words=words, talk_id="", choices=[], customer=customer
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 WORDS: dict[str, dict[str, str]] = {
-    "nav.shop": {"ja": "ショップ", "en": "Shop"},
+    "nav.shop": {"ja": "ショップ", "en": "Shop", "zh": "商店"},
     "shop.store": {"ja": "お店", "en": "Store"},
     "shop.store_lead": {
         "ja": "見たもの、買ったもの、今の気分から選んでいます。次に開くページは、もう変わっています。",

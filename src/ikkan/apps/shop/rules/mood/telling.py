@@ -157,13 +157,12 @@ def panel(mood: Mood | None, is_off: bool, language: Language) -> dict[str, Any]
     """Everything a panel shows, in one language: the line, what it rests on, the chips, the words of its buttons."""
     says = {name: words[language] for name, words in SAYS.items()}
     chips = [{"name": name, "words": words[language]} for name, (words, _) in CHIPS.items()]
+    shown = {"language": language, "chips": chips, "says": says}
     if mood is None or is_off:
-        return {"line": "", "source": "", "evidence": [], "is_weak": False, "chips": chips, "says": says}
-    return {
+        return shown | {"line": "", "source": "", "evidence": [], "is_weak": False}
+    return shown | {
         "line": described(mood, language),
         "source": says["said" if mood.is_said else "inferred"],
         "evidence": [] if mood.is_said else [each.words[language] for each in mood.evidence],
         "is_weak": not strength(mood),
-        "chips": chips,
-        "says": says,
     }
