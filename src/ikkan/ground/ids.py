@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from datetime import UTC, datetime
 from typing import NewType
 
 TenantId = NewType("TenantId", str)
@@ -47,3 +48,12 @@ def new_id(prefix: str = "") -> str:
     digits = f"{value:032x}"
     text = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
     return f"{prefix}-{text}" if prefix else text
+
+
+def made_at(made: str) -> datetime:
+    """When an id of `new_id` was made: its first 48 bits are milliseconds.
+
+    >>> made_at("job-01976e3d-5c00-7000-8000-000000000000").isoformat()
+    '2025-06-14T11:43:15.584000+00:00'
+    """
+    return datetime.fromtimestamp(int(made[-36:-23].replace("-", ""), 16) / 1000, UTC)

@@ -200,11 +200,15 @@ class Jobs:
         """
         return self._enqueue(name, kwargs, {})
 
-    def start_once(self, name: str, key: str, /, **kwargs: Any) -> JobId:
-        """Like `start`, but while a job started with this `key` is queued or running, gives that one back instead."""
-        return self._enqueue(
-            name, kwargs, {"deduplication_id": f"{name}:{key}", "duplication_policy": "return-existing"}
-        )
+    def start_once(self, name: str, key: str, /, *, as_id: JobId | None = None, **kwargs: Any) -> JobId:
+        """Like `start`, but while a job started with this `key` is queued or running, gives that one back instead.
+
+        Args:
+            as_id: the id of a job that is started now, from `new_id("job")`: for whoever notes it before a worker can
+                have it.
+        """
+        once = {"deduplication_id": f"{name}:{key}", "duplication_policy": "return-existing"}
+        return self._enqueue(name, kwargs, once | ({} if as_id is None else {"workflow_id": as_id}))
 
     def start_later(self, name: str, after_s: float, /, **kwargs: Any) -> JobId:
         """Like `start`, for a job that is to wait first; a restart forgets neither the job nor when it is due."""

@@ -70,7 +70,7 @@ def negotiate(request: Request, default: str = "auto") -> str:
     A browser that asks for any Chinese (`zh-CN`, `zh-TW`) reads ours.
     """
     for choice in (request.query_params.get("lang"), request.cookies.get(COOKIE), default):
-        if choice in LANGUAGES:
+        if choice is not None and choice in LANGUAGES:
             return choice
     accepted = request.headers.get("accept-language", "").lower().split(",")
     wishes = []

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 from ikkan.apps.meetings.rules.hearing import Sieve
 from ikkan.apps.meetings.rules.remarks import remark
 from ikkan.apps.meetings.rules.transcripts.reading import language_of
+from ikkan.apps.meetings.service.handing import hand
 from ikkan.apps.meetings.service.hearing import Ears
 from ikkan.apps.meetings.service.sound import Shelf, Sound, open_sound
 from ikkan.apps.meetings.service.transcribing import (
@@ -165,9 +166,7 @@ class Listening:
             self.hear(meeting.number, lambda share: None)
             self._draw(meeting.number)
         else:
-            job_id = self._jobs.start_once(HEAR, meeting.id, number=meeting.number)
-            with self._database.transaction() as connection:
-                store.change(connection, meeting.number, job_id=job_id, state=State.WORKING)
+            hand(self._database, self._jobs, HEAR, meeting)
         with self._database.read() as connection:
             return store.by_number(connection, meeting.number) or meeting
 

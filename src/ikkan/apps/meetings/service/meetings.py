@@ -21,6 +21,7 @@ from ikkan.apps.meetings.service.bringing import MOST_TITLE, Bringing
 from ikkan.apps.meetings.service.corrections import Corrections
 from ikkan.apps.meetings.service.drawing import check_plan
 from ikkan.apps.meetings.service.glossary import Glossary
+from ikkan.apps.meetings.service.handing import settled
 from ikkan.apps.meetings.service.hearing import Ears
 from ikkan.apps.meetings.service.hooks import Hooks
 from ikkan.apps.meetings.service.judging import Judging
@@ -80,6 +81,7 @@ class MeetingsService:
     ) -> None:
         self._database = database
         self._clock = clock
+        self._jobs = jobs
         self.most_bytes = most_bytes
         signals = Signals(events, clock)
         self.hooks = hooks
@@ -145,6 +147,7 @@ class MeetingsService:
         """
         if plan is not None:
             check_plan(plan)
+        self.facts(viewer, meeting_id)
         with self._database.transaction() as connection:
             meeting = store.get(connection, viewer, meeting_id)
             if meeting.state is State.LIVE:
@@ -195,7 +198,8 @@ class MeetingsService:
     def listed(self, viewer: Viewer, *, limit: int = 50, before: int | None = None) -> list[Meeting]:
         """Meetings this viewer may see, the latest first."""
         with self._database.read() as connection:
-            return store.listed(connection, viewer, limit=limit, before=before)
+            found = store.listed(connection, viewer, limit=limit, before=before)
+        return [self._settled(meeting) for meeting in found]
 
     def get(self, viewer: Viewer, meeting_id: str) -> Kept:
         """One meeting with everything in it.
@@ -203,6 +207,7 @@ class MeetingsService:
         Raises:
             NotFound: there is none that this viewer may see.
         """
+        self.facts(viewer, meeting_id)
         with self._database.read() as connection:
             return kept(connection, store.get(connection, viewer, meeting_id))
 
@@ -213,7 +218,8 @@ class MeetingsService:
             NotFound: there is none that this viewer may see.
         """
         with self._database.read() as connection:
-            return store.get(connection, viewer, meeting_id)
+            meeting = store.get(connection, viewer, meeting_id)
+        return self._settled(meeting)
 
     def change(
         self,
@@ -330,6 +336,9 @@ class MeetingsService:
         return [each for each in rows if owner is None or each.item.extraction.owner == owner]
 
     # ---- private -----------------------------------------------------------------------------------------------------
+
+    def _settled(self, meeting: Meeting) -> Meeting:
+        return settled(self._database, self._jobs, self._clock, meeting)
 
     def _heard(self, number: int) -> None:
         with self._database.read() as connection:

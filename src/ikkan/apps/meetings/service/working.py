@@ -16,11 +16,11 @@ from ikkan.apps.meetings.rules.items import itemised
 from ikkan.apps.meetings.rules.level0 import spelled
 from ikkan.apps.meetings.rules.level0.model import shipped
 from ikkan.apps.meetings.rules.level0.offered import offered
-from ikkan.apps.meetings.rules.remarks import remark
 from ikkan.apps.meetings.rules.search import item_passages, passages
 from ikkan.apps.meetings.rules.search.passages import ITEM_PARTS, SAID
 from ikkan.apps.meetings.service.corrections import Corrections, Draws
 from ikkan.apps.meetings.service.drawing import drawn
+from ikkan.apps.meetings.service.handing import hand, stopped
 from ikkan.apps.meetings.service.hooks import Hooks
 from ikkan.apps.meetings.service.indexing import index_part
 from ikkan.apps.meetings.service.writing import Tell, Written
@@ -117,9 +117,7 @@ class Working:
         else:
             if meeting.segments < LONG_SEGMENTS:
                 self._keep_level0(meeting, State.WORKING)
-            job_id = self._jobs.start_once(DRAW, meeting.id, number=meeting.number)
-            with self._database.transaction() as connection:
-                store.change(connection, meeting.number, job_id=job_id, state=State.WORKING)
+            hand(self._database, self._jobs, DRAW, meeting)
         with self._database.read() as connection:
             return store.by_number(connection, meeting.number) or meeting
 
@@ -152,12 +150,7 @@ class Working:
 
     def _stopped(self, meeting: Meeting) -> None:
         with self._database.transaction() as connection:
-            plan = plans.plan(connection, meeting.number)
-            if plan.made_level is None:
-                store.change(connection, meeting.number, state=State.FAILED)
-                return
-            plans.made(connection, meeting.number, 0, model="", remarks=(remark("stopped"),))
-            store.change(connection, meeting.number, state=State.READY)
+            stopped(connection, meeting.number)
 
     def _drawn(self, meeting: Meeting, progress: Tell) -> int:
         with self._database.read() as connection:
