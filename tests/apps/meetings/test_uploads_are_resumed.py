@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -67,6 +68,15 @@ async def test_what_came_before_the_connection_broke_stays(service: MeetingsServ
     with pytest.raises(ConnectionResetError):
         await service.uploads.add(ADA, upload.id, 0, breaks())
     assert service.uploads.get(ADA, upload.id)[1] == 100
+
+
+async def test_a_slow_disk_keeps_nobody_else_waiting(service: MeetingsService, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload = service.uploads.begin(ADA, "a.txt", len(CONTENT))
+    others_go_on, came_through = threading.Event(), []
+    monkeypatch.setattr(module.os, "fsync", lambda file: came_through.append(others_go_on.wait(5)))
+    adding = asyncio.ensure_future(add(service, ADA, upload.id, 0, CONTENT))
+    asyncio.get_running_loop().call_later(0.05, others_go_on.set)
+    assert (await adding, came_through) == (len(CONTENT), [True])
 
 
 async def test_two_connections_do_not_write_at_once(service: MeetingsService) -> None:

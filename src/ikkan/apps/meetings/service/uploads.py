@@ -168,10 +168,9 @@ class Uploads:
                         at += await asyncio.to_thread(file.write, bytes(waiting))
                         waiting.clear()
             finally:
-                # Also when the connection broke: what came is not sent again.
-                file.write(waiting)
-                file.flush()
-                os.fsync(file.fileno())
+                # Also when the connection broke: what came is not sent again. A disk may take seconds over it, and
+                # everybody else is answered meanwhile.
+                await asyncio.shield(asyncio.to_thread(_keep, file, bytes(waiting)))
             return file.tell()
 
     def finish(self, viewer: Viewer, upload_id: str, principal: Principal | None = None) -> Meeting:
@@ -261,6 +260,12 @@ class Uploads:
     def _path(self, upload_id: str) -> Path:
         # The id is one of ours by now: it was found among the rows.
         return self._folder / upload_id
+
+
+def _keep(file: BufferedRandom, data: bytes) -> None:
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _day(text: str) -> date | None:
