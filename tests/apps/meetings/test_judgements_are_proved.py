@@ -36,6 +36,19 @@ def test_judgements_of_both_kinds_can_be_proved(kind: Kind) -> None:
     assert isinstance(learnable, Provable) and isinstance(learnable.world(None, quick=True), Paced)
 
 
+def test_key_points_begin_with_the_longest_lines_and_judgements_add_to_that() -> None:
+    town = CandidateLearnable(Kind.KEY_POINT).world(None, quick=True)
+    first, later = town.visits(0, 2)
+    for choice in later.inputs:
+        lengths = [len(line.text.split()) for line in choice.lines]
+        assert lengths == sorted(lengths, reverse=True)
+    base = town.learnable.train(NO_EXAMPLES, Budget(), 0)
+    said = town.told(first, np.zeros(len(first)), np.random.default_rng(0))
+    learned = town.learnable.train(joined(town.warm_up(0), said), Budget(), 0)
+    scores = [town.learnable.score(fitted, later).mean() for fitted in (base, learned)]
+    assert 0.55 < scores[0] < scores[1]
+
+
 def test_a_world_opens_its_file_at_the_first_visit_and_not_for_the_plan(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl.gz"
     path.write_bytes(gzip.compress("\n".join(map(json.dumps, made(7, 1))).encode()))

@@ -1,12 +1,13 @@
 """A world in which it is known which lines of a meeting are wanted, and people say so as people do.
 
 Implements `ikkan.flywheel.proof.World`. Meetings come from annotated records (AMI, `rules/level0/corpus.py`) or from
-`made.py`. The weights that ship with this app were learned from AMI, so nothing of them is used here: the base is cue
-words alone, which is what ships for every language and trade in which nothing was learned. Nobody was heard before
-the first visit, so the frozen champion is that base.
+`made.py`. The weights that ship with this app were learned from AMI, so nothing of them is used here: the base of
+actions is cue words alone, which is what ships for every language and trade in which nothing was learned; that of key
+points, which no words announce, is their length. Nobody was heard before the first visit, so the frozen champion is
+that base.
 
 People read the transcript beside the list, meeting by meeting, series by series. Each takes in lines that they said
-themselves; lines that nobody wants are there for anybody to reject, those that the cue words propose more often. One
+themselves; lines that nobody wants are there for anybody to reject, those that the base proposes more often. One
 person's review of one meeting is a unit.
 """
 
@@ -26,12 +27,14 @@ import numpy as np
 
 from ikkan.apps.meetings.learn.examples import Choice, example_id, review_of
 from ikkan.apps.meetings.learn.made import made
-from ikkan.apps.meetings.rules.level0.chances import BARE, by_cue, log_odds
+from ikkan.apps.meetings.rules.level0.chances import BARE, by_cue, lengths_of, log_odds, room_of
 from ikkan.apps.meetings.rules.level0.corpus import lesson_of
-from ikkan.apps.meetings.rules.level0.features import AROUND, marks
+from ikkan.apps.meetings.rules.level0.features import AROUND, Float64, marks
 from ikkan.apps.meetings.rules.level0.model import SHORTEST_WORDS
 from ikkan.apps.meetings.rules.level0.offered import QUESTIONS, Candidate
 from ikkan.apps.meetings.rules.level0.train import Lesson
+from ikkan.apps.meetings.rules.level0.units import Unit
+from ikkan.apps.meetings.values import Kind
 from ikkan.flywheel.contract import Budget, Examples, Fitted, Recipe, Scores
 from ikkan.flywheel.proof import joined
 from ikkan.ground.errors import BadFile, NotFound
@@ -44,13 +47,14 @@ SPEAKS = 0.9
 ACCEPTS = 0.9
 """Of the wanted lines each of those people takes in this share."""
 REJECTS_PROPOSED, REJECTS_OTHERS = 0.5, 0.03
-"""Of the other lines this share is rejected: of those that cue words propose, and of the rest."""
+"""Of the other lines this share is rejected: of those that the base proposes, and of the rest."""
 MISTAKEN = 0.05
 """This share of what is taken in is another line than the one that is wanted."""
 MOST_WANTED = 12
 """Wanted lines of one meeting that are visited: as many as any meeting of AMI has actions. Key points have more."""
 FEWEST_SERIES = 6
 _BARE = round(float(log_odds(np.array([BARE]))[0]), 4)
+_BASES = {Kind.ACTION: "cue words", Kind.KEY_POINT: "length"}
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -73,7 +77,7 @@ class MeetingsWorld:
             "meetings": "file" if data else "made",
             "made": list(self._made),
             "question": self._question,
-            "base": "cue words",
+            "base": _BASES[learnable.kind],
             "speaks": SPEAKS,
             "accepts": ACCEPTS,
             "rejects_proposed": REJECTS_PROPOSED,
@@ -173,7 +177,7 @@ class MeetingsWorld:
 
     def _wanted(self, one: Lesson) -> Examples:
         """One example for each wanted line of a meeting, beside all that nobody wants."""
-        base, of_each = log_odds(by_cue(one.units, "en", "action", np.zeros(len(one.units)))), marks(one.units)
+        base, of_each = _base(one.units, self.learnable.kind), marks(one.units)
         places = [at for at, unit in enumerate(one.units) if len(unit.words) >= SHORTEST_WORDS]
         lines = {
             at: Candidate(
@@ -207,6 +211,15 @@ class MeetingsWorld:
             own=np.zeros(len(found), dtype=np.bool_),
             evidence=tuple((id,) for id in ids),
         )
+
+
+def _base(meeting: Sequence[Unit], kind: Kind) -> Float64:
+    """Log-odds of every unit where nothing was learned; above `_BARE` it is proposed."""
+    if kind is Kind.ACTION:
+        return log_odds(by_cue(meeting, "en", "action", np.zeros(len(meeting))))
+    lengths = np.maximum(lengths_of(meeting), 1)
+    room = min(len(meeting), room_of(float(lengths.sum())))
+    return np.asarray(_BARE + np.log(lengths / np.sort(lengths)[-room]))
 
 
 def _order(seed: int, count: int) -> list[int]:
