@@ -70,6 +70,7 @@ def test_status_says_everything_a_person_asks(cli: Cli) -> None:
         "assistant.reply_style",
         "meetings.action_items",
         "meetings.key_points",
+        "shop.blend",
         "shop.mood",
         "shop.next_item",
         "shop.support_intent",
