@@ -155,5 +155,5 @@ def test_a_look_that_is_overdue_asks_after_the_worker(cli: Cli, prepared: Path, 
         status = platform.flywheel.status("assistant.intent")
     late = replace(status, next_look=clock.now())
     clock.advance(3_600)
-    assert "is the worker running?" in told_status(late, clock.now(), 20, "en")
-    assert "is the worker" not in told_status(replace(late, next_look=clock.now()), clock.now(), 20, "en")
+    assert "is the worker running?" in told_status(late, clock.now(), "en")
+    assert "is the worker" not in told_status(replace(late, next_look=clock.now()), clock.now(), "en")

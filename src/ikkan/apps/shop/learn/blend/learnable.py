@@ -42,6 +42,8 @@ class BlendLearnable:
             "zh": "点击预测的对数损失(每个位置)",
         },
     )
+    enough = 1_000
+    """Lists: at five clicks in a hundred places, some thousand people show a gain of 0.005."""
     verbatim = frozenset({"item"})
 
     def __init__(self, *, tenant_id: TenantId | None = None) -> None:
