@@ -8,4 +8,4 @@ place=${1:?where to put the environment}
 here=$(cd "$(dirname "$0")" && pwd)
 python3 -m venv "$place"
 "$place/bin/pip" install -q 'torch==2.13.0'
-"$place/bin/pip" install -q -c "$here/peers_shop.txt" -r "$here/peers_shop.txt"
+"$place/bin/pip" install -q -r "$here/peers_shop.txt"

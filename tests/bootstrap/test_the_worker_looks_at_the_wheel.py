@@ -9,7 +9,7 @@ import pytest
 
 from ikkan.bootstrap.platform import Platform, build, schedule
 from ikkan.console.wheel import turn_key
-from ikkan.flywheel.schedule import ENOUGH
+from ikkan.flywheel.values import ENOUGH
 from ikkan.ground.clock import FakeClock
 from ikkan.ground.db import upgrade
 from ikkan.ground.events import NewEvent

@@ -70,6 +70,7 @@ def test_status_says_everything_a_person_asks(cli: Cli) -> None:
         "assistant.reply_style",
         "meetings.action_items",
         "meetings.key_points",
+        "shop.blend",
         "shop.mood",
         "shop.next_item",
         "shop.support_intent",
@@ -154,5 +155,5 @@ def test_a_look_that_is_overdue_asks_after_the_worker(cli: Cli, prepared: Path, 
         status = platform.flywheel.status("assistant.intent")
     late = replace(status, next_look=clock.now())
     clock.advance(3_600)
-    assert "is the worker running?" in told_status(late, clock.now(), 20, "en")
-    assert "is the worker" not in told_status(replace(late, next_look=clock.now()), clock.now(), 20, "en")
+    assert "is the worker running?" in told_status(late, clock.now(), "en")
+    assert "is the worker" not in told_status(replace(late, next_look=clock.now()), clock.now(), "en")

@@ -12,8 +12,9 @@ import pytest
 
 from ikkan.flywheel import Schedule
 from ikkan.flywheel.fakes import WAITED, FakeLearnable
-from ikkan.flywheel.schedule import ENOUGH, schedule_table
+from ikkan.flywheel.schedule import schedule_table
 from ikkan.flywheel.store import metadata
+from ikkan.flywheel.values import ENOUGH
 from ikkan.ground.clock import FakeClock
 from ikkan.ground.db import Database
 from ikkan.ground.events import NewEvent
@@ -91,6 +92,26 @@ def test_only_enough_corrections_of_our_own_ask_for_a_turn(
     wheel.clock.advance(HOUR)
     rounds.tick()
     assert queue.asked == asked
+
+
+def test_a_learnable_of_which_one_example_says_little_waits_for_more(
+    sqlite: Database, clock: FakeClock, tmp_path: Path
+) -> None:
+    class Patient(FakeLearnable):
+        enough = 90
+
+    wheel, queue = make_wheel(sqlite, clock, tmp_path, Patient(NAME)), Queue()
+    rounds = worker(wheel, queue)
+    wheel.flywheel.ensure_champion(NAME)
+    rounds.tick()
+    wheel.happen(89, own=True)
+    wheel.clock.advance(HOUR)
+    rounds.tick()
+    assert queue.asked == [] and wheel.flywheel.status(NAME).enough == 90
+    wheel.happen(1, own=True)
+    wheel.clock.advance(HOUR)
+    rounds.tick()
+    assert queue.asked == [NAME]
 
 
 def test_what_a_turn_has_seen_does_not_ask_again(wheel: Wheel) -> None:

@@ -73,13 +73,12 @@ def status(
     with _opened() as (platform, language):
         found = [platform.flywheel.status(name) for name in ([learnable] if learnable else platform.flywheel.names)]
         now = platform.clock.now()
-    from ikkan.flywheel.schedule import ENOUGH
 
     told: Any = found[0].as_json() if learnable else [one.as_json() for one in found]
     show(
         told,
         as_json=as_json,
-        text=lambda: "\n\n".join(words.told_status(one, now, ENOUGH, language) for one in found),
+        text=lambda: "\n\n".join(words.told_status(one, now, language) for one in found),
     )
 
 

@@ -145,7 +145,7 @@ def told_with_own(explained: Explanation, replay: Replay | None, language: str) 
     return "\n".join(lines)
 
 
-def told_status(status: Status, now: datetime, enough: int, language: str) -> str:
+def told_status(status: Status, now: datetime, language: str) -> str:
     """Where a learnable stands, for a person at a terminal."""
     say = say_in(language)
     known = say("known_until", when=minute(status.known_until)) if status.known_until else say("known_nothing")
@@ -157,7 +157,7 @@ def told_status(status: Status, now: datetime, enough: int, language: str) -> st
     ]
     if status.trial is not None:
         lines += told_trial(status.trial, status, language)
-    lines.append(_told_next(status, now, enough, say))
+    lines.append(_told_next(status, now, say))
     drift = status.drift
     lines.append(say("drift", reason=drift.reasons.get(language) or drift.reason) if drift else say("no_drift"))
     if status.remark:
@@ -212,12 +212,12 @@ def rows(decisions: Sequence[Decision], language: str) -> list[list[object]]:
     ]
 
 
-def _told_next(status: Status, now: datetime, enough: int, say: Say) -> str:
+def _told_next(status: Status, now: datetime, say: Say) -> str:
     if status.next_look is None:
         return say("no_schedule")
     when = minute(status.next_look)
     late = (now - status.next_look).total_seconds() > 300
-    return say("schedule", when=say("overdue", when=when) if late else when, own=status.own_fresh, enough=enough)
+    return say("schedule", when=say("overdue", when=when) if late else when, own=status.own_fresh, enough=status.enough)
 
 
 def minute(moment: datetime | None) -> str:

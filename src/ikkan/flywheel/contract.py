@@ -289,6 +289,15 @@ class Slow(Protocol):
 
 
 @runtime_checkable
+class Patient(Protocol):
+    """A learnable of which one example says little. Every attempt against a champion may err half as often as the one
+    before, so few attempts on much that is new promote what many on little never would."""
+
+    enough: int
+    """So many new examples of this house's own people are worth a turn."""
+
+
+@runtime_checkable
 class Remarks(Protocol):
     """A learnable with something to say about how its champion serves now."""
 

@@ -25,9 +25,6 @@ from ikkan.ground.errors import Conflict
 
 log = logging.getLogger(__name__)
 
-ENOUGH = 20
-"""Corrections of this house's own people since the last turn that are worth another one. What came with the sample
-does not count: it waits until a person turns the wheel."""
 REST_S = 86_400.0
 """After a turn that broke off, the schedule asks for no other one this long."""
 _LONGEST_WAIT_S = 15.0
@@ -81,7 +78,7 @@ def wish(status: Status, now: datetime) -> str:
         return ""
     if status.trial is not None and status.trial.state != "promoted":
         return ""
-    return "drift" if status.wants_turn else "corrections" if status.own_fresh >= ENOUGH else ""
+    return "drift" if status.wants_turn else "corrections" if status.own_fresh >= status.enough else ""
 
 
 class Schedule:

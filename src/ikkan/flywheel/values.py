@@ -12,6 +12,10 @@ from ikkan.flywheel.statistics import Interval
 from ikkan.flywheel.stops import STOPS
 from ikkan.ground.ids import ArtifactId, DecisionId
 
+ENOUGH = 20
+"""Corrections of this house's own people since the last turn that are worth another one, unless a learnable asks for
+more (`contract.Patient`). What came with the sample does not count: it waits until a person turns the wheel."""
+
 Outcome = Literal["promoted", "refused", "installed", "rolled_back", "trying", "awaiting", "kept", "drifted", "rebuilt"]
 """`trying`: on people, in the shadow or a canary; `awaiting` a signature; `kept` after a look at the holdback;
 `rebuilt` without a person who was erased."""
@@ -186,6 +190,8 @@ class Status:
     """What that trial knows so far."""
     own_fresh: int = 0
     """Corrections of this house's own people since the wheel was last turned: what a schedule counts."""
+    enough: int = ENOUGH
+    """From so many of them on it turns the wheel."""
     drift: Decision | None = None
     """The drift last found of this champion."""
     wants_turn: bool = False

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from starlette.testclient import TestClient
 
+from ikkan.apps.shop import store
 from ikkan.apps.shop.pages.words import WORDS
 from ikkan.apps.shop.service.suggesting import Suggesting
+from ikkan.apps.shop.store.behaviour import Exposure
 from ikkan.apps.shop.values import Ware
 from ikkan.bootstrap.platform import Platform, asgi
 from ikkan.cloud.values import LOCAL_TENANT, USER
-from ikkan.ground.ids import TenantId
+from ikkan.ground.ids import SubjectId, TenantId
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -144,6 +146,22 @@ def test_the_tester_asks_as_somebody_and_leaves_no_trace(browser: TestClient) ->
     page = browser.get("/shop/merchant/tester", params={"person": "anna", "surface": "home"}).text
     assert page.count("<tr>") > 10
     assert WORDS["shop.live_none"]["en"] in browser.get("/shop/merchant/live").text
+
+
+def test_the_merchant_sees_whether_what_was_expected_happened(browser: TestClient, platform: Platform) -> None:
+    assert 'id="calibration"' not in browser.get("/shop/merchant").text
+    at = platform.clock.now() - timedelta(hours=1)
+    places = tuple((f"w{number}", 1.0, 0.02 + 0.01 * number, "popular") for number in range(10))
+    shown = [Exposure(f"list-{each}", SubjectId(f"p{each}"), "home", at, "none", places) for each in range(20)]
+    with platform.database.transaction() as connection:
+        store.behaviour.keep_exposures(connection, LOCAL_TENANT, shown)
+    table = browser.get("/shop/merchant").text.split('id="calibration"')[1].split("</table>")[0]
+    assert table.count("<tr>") == 11 and WORDS["shop.expected"]["en"] in table
+    assert re.search(r"11\.0 %</td>\s*<td class=\"num\">0\.0 % ", table), (
+        "eleven in a hundred were expected of the last"
+    )
+    japanese = browser.get("/shop/merchant", headers={"accept-language": "ja"}).text
+    assert "見込みと実際の差は平均 6.5 ポイント" in japanese
 
 
 @pytest.mark.parametrize("path", ["/shop/merchant", "/shop/merchant/tester", "/shop/merchant/rules", "/shop/inbox"])

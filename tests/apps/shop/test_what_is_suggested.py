@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -260,9 +259,7 @@ def test_the_champion_serves_from_when_it_is_chosen(here: Database, clock: FakeC
     encoder = Encoder(weights, heads=1, blocks=0, longest=10, timed=False, kinded=False)
     vectors = rng.standard_normal((40, 4)).astype(np.float32)
     model = NextItem(tuple(f"w{number}" for number in range(40)), vectors, encoder, {}, {})
-    made = artifacts.put(
-        {**model.to_files(), "ranker.json": json.dumps(Ranker().to_json()).encode()}, kind="next-item", source="test"
-    )
+    made = artifacts.put(model.to_files(), kind="next-item", source="test")
     with here.transaction() as connection:
         registry.register(connection, NEXT_ITEM, made.id)
         registry.promote(connection, NEXT_ITEM, made.id, "better")
@@ -347,12 +344,13 @@ def test_the_blend_learns_what_is_clicked_and_stays_near_its_defaults_without_ev
     features = rng.random((4_000, len(FEATURES))).astype(np.float32)
     odds = -2.0 + 3.0 * features[:, FEATURES.index("price")]
     clicked = rng.random(4_000) < 1 / (1 + np.exp(-odds))
-    made = fitted(features, clicked, np.full(4_000, 3), strength=0.5)
+    places = rng.integers(0, 8, 4_000)
+    made = fitted(features, clicked, np.full(4_000, 3), places, strength=0.5)
     assert made.weights[3, 1 + FEATURES.index("price")] > 2.0
     assert (made.weights[:3] == Ranker().weights[:3]).all()
-    told = 1 / (1 + np.exp(-made.odds(features, 3)))
+    told = 1 / (1 + np.exp(-(made.odds(features, 3) - made.fades[3] * np.log1p(places))))
     assert abs(float(told.mean()) - float(clicked.mean())) < 0.01, "what it says is how often it happens"
-    few = fitted(features[:3], clicked[:3], np.full(3, 3))
+    few = fitted(features[:3], clicked[:3], np.full(3, 3), places[:3])
     assert np.abs(few.weights[3, 1:] - Ranker().weights[3, 1:]).max() < 0.2
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from ikkan.apps.shop import pages, routes
-from ikkan.apps.shop.learn import MoodLearnable, NextItemLearnable, SupportIntentLearnable
+from ikkan.apps.shop.learn import BlendLearnable, MoodLearnable, NextItemLearnable, SupportIntentLearnable
 from ikkan.apps.shop.rules.explain import because
 from ikkan.apps.shop.service import SupportDesk
 from ikkan.apps.shop.service.carrier import Carrier
@@ -63,6 +63,7 @@ _SHOWN = {
     "impression_id": "shown-1",
     "artifact": None,
     "surface": "home",
+    "bucket": 1,
     "offers": [{"item": "tea", "position": 1, "propensity": 1.0, "features": {"popular": 0.5}}],
 }
 _HAPPENED = {
@@ -125,6 +126,7 @@ def app(parts: Parts) -> App:
     front = Storefront(parts.database, parts.clock, suggesting, talks, carrier)
     learns = (
         NextItemLearnable(tenant_id=LOCAL_TENANT),
+        BlendLearnable(tenant_id=LOCAL_TENANT),
         MoodLearnable(
             lambda: [ware for ware in suggesting.shelf(LOCAL_TENANT).wares if ware is not None], tenant_id=LOCAL_TENANT
         ),

@@ -23,7 +23,6 @@ from ikkan.console.wheel.drawing import (
 )
 from ikkan.flywheel import Decision, Explanation, Replay, Status, Trial
 from ikkan.flywheel.forced import known
-from ikkan.flywheel.schedule import ENOUGH
 from ikkan.flywheel.words import BASELINES, GUARDS
 from ikkan.kit.language import told_in
 
@@ -117,7 +116,7 @@ def schedule(status: Status, now: datetime, say: Say, language: str) -> dict[str
     return {
         "next_look": local_time(look) if look else say("wheel.next_never"),
         "late": look is not None and (now - look).total_seconds() > _LATE_S,
-        "own": say("wheel.next_own", own=status.own_fresh, enough=ENOUGH),
+        "own": say("wheel.next_own", own=status.own_fresh, enough=status.enough),
         "drift": told_in(drift.reasons, language) if drift else "",
         "policy": say(f"wheel.policy_{status.policy}"),
         "remark": told_in(status.remark, language) if status.remark else "",

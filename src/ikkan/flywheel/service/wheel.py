@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from ikkan.flywheel import forced, schedule, stops, store, trials
 from ikkan.flywheel.canary import REVERSIBLE, Policy, Trial
-from ikkan.flywheel.contract import Budget, Fitted, Given, Learnable, Remarks, aware
+from ikkan.flywheel.contract import Budget, Fitted, Given, Learnable, Patient, Remarks, aware
 from ikkan.flywheel.drift import Limits
 from ikkan.flywheel.erasure import store as erasures
 from ikkan.flywheel.gate import Terms
@@ -22,7 +22,7 @@ from ikkan.flywheel.service.book import Aliases, Book, EventBook
 from ikkan.flywheel.service.recall import Recall
 from ikkan.flywheel.service.shelf import NoEvents, Shelf
 from ikkan.flywheel.service.turning import Turning
-from ikkan.flywheel.values import Decision, Explanation, Replay, Status
+from ikkan.flywheel.values import ENOUGH, Decision, Explanation, Replay, Status
 from ikkan.flywheel.watch import WEEK_S, Watch
 from ikkan.ground.artifacts import ArtifactStore
 from ikkan.ground.clock import Clock
@@ -363,6 +363,7 @@ class Flywheel:
             trial=trial,
             standing=self._rollout.standing(trial) if trial is not None else None,
             own_fresh=sum(bool(own) and (turned is None or at >= turned) for at, own in said),
+            enough=learnable.enough if isinstance(learnable, Patient) else ENOUGH,
             drift=next((each for each in history if each.code == "drifted" and each.champion == champion), None),
             wants_turn=self._watch.asks_for_turn(name),
             next_look=next_look,

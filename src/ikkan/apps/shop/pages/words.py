@@ -105,6 +105,13 @@ WORDS: dict[str, dict[str, str]] = {
     "shop.lists": {"ja": "リスト", "en": "Lists"},
     "shop.clicks": {"ja": "クリック率", "en": "Click rate"},
     "shop.revenue": {"ja": "売上", "en": "Revenue"},
+    "shop.calibration": {
+        "ja": "クリックされる見込みの低い順に、見せた場所を10等分。見込みと実際の差は平均 {error} ポイント。",
+        "en": "Places shown, in tenths by the chance of a click; expected and happened are {error} points apart.",
+    },
+    "shop.expected": {"ja": "見込み", "en": "Expected"},
+    "shop.happened": {"ja": "実際", "en": "Happened"},
+    "shop.places": {"ja": "見せた場所", "en": "Places"},
     "shop.trials": {"ja": "実験", "en": "Experiments"},
     "shop.trials_none": {
         "ja": "まだ何も学ばれていません。出来事が集まると、学び直しとその判定がここに並びます。",

@@ -71,7 +71,7 @@ class Exposure:
     at: datetime
     model: str
     places: tuple[tuple[str, float, float, str], ...]
-    """Product, propensity, score and source, by place."""
+    """Product, propensity, the chance of a click as it was expected there, and source, by place."""
     pools: tuple[Pool, ...] = ()
     """Of each explored place."""
 

@@ -25,12 +25,14 @@ from ikkan.apps.shop.values.goods import (
 )
 from ikkan.apps.shop.values.merchant import (
     RULE_KINDS,
+    Calibration,
     Interval,
     MerchantRule,
     PolicyValue,
     Report,
     RuleKind,
     SurfaceReport,
+    Tenth,
 )
 from ikkan.apps.shop.values.mood import MODES, Evidence, Mode, Mood
 from ikkan.apps.shop.values.suggestion import SURFACES, Ask, Because, Suggested, Suggestions, Surface
@@ -45,6 +47,7 @@ __all__ = [
     "Address",
     "Ask",
     "Because",
+    "Calibration",
     "Case",
     "Customer",
     "Deed",
@@ -76,6 +79,7 @@ __all__ = [
     "Surface",
     "SurfaceReport",
     "Swap",
+    "Tenth",
     "Told",
     "Ware",
 ]

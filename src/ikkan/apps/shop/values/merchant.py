@@ -59,6 +59,27 @@ class PolicyValue:
 
 
 @dataclass(frozen=True, slots=True)
+class Tenth:
+    """A tenth of the places that were shown, by how likely a click on them was held to be."""
+
+    expected: float
+    """The mean of what was said when they were shown."""
+    happened: Interval
+    """The share that was clicked."""
+    places: int
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Whether what is said to happen once in ten times does."""
+
+    tenths: tuple[Tenth, ...]
+    """The least likely first."""
+    error: float
+    """How far what was expected and what happened are apart, on average over places."""
+
+
+@dataclass(frozen=True, slots=True)
 class SurfaceReport:
     """What one surface showed and what became of it."""
 
@@ -93,4 +114,6 @@ class Report:
     policies: tuple[PolicyValue, ...]
     """Of the explored places, all surfaces together."""
     model: str
+    calibration: Calibration | None = None
+    """Of all places; None while there are too few of them."""
     facts: Mapping[str, float] = field(default_factory=dict)

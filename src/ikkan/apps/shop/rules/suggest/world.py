@@ -94,9 +94,12 @@ class World:
         return self.shelf.remove(product_id)
 
     def use(self, model: Encodes | None, name: str, ranker: Ranker | None = None) -> None:
-        """Score with this model from now on; None: with facets alone."""
-        self.model, self.model_name = model, name if model is not None else "none"
+        """Score with this model and this blend from now on; None: with facets alone, with the defaults."""
         self.ranker = ranker or Ranker()
+        name = "none" if model is None else name
+        if model is self.model and name == self.model_name:
+            return  # only the blend is another: every vector stays where it is
+        self.model, self.model_name = model, name
         self._model_row = {} if model is None else {each: row for row, each in enumerate(model.item_ids)}
         shelf = self.shelf
         self.near = Nearest(shelf.facets.shape[1] if model is None else model.vectors.shape[1])

@@ -11,10 +11,11 @@ import sqlalchemy as sa
 
 from ikkan.apps.shop import store
 from ikkan.apps.shop.rules.suggest import off_policy
+from ikkan.apps.shop.rules.suggest.calibrating import calibration
 from ikkan.apps.shop.rules.suggest.diversity import distance
 from ikkan.apps.shop.service.suggesting.memory import Shop
 from ikkan.apps.shop.store.behaviour import Exposure, Row
-from ikkan.apps.shop.values import SURFACES, Interval, PolicyValue, Report, SurfaceReport
+from ikkan.apps.shop.values import SURFACES, Calibration, Interval, PolicyValue, Report, SurfaceReport
 from ikkan.ground.ids import TenantId
 
 WINDOW = timedelta(days=7)
@@ -63,7 +64,7 @@ def report(connection: sa.Connection, tenant_id: TenantId, shop: Shop, since: da
     currency = next((ware.currency for ware in shelf.wares if ware is not None), "JPY")
     return Report(
         since, now, WINDOW.total_seconds() / 86_400, currency, tuple(surfaces), tuple(_policies(shown, followed, rng)),
-        shop.world.model_name,
+        shop.world.model_name, _calibration([each for each in shown if each.at + _CLICK_WITHIN <= now], followed, rng),
     )  # fmt: skip
 
 
@@ -123,6 +124,16 @@ class _Followed:
                     micros.append(sign * float(row.event.price_micros or 0) * row.event.quantity)
                     units.append(subject)
         return _Earned(micros, units)
+
+
+def _calibration(shown: Sequence[Exposure], followed: _Followed, rng: np.random.Generator) -> Calibration | None:
+    expected, clicked, units = list[float](), list[bool](), list[str]()
+    for each in shown:
+        clicks = followed.clicks(each)
+        expected += [chance for _, _, chance, _ in each.places]
+        clicked += [product in clicks for product, *_ in each.places]
+        units += [each.subject_id] * len(each.places)
+    return calibration(np.array(expected), np.array(clicked, np.bool_), units, rng)
 
 
 def _rate(

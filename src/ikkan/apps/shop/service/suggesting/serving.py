@@ -1,8 +1,7 @@
-"""The model that serves: the registry's champion for what comes next, loaded when it changes."""
+"""What serves: the registry's champions for what comes next and for the blend, each loaded when it changes."""
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
@@ -18,7 +17,7 @@ from ikkan.models.registry import Registry
 
 log = logging.getLogger(__name__)
 
-NEXT_ITEM = "shop.next_item"
+NEXT_ITEM, BLEND = "shop.next_item", "shop.blend"
 READERS: Mapping[str, Callable[[Mapping[str, bytes]], Encodes]] = {
     "next_item.json": NextItem.from_files,
     "factors.npz": Factors.load,
@@ -31,37 +30,53 @@ Models: TypeAlias = Callable[[], "tuple[str, Encodes | None, Ranker | None] | tu
 
 
 class Champion:
-    """The champion for what comes next; calling it says whether it is another than at the last call."""
+    """The champions for what comes next and for the blend; calling it says whether one is another than before."""
 
     def __init__(self, registry: Registry, artifacts: ArtifactStore) -> None:
         self._registry, self._artifacts = registry, artifacts
-        self._serving: ArtifactId | None = None
+        self._serving: dict[str, ArtifactId | None] = {}
+        self._model: tuple[str, Encodes | None] = ("none", None)
+        self._ranker: Ranker | None = None
 
     def __call__(self) -> tuple[str, Encodes | None, Ranker | None] | None:
         """See `Models`."""
-        wanted = self._registry.alias(NEXT_ITEM, "champion")
-        if wanted == self._serving:
-            return None
-        self._serving = wanted
+        changed = [self._follow(NEXT_ITEM, self._read_model), self._follow(BLEND, self._read_blend)]
+        return (*self._model, self._ranker) if any(changed) else None
+
+    def _follow(self, name: str, read: Callable[[ArtifactId | None], None]) -> bool:
+        wanted = self._registry.alias(name, "champion")
+        if wanted == self._serving.get(name):
+            return False
+        self._serving[name] = wanted
         try:
-            return ("none", None, None) if wanted is None else read(self._artifacts, wanted)
+            read(wanted)
         except IkkanError as exc:
             # Lists go on with what serves now; looking again would only fail again.
-            log.error("a model cannot serve", extra={"artifact": wanted, "code": exc.code})
-            return None
+            log.error("what was learned cannot serve", extra={"artifact": wanted, "code": exc.code})
+            return False
+        return True
+
+    def _read_model(self, wanted: ArtifactId | None) -> None:
+        self._model = ("none", None) if wanted is None else read(self._artifacts, wanted)
+
+    def _read_blend(self, wanted: ArtifactId | None) -> None:
+        self._ranker = None if wanted is None else Ranker.from_files(_files(self._artifacts, wanted))
 
 
-def read(artifacts: ArtifactStore, artifact_id: ArtifactId) -> tuple[str, Encodes | None, Ranker | None]:
+def read(artifacts: ArtifactStore, artifact_id: ArtifactId) -> tuple[str, Encodes | None]:
     """A model out of an artifact; none for a kind that tells nobody apart, like the baselines of the flywheel.
 
     Raises:
         UnknownArtifact: it is not there.
         BadFile: it is there and cannot be read.
     """
-    artifact = artifacts.get(artifact_id)
-    files = {file.name: file.read_bytes() for file in artifact.path.iterdir() if file.is_file()}
+    files = _files(artifacts, artifact_id)
     for name, reader in READERS.items():
         if name in files:
-            ranker = Ranker.from_json(json.loads(files["ranker.json"])) if "ranker.json" in files else None
-            return artifact_id, reader(files), ranker
-    return "none", None, None
+            return artifact_id, reader(files)
+    return "none", None
+
+
+def _files(artifacts: ArtifactStore, artifact_id: ArtifactId) -> dict[str, bytes]:
+    path = artifacts.get(artifact_id).path
+    return {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}

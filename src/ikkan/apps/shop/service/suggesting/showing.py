@@ -42,6 +42,8 @@ class Pending:
     features: tuple[NDArray[np.float32], ...]
     """Of each place, as served."""
     artifact: str | None
+    bucket: int
+    """Of the person's history, as the ranker has it."""
 
 
 class Showing:
@@ -132,5 +134,6 @@ def _event(shown: Pending) -> NewEvent:
         "artifact": shown.artifact,
         "offers": offers,
         "surface": exposure.surface,
+        "bucket": shown.bucket,
     }
     return NewEvent(SHOWN, 1, shown.tenant_id, exposure.subject_id, exposure.at, SERVICE, payload)

@@ -98,7 +98,7 @@ class Suggesting:
         self._intake = Intake(self._keep)
         self._showing = Showing(database, events)
         self._trailing = None if events is None else Trailing(database, events, self._is_busy)
-        self._model: tuple[str, Encodes, Ranker | None] | None = None
+        self._model: tuple[str, Encodes | None, Ranker | None] | None = None
         self._models = models
         self._listed_at = float("-inf")
         self._asked_at = float("-inf")
@@ -182,8 +182,8 @@ class Suggesting:
             self._trailing.catch_up()
 
     def use(self, model: Encodes | None, name: str = "", ranker: Ranker | None = None) -> None:
-        """Score with this model from now on, in every shop; None: without one."""
-        self._model = None if model is None else (name, model, ranker)
+        """Score with this model and this blend from now on, in every shop; None: without one, by the defaults."""
+        self._model = (name, model, ranker)
         for shop in list(self._shops.values()):
             with shop.lock:
                 shop.world.use(model, name, ranker)
@@ -423,22 +423,23 @@ class Suggesting:
         if ask.is_test or not places:
             return made, None
         self._note(shop, wanted, places, impression_id, now)
+        bucket = wanted.digest.bucket
+        chances = world.ranker.expected([place.score for place in places], bucket).round(6).tolist()
         exposure = Exposure(
             impression_id,
             SubjectId(wanted.person.subject_id),
             ask.surface,
             now,
             world.model_name,
-            tuple((place.ware.product_id, place.propensity, round(place.score, 6), place.source) for place in places),
             tuple(
-                _pool(shop, at, place, wanted.digest.bucket)
-                for at, place in enumerate(places)
-                if place.pool is not None
+                (place.ware.product_id, place.propensity, chance, place.source)
+                for place, chance in zip(places, chances, strict=True)
             ),
+            tuple(_pool(shop, at, place, bucket) for at, place in enumerate(places) if place.pool is not None),
         )
         artifact = None if world.model is None else world.model_name
         features = tuple(place.features for place in places)
-        return made, Pending(shop.tenant_id, exposure, features, artifact)
+        return made, Pending(shop.tenant_id, exposure, features, artifact, bucket)
 
     def _note(self, shop: Shop, wanted: Wanted, places: list[Place], impression_id: str, now: datetime) -> None:
         surface, bucket = wanted.ask.surface, wanted.digest.bucket
