@@ -54,6 +54,6 @@ def made_at(made: str) -> datetime:
     """When an id of `new_id` was made: its first 48 bits are milliseconds.
 
     >>> made_at("job-01976e3d-5c00-7000-8000-000000000000").isoformat()
-    '2025-06-14T11:43:15.584000+00:00'
+    '2025-06-14T11:40:04.480000+00:00'
     """
     return datetime.fromtimestamp(int(made[-36:-23].replace("-", ""), 16) / 1000, UTC)
