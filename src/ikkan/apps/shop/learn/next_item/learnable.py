@@ -59,6 +59,9 @@ class NextItemLearnable:
     thorough = Budget(seconds=900.0)
     """Enough for the encoder to learn from some fifty thousand visits to some ten thousand wares."""
 
+    enough = 200
+    """Visits: twenty are some minutes of a shop, and each attempt against a champion is dearer than the one before."""
+
     def __init__(
         self, *, tenant_id: TenantId | None = None, live: bool = False, above: EncoderRung = EncoderRung()
     ) -> None:
