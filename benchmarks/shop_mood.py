@@ -10,7 +10,6 @@ Prints one JSON line per figure. The recommender is our own plain one (`shop_moo
 from __future__ import annotations
 
 import argparse
-import itertools
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -25,11 +24,11 @@ from shop_mood_data import People, Point, ease, films, groceries, half_of, hash_
 from shop_mood_deals import deal
 from shop_mood_numbers import Floats, interval, logistic, reliability, say
 
-from ikkan.apps.shop.rules.mood import FacetTable, Seen, heard, infer, own, session_weight, steer
+from ikkan.apps.shop.rules.mood import FacetTable, Seen, heard, infer, own, steer
 from ikkan.apps.shop.rules.mood.inferring import SURELY, Surely, look
 from ikkan.apps.shop.rules.mood.sensitive import is_sensitive
 from ikkan.apps.shop.rules.mood.signals import facets_of
-from ikkan.apps.shop.rules.mood.steering import PIVOT, Pulls, direction
+from ikkan.apps.shop.rules.mood.steering import Pulls
 from ikkan.apps.shop.values import Happened, Mood
 
 WEIGHTS = (0.5, 0.6, 0.7, 0.8, 0.9)
@@ -107,15 +106,11 @@ class Lists:
     def plain(self, weight: float) -> NDArray[np.float32]:
         return (1 - weight) * self.long + weight * self.session
 
-    def steered(
-        self, moods: Sequence[Mood], wanted: NDArray[np.float32], pulls: Pulls, pivot: float
-    ) -> NDArray[np.float32]:
+    def steered(self, moods: Sequence[Mood], wanted: NDArray[np.float32], pulls: Pulls) -> NDArray[np.float32]:
         """Every list with its mood."""
-        made = np.empty_like(self.long)
+        made = self.plain(self.world.usual)
         for at, mood in enumerate(moods):
-            weight = session_weight(self.world.usual, mood, pulls=pulls, pivot=pivot)
-            mixed = (1 - weight) * self.long[at] + weight * self.session[at]
-            made[at] = steer(mixed, Seen(wanted[at]), mood, pulls=pulls)
+            made[at] = steer(made[at], Seen(wanted[at]), mood, pulls=pulls)
         return made
 
 
@@ -130,33 +125,23 @@ def lift(world: Films) -> None:
     is_shift = shifts["shift"] >= np.quantile(shifts["shift"][tune], 0.75)
     world.usual = max(WEIGHTS, key=lambda weight: lists.ndcg(lists.plain(weight))[tune].mean())
     without = lists.ndcg(lists.plain(world.usual))
-    tried: list[tuple[float, float, Pulls, float]] = []
-    middle = float(np.median([mood.confidence for mood in moods]))
-    for session, lean, facets, pivot in itertools.product(
-        (0, 0.4, 0.8, 1.2), (0, 0.3), (0, 0.3, 0.6, 1.0), (middle, middle + 0.08)
-    ):
-        if session == 0 and pivot != middle:
-            continue
-        pulls = Pulls(facets=facets, session=session, lean=lean)
-        gain = lists.ndcg(lists.steered(moods, wanted, pulls, pivot)) - without
-        tried.append((gain[tune & is_shift].mean(), gain[tune & ~is_shift].mean(), pulls, pivot))
+    tried: list[tuple[float, float, Pulls]] = []
+    for facets in (0, 0.3, 0.6, 1.0):
+        pulls = Pulls(facets=facets)
+        gain = lists.ndcg(lists.steered(moods, wanted, pulls)) - without
+        tried.append((gain[tune & is_shift].mean(), gain[tune & ~is_shift].mean(), pulls))
     # Nothing lost elsewhere comes first: among the settings that lose nothing, the one that gains most.
     harmless = [each for each in tried if each[1] >= 0] or tried
-    _, _, pulls, pivot = max(harmless, key=lambda each: each[0])
+    _, _, pulls = max(harmless, key=lambda each: each[0])
     settings = {
         "usual": world.usual,
-        "session": pulls.session,
-        "lean": pulls.lean,
         "facets": pulls.facets,
-        "pivot": round(pivot, 3),
         "surely": surely,
     }
-    with_mood = lists.ndcg(lists.steered(moods, wanted, pulls, pivot))
+    with_mood = lists.ndcg(lists.steered(moods, wanted, pulls))
     parts = {
         "all of it": with_mood,
-        "facets only": lists.ndcg(lists.steered(moods, wanted, replace(pulls, session=0.0, lean=0.0), pivot)),
-        "session's weight only": lists.ndcg(lists.steered(moods, wanted, replace(pulls, facets=0.0), pivot)),
-        "shipped settings": lists.ndcg(lists.steered(moods, wanted, Pulls(), PIVOT)),
+        "shipped settings": lists.ndcg(lists.steered(moods, wanted, Pulls())),
     }
     draw = np.random.default_rng(3)
     shuffled = np.zeros(len(moods))
@@ -164,7 +149,7 @@ def lift(world: Films) -> None:
         order = np.arange(len(moods))
         for half in (tune, report):
             order[half] = draw.permutation(order[half])
-        shuffled += lists.ndcg(lists.steered([moods[at] for at in order], wanted[order], pulls, pivot)) / 5
+        shuffled += lists.ndcg(lists.steered([moods[at] for at in order], wanted[order], pulls)) / 5
     parts["moods shuffled"] = shuffled
     for half, name in ((tune, "tuning half"), (report, "reported half")):
         for where, some in (("shift", half & is_shift), ("elsewhere", half & ~is_shift)):
@@ -246,7 +231,7 @@ def tags(world: Films, file: Path) -> None:
         rows = np.random.default_rng(hash_of(tag)).permutation(sorted(has[tag]))
         mark, is_held = np.zeros(len(people.wares), np.float32), np.zeros(len(people.wares), np.bool_)
         mark[rows[: len(rows) // 2]], is_held[rows[len(rows) // 2 :]] = 1.0, True
-        toward = {half: np.maximum(direction(vectors[half], mark), mark) for half in (0, 1)}
+        toward = {half: np.maximum(_direction(vectors[half], mark), mark) for half in (0, 1)}
         halves[tag] = (mark, is_held, toward)
     for pull in (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0):
         right, kept, chance = [], [], []
@@ -273,6 +258,14 @@ def tags(world: Films, file: Path) -> None:
             chance=round(float(np.mean(chance)), 4),
             ndcg_kept=round(float(ndcg[:, 0].sum() / max(ndcg[:, 1].sum(), 1e-9)), 3),
         )
+
+
+def _direction(vectors: NDArray[np.float32], has: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How much each film is like those that have what is wanted, -1 to 1: a mood's direction in item space."""
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    toward = has @ unit / float(np.abs(has).sum()) - unit.mean(axis=0)
+    found = unit @ (toward / max(float(np.linalg.norm(toward)), 1e-9))
+    return np.asarray(np.clip(found, -1, 1), np.float32)
 
 
 def _vectors(world: Films) -> dict[int, NDArray[np.float32]]:
@@ -334,11 +327,11 @@ def switch(world: Films) -> None:
             point = Point(who, 0, at, 0, session[:at], past, now, 0.0, 0.0, half_of(who))
             made = scored(replace_events(people, who, past, session), [point], world.models)
             mood = world.mood(past, session[:at], now)
-            weight = session_weight(world.usual, mood)
             wanted = world.table.wanted(mood.facets)
+            plain = (1 - world.usual) * made.long[0] + world.usual * made.session[0]
             lists = {
-                "without": (1 - world.usual) * made.long[0] + world.usual * made.session[0],
-                "with": steer((1 - weight) * made.long[0] + weight * made.session[0], Seen(wanted), mood),
+                "without": plain,
+                "with": steer(plain, Seen(wanted), mood),
             }
             for name, scores in lists.items():
                 scores = scores.copy()

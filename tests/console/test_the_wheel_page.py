@@ -147,7 +147,8 @@ def test_corrections_are_shown_before_and_after_but_not_what_was_let_pass(house:
 def test_a_button_starts_a_job_and_shows_how_it_goes(house: Any, button: str, shuffled: bool) -> None:
     page, token = signed(house)
     reply = page.post(button, headers={"x-csrf-token": token}, data={"learnable": "assistant.answer"})
-    assert house.jobs.started == [("flywheel.run", {"learnable": "assistant.answer", "shuffle": shuffled})]
+    asked = {"learnable": "assistant.answer", "shuffle": shuffled, "thorough": not shuffled}
+    assert house.jobs.started == [("flywheel.run", asked)]
     assert 'hx-get="/wheel/jobs/job-1"' in reply.text and 'value="25"' in reply.text
     assert "hx-refresh" not in reply.headers
 

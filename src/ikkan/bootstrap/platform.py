@@ -406,11 +406,17 @@ def _register_jobs(platform: Platform) -> None:
         return made
 
     @jobs.job("flywheel.run")
-    def turn(context: JobContext, learnable: str, shuffle: bool = False, seed: int = 0) -> dict[str, Any]:
+    def turn(
+        context: JobContext, learnable: str, shuffle: bool = False, seed: int = 0, thorough: bool = False
+    ) -> dict[str, Any]:
         return context.step(
             "turn",
             lambda: platform.flywheel.run(
-                learnable, seed=seed, shuffle=shuffle, progress=lambda done, told: context.progress(done, told)
+                learnable,
+                seed=seed,
+                shuffle=shuffle,
+                thorough=thorough,
+                progress=lambda done, told: context.progress(done, told),
             ).as_json(),
         )
 

@@ -59,7 +59,7 @@ def run(
             def tell(done: float, message: str) -> None:
                 bar.update(task, completed=done, description=say(message))
 
-            decision = platform.flywheel.run(learnable, seed=seed, progress=tell)
+            decision = platform.flywheel.run(learnable, seed=seed, thorough=True, progress=tell)
         own = platform.flywheel.explain(decision.id).own
     show({**decision.as_json(), "own": own}, as_json=as_json, text=lambda: words.told(decision, language))
 

@@ -46,7 +46,7 @@ class Measurements:
 class Desk:
     """Everything the console may reach. Made by `bootstrap`, which also registers the jobs the pages start:
 
-    `models.pull` (reference, use), `flywheel.run` (learnable, shuffle) and `silicon.measure`.
+    `models.pull` (reference, use), `flywheel.run` (learnable, shuffle, thorough) and `silicon.measure`.
     """
 
     settings: Settings

@@ -298,6 +298,13 @@ class Patient(Protocol):
 
 
 @runtime_checkable
+class Thorough(Protocol):
+    """A learnable some of which is dear to learn: once a day, and whenever a person asks, a turn has more time."""
+
+    thorough: Budget
+
+
+@runtime_checkable
 class Remarks(Protocol):
     """A learnable with something to say about how its champion serves now."""
 

@@ -23,7 +23,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ikkan.flywheel.contract import Examples, Mask
+from ikkan.flywheel.contract import Budget, Examples, Mask
 from ikkan.flywheel.split import Split
 from ikkan.ground.artifacts import Artifact, ArtifactStore
 from ikkan.ground.errors import LeakFound
@@ -208,6 +208,11 @@ def write(
         files[MANIFEST] = json.dumps(told, sort_keys=True, indent=1).encode()
         summary = {"examples": len(rows), "teaching": counts["teach"], "judging": counts["judge"]}
         return artifacts.put(files, kind=KIND, source=source, facts=summary)
+
+
+def budget(facts: Mapping[str, Any], otherwise: Budget) -> Budget:
+    """What training on a dataset was allowed; one of an earlier release does not say."""
+    return Budget(**facts["budget"]) if "budget" in facts else otherwise
 
 
 def facts(artifacts: ArtifactStore, dataset: ArtifactId) -> dict[str, Any]:

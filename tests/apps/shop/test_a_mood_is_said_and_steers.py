@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from ikkan.apps.shop.rules.mood import CHIPS, THRESHOLD, FacetTable, exploration_share, heard, session_weight, steer
-from ikkan.apps.shop.rules.mood.steering import Seen, direction, towards
+from ikkan.apps.shop.rules.mood import CHIPS, THRESHOLD, FacetTable, exploration_share, heard, steer
+from ikkan.apps.shop.rules.mood.steering import Seen, towards
 from ikkan.apps.shop.values import LANGUAGES, MODES, Mood, Ware
 
 NOW = datetime(2026, 5, 6, 20, 0, tzinfo=UTC)
@@ -88,7 +88,7 @@ def test_below_the_threshold_nothing_moves() -> None:
     scores = np.asarray([0.1, 0.3, 0.2], np.float32)
     weak = replace(MOOD, confidence=THRESHOLD - 0.01)
     assert towards(scores, WARES, None, None, weak) is scores
-    assert session_weight(0.4, weak) == 0.4 and exploration_share(0.1, weak) == 0.1
+    assert exploration_share(0.1, weak) == 0.1
     assert steer(scores, Seen(np.ones(3, np.float32)), None) is scores
 
 
@@ -113,17 +113,10 @@ def test_a_surer_mood_moves_further_and_scale_does_not_matter() -> None:
     assert np.allclose(tenfold, 10 * towards(scores, WARES, None, None, MOOD), atol=1e-5)
 
 
-def test_modes_weigh_the_session_and_exploration_as_documented() -> None:
-    weights = {mode: session_weight(0.5, replace(MOOD, mode=mode, is_said=True)) for mode in MODES}
-    assert weights["gift"] > weights["goal"] > weights["deal"] == 0.5 > weights["replenish"]
+def test_modes_share_out_exploration_as_documented() -> None:
     shares = {mode: exploration_share(0.2, replace(MOOD, mode=mode)) for mode in MODES}
     assert shares["explore"] > 0.2 > shares["goal"] > shares["replenish"] >= 0
     assert max(exploration_share(0.5, replace(MOOD, mode=mode)) for mode in MODES) <= 0.5
-    assert session_weight(0.5, replace(MOOD, mode="deal", novelty=1.0)) > 0.5
-    by_confidence = [
-        session_weight(0.5, replace(MOOD, mode="deal", confidence=sure)) for sure in (0.5, 0.6, 0.78, 0.95)
-    ]
-    assert by_confidence == sorted(by_confidence) and by_confidence[0] < 0.5 == by_confidence[2] < by_confidence[3]
 
 
 def test_a_table_of_wares_says_the_same_as_each_ware() -> None:
@@ -141,10 +134,3 @@ def test_candidates_are_steered_as_the_table_has_them() -> None:
         mood = replace(MOOD, facets=facets)
         by_table = steer(scores, Seen(table.wanted(facets), energy=table.energy), mood)
         assert towards(scores, WARES, None, None, mood).tolist() == by_table.tolist()
-
-
-def test_a_direction_finds_what_lies_among_those_that_have_it() -> None:
-    vectors = np.asarray([[1, 0.1], [0.9, 0], [0, 1], [0.1, 1], [0.95, 0.05]], np.float32)
-    found = direction(vectors, np.asarray([1, 1, 0, 0, 0], np.float32))
-    assert found[4] > 0.5 > 0 > max(found[2], found[3])
-    assert not direction(vectors, np.zeros(5, np.float32)).any()

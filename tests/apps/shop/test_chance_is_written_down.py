@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from ikkan.apps.shop.rules.suggest import exploring, off_policy
 from ikkan.apps.shop.rules.suggest.exploring import SIZE, Segment
 from ikkan.apps.shop.service.replay import SHOP
 from ikkan.apps.shop.service.suggesting.showing import SHOWN
-from ikkan.apps.shop.values import Ask
+from ikkan.apps.shop.values import Ask, Mode, Mood
 from ikkan.ground.clock import FakeClock
 
 from .conftest import Suggester, a_ware, suggester
@@ -106,6 +107,34 @@ def test_a_list_is_logged_with_its_chances_and_features_as_served(shop: Suggeste
     assert [offer["propensity"] for offer in event.payload["offers"]] == [each.propensity for each in made.places]
     with shop.database.transaction() as connection:
         assert store.behaviour.keep_exposures(connection, SHOP, [kept]) == [], "the same list again is no second list"
+
+
+@pytest.mark.parametrize(("mode", "sure", "count"), [
+    ("explore", 1.0, 2), ("explore", 0.4, 1), ("deal", 1.0, 1), ("goal", 1.0, 1), ("replenish", 1.0, 0),
+])  # fmt: skip
+def test_a_mood_says_how_many_places_explore_and_not_with_what_chance(
+    shop: Suggester, mode: Mode, sure: float, count: int
+) -> None:
+    class Moods:
+        def now(self, *_: Any, **__: Any) -> Mood:
+            return Mood(mode, {}, 0.0, 0.5, 0.5, sure, shop.clock.now())
+
+    for number in range(3):
+        shop.suggest(SHOP, Ask(f"before {number}", n=40))  # whatever just came was shown
+    shop.moods = Moods()
+    for number in range(5):
+        made = shop.suggest(SHOP, Ask(f"p{number}", n=8))
+        explored = [place for place in made.places if place.source == "explored"]
+        assert len(explored) == count and all(0 < place.propensity < 1 for place in explored)
+        assert all(place.propensity == 1.0 for place in made.places if place.source != "explored")
+    shop.flush()
+    with shop.database.read() as connection:
+        kept = store.behaviour.shown_between(connection, SHOP, made.made_at, made.made_at + timedelta(seconds=1), 99)
+    for each in (each for each in kept if len(each.places) == 8):
+        assert [pool.chances[pool.chosen(each)] for pool in each.pools] == pytest.approx(
+            [each.places[pool.place][1] for pool in each.pools]
+        )
+        assert len(each.pools) == count
 
 
 def test_the_report_counts_clicks_and_what_was_bought_after_them(shop: Suggester, clock: FakeClock) -> None:

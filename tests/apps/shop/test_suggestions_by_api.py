@@ -17,7 +17,7 @@ from ikkan.ground.clock import FakeClock
 from ikkan.ground.db import Database
 from ikkan.ground.errors import RateLimited
 
-from .conftest import FOUND, Desk, Suggester, a_ware, order_of, pseudonym
+from .conftest import FOUND, Desk, Suggester, a_ware, order_of
 
 API = "/a/shop/v1"
 
@@ -142,16 +142,3 @@ def test_what_support_takes_back_is_known_to_the_next_list_and_undone_with_it(
     assert {each.deed for each in shop.history(SHOP, me)} == {deed}
     assert desk.undo(SHOP, talk).kind == "undone"
     assert items[0]["product_id"] in shop.ids(me, n=40)
-
-
-def test_an_order_is_events_and_the_same_order_is_the_same_events(here: Database, shop: Suggester, me: str) -> None:
-    from ikkan.apps.shop import store
-    from ikkan.apps.shop.rules.suggest.telling import of_order
-
-    tau.bring_in(here, SHOP, FOUND)
-    with here.read() as connection:
-        orders = [order for order in store.goods.all_orders(connection, SHOP) if order.customer_id == me]
-    told = [event for order in orders for event in of_order(order, shop.clock.now())]
-    assert shop.tell(SHOP, told).accepted == sum(len(order.lines) for order in orders)
-    assert shop.tell(SHOP, told).accepted == 0
-    assert pseudonym(SHOP, me) not in me

@@ -60,7 +60,8 @@ def routes(desk: Desk) -> list[BaseRoute]:
         await desk.frame.require_post(request, admin=True)
         name = learnable_of(desk, (await form_of(request)).get("learnable", ""))
         key = turn_key(name, shuffle=shuffle)
-        job_id = await asyncio.to_thread(desk.jobs.start_once, RUN, key, learnable=name, shuffle=shuffle)
+        how = {"learnable": name, "shuffle": shuffle, "thorough": not shuffle}
+        job_id = await asyncio.to_thread(lambda: desk.jobs.start_once(RUN, key, **how))
         return job_fragment(desk, request, await job_view(desk, job_id, _POLL))
 
     async def job(request: Request) -> Response:

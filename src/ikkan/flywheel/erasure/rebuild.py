@@ -101,7 +101,7 @@ class Rebuilder:
         fitted = None
         if len(lessons):
             try:
-                fitted = learnable.train(lessons, _budget(manifest, self._budget), seed)
+                fitted = learnable.train(lessons, datasets.budget(manifest, self._budget), seed)
             except stops.CAUGHT as error:
                 why, _ = stops.why(error)
                 if why in ("disk_full", "out_of_memory") or isinstance(error, SetupNeeded):
@@ -200,8 +200,3 @@ class Rebuilder:
             return "rebuilt_worse"
         margin = self._terms.margin * (learnable.metric.high - learnable.metric.low)
         return "rebuilt" if gain.lower > -margin else "rebuilt_unsure"
-
-
-def _budget(manifest: Mapping[str, Any], otherwise: Budget) -> Budget:
-    """What the model before was allowed; a dataset of an earlier release does not say."""
-    return Budget(**manifest["budget"]) if "budget" in manifest else otherwise

@@ -76,9 +76,9 @@ class Recall:
         missing = len({id for id in (*judging, *teaching) if id not in place})
         judges = examples.take([place[id] for id in judging if id in place])
         lessons = examples.take([place[id] for id in teaching if id in place])
-        terms = Terms(**manifest["terms"])
+        terms, budget = Terms(**manifest["terms"]), datasets.budget(manifest, self._shelf.budget(learnable))
         if decision.drill:
-            rival = learnable.train(examples.take([]), self._shelf.budget(learnable), decision.seed)
+            rival = learnable.train(examples.take([]), budget, decision.seed)
         else:
             assert decision.champion is not None, "a judgement is against a champion"
             rival = self._shelf.load(decision.champion)
@@ -93,7 +93,7 @@ class Recall:
             Split(cutoff, none, none, 0, 0),
             terms,
             int(manifest["attempt"]),
-            self._shelf.budget(learnable),
+            budget,
             decision.seed,
             bool(manifest.get("screen", False)),
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ikkan.flywheel import datasets
-from ikkan.flywheel.contract import Budget, Examples, Fitted, Learnable, Slow
+from ikkan.flywheel.contract import Budget, Examples, Fitted, Learnable, Slow, Thorough
 from ikkan.flywheel.scrubbing import ScrubbedEvents
 from ikkan.flywheel.values import Decision
 from ikkan.ground.artifacts import ArtifactStore
@@ -44,8 +44,10 @@ class Shelf:
             raise UnknownLearnable(f"nothing called {name!r} can be learned here", hint=f"there is: {known}", name=name)
         return self.learnables[name]
 
-    def budget(self, learnable: Learnable) -> Budget:
-        """What one training of it may take."""
+    def budget(self, learnable: Learnable, *, thorough: bool = False) -> Budget:
+        """What one training of it may take; in a thorough turn more, where it has a use for that."""
+        if thorough and isinstance(learnable, Thorough) and self.fixed_budget is None:
+            return learnable.thorough
         return self.fixed_budget or (learnable.budget if isinstance(learnable, Slow) else Budget())
 
     def load(self, artifact_id: ArtifactId) -> Fitted:

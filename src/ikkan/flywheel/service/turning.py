@@ -10,7 +10,7 @@ from typing import Any
 from ikkan import __version__
 from ikkan.flywheel import datasets, figures, store
 from ikkan.flywheel.canary import Policy
-from ikkan.flywheel.contract import Examples, Fitted, Learnable, parents
+from ikkan.flywheel.contract import Budget, Examples, Fitted, Learnable, Thorough, parents
 from ikkan.flywheel.erasure import store as erasures
 from ikkan.flywheel.gate import Champion, Terms, Turn, turn
 from ikkan.flywheel.rollout import Rollout
@@ -30,6 +30,7 @@ class Judged:
     champion: Champion
     came: Turn
     digest: str
+    budget: Budget
 
 
 class Turning:
@@ -59,13 +60,19 @@ class Turning:
         self._policy = policy
 
     def judged(
-        self, learnable: Learnable, examples: Examples, champion_id: ArtifactId, seed: int, shuffle: bool
+        self,
+        learnable: Learnable,
+        examples: Examples,
+        champion_id: ArtifactId,
+        seed: int,
+        shuffle: bool,
+        thorough: bool,
     ) -> Judged:
         """Train a candidate and judge it, unless this very evidence was judged before."""
-        name = learnable.name
+        name, budget = learnable.name, self._shelf.budget(learnable, thorough=thorough)
         if shuffle:
             examples = examples.shuffled(seed)
-            champion = Champion(learnable.train(examples.take([]), self._shelf.budget(learnable), seed))
+            champion = Champion(learnable.train(examples.take([]), budget, seed))
             attempt, digest, known_already = 1, examples.digest(), False
         else:
             with self._database.read() as connection:
@@ -76,7 +83,7 @@ class Turning:
             known_already = digest in before
         screen = not shuffle and learnable.outcome(NoEvents(), champion_id).kept
         if known_already:
-            return Judged(examples, champion, Turn(False, "already_judged"), digest)
+            return Judged(examples, champion, Turn(False, "already_judged"), digest, budget)
         came = turn(
             learnable,
             examples,
@@ -84,10 +91,10 @@ class Turning:
             seed=seed,
             terms=self._terms,
             attempt=attempt,
-            budget=self._shelf.budget(learnable),
+            budget=budget,
             screen=screen,
         )
-        return Judged(examples, champion, came, digest)
+        return Judged(examples, champion, came, digest, budget)
 
     def record(
         self,
@@ -116,8 +123,10 @@ class Turning:
         refit = self.keep(learnable, came.refit, None, seed) if came.refit else None
         dataset = None
         if came.split is not None and came.candidate is not None:
-            dataset = self._keep_dataset(learnable, examples, came, refit, until, seed, drill, attempt, query)
+            dataset = self._keep_dataset(learnable, judged_now, came, refit, until, seed, drill, attempt, query)
         numbers = figures.numbers(came)
+        if came.candidate is not None and isinstance(learnable, Thorough):
+            numbers["budget_s"] = judged_now.budget.seconds
         if not drill:
             numbers["own_corrections"] = figures.own_corrections(learnable, champion, examples, came)
         bounds = figures.bounds(came.gain)
@@ -204,7 +213,7 @@ class Turning:
     def _keep_dataset(
         self,
         learnable: Learnable,
-        examples: Examples,
+        judged: Judged,
         came: Turn,
         refit: ArtifactId | None,
         until: datetime,
@@ -215,6 +224,7 @@ class Turning:
     ) -> ArtifactId:
         """Which events taught and which judged, kept for good. Ids, times and numbers only: no one's words."""
         assert came.split is not None, "there is a dataset where there was a split"
+        examples = judged.examples
         facts = {
             "learnable": learnable.name,
             "metric": learnable.metric.name,
@@ -230,7 +240,7 @@ class Turning:
             "digest": examples.digest(),
             "terms": {name: getattr(self._terms, name) for name in self._terms.__slots__},
             "refit": refit,
-            "budget": asdict(self._shelf.budget(learnable)),
+            "budget": asdict(judged.budget),
         }
         rows = datasets.Rows.of(examples, came.split.groups)
         return datasets.write(

@@ -6,13 +6,13 @@ import logging
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from ikkan.flywheel import forced, schedule, stops, store, trials
 from ikkan.flywheel.canary import REVERSIBLE, Policy, Trial
-from ikkan.flywheel.contract import Budget, Fitted, Given, Learnable, Patient, Remarks, aware
+from ikkan.flywheel.contract import Budget, Fitted, Given, Learnable, Patient, Remarks, Thorough, aware
 from ikkan.flywheel.drift import Limits
 from ikkan.flywheel.erasure import store as erasures
 from ikkan.flywheel.gate import Terms
@@ -34,6 +34,7 @@ from ikkan.ground.ids import ArtifactId, DecisionId, TenantId
 log = logging.getLogger(__name__)
 
 _HISTORY = 200
+_THOROUGH_EVERY_S = 86_400.0
 
 Progress = Callable[[float, str], None]
 
@@ -124,6 +125,7 @@ class Flywheel:
         seed: int = 0,
         until: datetime | None = None,
         shuffle: bool = False,
+        thorough: bool = False,
         progress: Progress | None = None,
     ) -> Decision:
         """Turn the wheel once: events → dataset → candidate → gate → promotion, or refusal with the reason.
@@ -136,6 +138,7 @@ class Flywheel:
             until: only events recorded before this; default: now.
             shuffle: a drill. What people said is permuted among the questions, and the gate, which does not know,
                 judges against the model that learned from nothing. Nothing is promoted whatever it says.
+            thorough: take the time that a learnable asks for once a day (`contract.Thorough`), whenever that was last.
             progress: told how far it is, 0 to 1, and with what.
 
         Whatever fails in reading, training or keeping ends the turn in a decision that says so (`stops.py`), and the
@@ -167,7 +170,9 @@ class Flywheel:
             examples = learnable.examples(reader, until)
             stage = "judging"
             tell(0.2, "training and judging")
-            judged = self._turning.judged(learnable, examples, champion_id, seed, shuffle)
+            judged = self._turning.judged(
+                learnable, examples, champion_id, seed, shuffle, not shuffle and (thorough or self._is_owed(learnable))
+            )
             tell(0.8, "recording")
             stage = "recording"
             erased_now = self._turning.erased_since(erased, learnable, judged.examples, until, shuffle, seed)
@@ -190,6 +195,18 @@ class Flywheel:
                 # A disk that has no room for an artifact may have none for the decision either.
                 raise WheelStopped(decision.reason, hint="mend it, then turn the wheel again", why=code) from failed
             return decision
+
+    def _is_owed(self, learnable: Learnable) -> bool:
+        """Whether it has not been given the time it asks for once a day since yesterday."""
+        if not isinstance(learnable, Thorough):
+            return False
+        with self._database.read() as connection:
+            history = store.history(connection, learnable.name, _HISTORY)
+        since = self._clock.now() - timedelta(seconds=_THOROUGH_EVERY_S)
+        return not any(
+            each.decided_at > since and each.numbers.get("budget_s", 0.0) >= learnable.thorough.seconds
+            for each in history
+        )
 
     def promote(self, name: str, artifact: str, reason: str, *, who: str) -> Decision:
         """Let a person's word decide instead of the gate's: this artifact serves from the next request on.

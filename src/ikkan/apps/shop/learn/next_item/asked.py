@@ -23,6 +23,16 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Answers:
+    """What somebody did after which of their events. A place may have several answers, and most have none."""
+
+    places: Rows
+    """Of the event before the question, in order."""
+    rows: Rows
+    """The item of each answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Data:
     """Everything known, and where what may be trained on ends."""
 
@@ -32,6 +42,8 @@ class Data:
     times: Sequence[npt.NDArray[np.floating]] | None
     kinds: Sequence[npt.NDArray[np.integer]] | None
     attributes: Sequence[Mapping[str, str]] | None
+    answers: Sequence[Answers] | None = None
+    """By person; None: after every event the next one is the answer."""
 
     def values(self) -> list[str]:
         """All attribute values, in a fixed order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,13 @@ import numpy as np
 
 from ikkan.apps.shop.learn.next_item.events import HAPPENED, did_in
 from ikkan.apps.shop.learn.next_item.outcome import bought_within
+from ikkan.apps.shop.learn.next_item.rung import EncoderRung, held
 from ikkan.apps.shop.learn.next_item.visits import STREAM, read_visits
 from ikkan.apps.shop.learn.next_item.world import VisitWorld
 from ikkan.apps.shop.rules.factors import LIST, Factors, Floats, Index, Stream, best, learned, ndcg, told_apart
+from ikkan.apps.shop.rules.next_item.kinds import likes as likes_of
+from ikkan.apps.shop.rules.next_item.kinds import model_in
+from ikkan.apps.shop.rules.suggest.hooks import Encodes
 from ikkan.flywheel.contract import Budget, Examples, Fitted, Metric, Outcomes, Recipe, Scores, Shown
 from ikkan.ground.events import EventReader
 from ikkan.ground.ids import TenantId
@@ -39,6 +43,7 @@ class NextItemLearnable:
     Args:
         tenant_id: whose events to learn from; None: everyone's.
         live: whether people were shown lists by an arm, so that a trial can be judged by what they bought.
+        above: what may learn where there is more time.
     """
 
     name = NAME
@@ -51,11 +56,19 @@ class NextItemLearnable:
         },
     )
     budget = Budget(seconds=60.0)
+    thorough = Budget(seconds=900.0)
+    """Enough for the encoder to learn from some fifty thousand visits to some ten thousand wares."""
 
-    def __init__(self, *, tenant_id: TenantId | None = None, live: bool = False) -> None:
+    enough = 200
+    """Visits: twenty are some minutes of a shop, and each attempt against a champion is dearer than the one before."""
+
+    def __init__(
+        self, *, tenant_id: TenantId | None = None, live: bool = False, above: EncoderRung = EncoderRung()
+    ) -> None:
         self._tenant_id = tenant_id
         self._live = live
-        self._loaded: tuple[Fitted, Factors] | None = None
+        self._above = above
+        self._loaded: tuple[Fitted, Encodes] | None = None
         self._read: tuple[bytes, Stream] | None = None
 
     def examples(self, events: EventReader, until: datetime, background: Mapping[str, bytes] | None = None) -> Examples:
@@ -63,21 +76,30 @@ class NextItemLearnable:
         return read_visits(did_in(events.read([HAPPENED], tenant_id=self._tenant_id, until=until)))
 
     def train(self, examples: Examples, budget: Budget, seed: int) -> Fitted:
-        """Learn which things follow which, from nothing but these visits."""
-        return self._fit(examples, budget, seed, centred=True)
+        """Learn which things follow which, from nothing but these visits: lightly, and where there is time for it also
+        with the encoder, which is what comes of it if it told people apart better on lessons that neither had seen."""
+        light, latest = self._fit(examples, budget, seed, centred=True), self._latest(examples, budget)
+        lessons = self._above.in_time(latest, budget.seconds - len(latest) / VISITS_A_SECOND)
+        if lessons is None:
+            return light
+        before = latest.take(np.arange(len(latest) - held(lessons)))
+        found = self._above.better(lessons, self.model(self._fit(before, budget, seed, centred=True)), seed)
+        if found is None:
+            return light
+        facts = {"lessons": len(lessons), "items": len(found.model.item_ids), "held": found.told_apart}
+        return Fitted(KIND, found.model.to_files(), facts)
 
     def score(self, fitted: Fitted, examples: Examples) -> Scores:
         """For each visit, the share of others' doings below this person's; one half where nothing is known."""
         if not len(examples):
             return np.zeros(0)
-        stream, factors = self._stream(examples), self.factors(fitted)
-        if not len(factors.item_ids):
-            return np.full(len(examples), 0.5)
-        asks = _Asks(stream, factors)
-        found = np.empty(len(examples))
-        for at, (visit, then) in enumerate(zip(examples.inputs, examples.truths, strict=True)):
+        stream, found = self._stream(examples), np.full(len(examples), 0.5)
+        if not len(self.model(fitted).item_ids):
+            return found
+        rows = zip(examples.inputs, examples.truths, self._likes(fitted, examples), strict=True)
+        for at, (visit, then, likes) in enumerate(rows):
             others = stream.meanwhile(visit.place, stream.rows_of(visit.history))
-            found[at] = told_apart(asks.likes(visit.history), others, stream.rows_of(then.product_ids))
+            found[at] = told_apart(likes, others, stream.rows_of(then.product_ids))
         return found
 
     def show(self, fitted: Fitted, examples: Examples) -> Sequence[Shown]:
@@ -93,9 +115,7 @@ class NextItemLearnable:
         if not len(examples):
             return []
         stream, found = self._stream(examples), list[tuple[str, ...]]()
-        asks = _Asks(stream, self.factors(fitted))
-        for visit in examples.inputs:
-            likes = asks.likes(visit.history)
+        for visit, likes in zip(examples.inputs, self._likes(fitted, examples), strict=True):
             top = best(likes, stream.rows_of(visit.history), count) if likes.any() else []
             found.append(tuple(stream.item_ids[row] for row in top))
         return found
@@ -124,17 +144,16 @@ class NextItemLearnable:
     def lists(self, fitted: Fitted, examples: Examples, believed: float = BELIEVED) -> Scores:
         """NDCG@10 of each visit under full ranking of everything there is, by popularity and likeness."""
         stream = self._stream(examples)
-        asks, found = _Asks(stream, self.factors(fitted)), np.zeros(len(examples))
-        order = np.argsort([visit.place for visit in examples.inputs], kind="stable").tolist()
-        counts, at = np.zeros(len(stream.item_ids)), 0
-        for index in order:
+        found, counts, at = np.zeros(len(examples)), np.zeros(len(stream.item_ids)), 0
+        order = np.argsort([visit.place for visit in examples.inputs], kind="stable")
+        for index, likes in zip(order.tolist(), self._likes(fitted, examples.take(order)), strict=True):
             visit, then = examples.inputs[index], examples.truths[index]
             faded = 0.5 ** (np.arange(visit.place - at)[::-1] / _HALF_LIFE)
             counts = counts * 0.5 ** ((visit.place - at) / _HALF_LIFE) + np.bincount(
                 stream.rows[at : visit.place], faded, len(counts)
             )
             at = visit.place
-            scores = np.log1p(counts) + believed * asks.likes(visit.history)
+            scores = np.log1p(counts) + believed * likes
             top = best(scores, stream.rows_of(visit.history))
             found[index] = ndcg(top, set(stream.rows_of(then.product_ids).tolist()))
         return found
@@ -143,12 +162,17 @@ class NextItemLearnable:
         """Where it can be proved that what people do teaches. See `proof.Provable`."""
         return VisitWorld(NextItemLearnable(), data, quick=quick)
 
-    def factors(self, fitted: Fitted) -> Factors:
-        """The model in an artifact, as the shop serves it."""
+    def model(self, fitted: Fitted) -> Encodes:
+        """The model in an artifact, of whichever kind, as the shop serves it."""
         loaded = self._loaded
         if loaded is None or loaded[0] is not fitted:
-            loaded = self._loaded = (fitted, Factors.load(fitted.files))
+            loaded = self._loaded = (fitted, model_in(fitted.files) or Factors.nothing())
         return loaded[1]
+
+    def _likes(self, fitted: Fitted, examples: Examples) -> Iterator[Floats]:
+        """For each visit, how much its person likes each ware of the stream."""
+        histories = [visit.history for visit in examples.inputs]
+        return likes_of(self.model(fitted), self._stream(examples).item_ids, histories)
 
     def _stream(self, examples: Examples) -> Stream:
         """What happened in the shop; the same content is read once, since all contestants are asked the same."""
@@ -157,10 +181,13 @@ class NextItemLearnable:
             read = self._read = (content, Stream.load(content))
         return read[1]
 
-    def _fit(self, examples: Examples, budget: Budget, seed: int, **how: Any) -> Fitted:
+    def _latest(self, examples: Examples, budget: Budget) -> Examples:
         most = min(budget.examples, int(budget.seconds * VISITS_A_SECOND))
         taught = examples.take(examples.teaches)
-        latest = taught.take(np.arange(max(0, len(taught) - most), len(taught)))
+        return taught.take(np.arange(max(0, len(taught) - most), len(taught)))
+
+    def _fit(self, examples: Examples, budget: Budget, seed: int, **how: Any) -> Fitted:
+        latest = self._latest(examples, budget)
         if not len(latest):
             return Fitted(KIND, Factors.nothing().files(), {"lessons": 0, "items": 0})
         # Only what these visits name: a model does not depend on what it did not learn from.
@@ -177,26 +204,6 @@ class NextItemLearnable:
             **how,
         )
         return Fitted(KIND, found.files(), {"lessons": len(latest), "items": len(found.item_ids)})
-
-
-class _Asks:
-    """A model asked about the items of a stream."""
-
-    def __init__(self, stream: Stream, factors: Factors) -> None:
-        self._factors = factors
-        self._place = {item: row for row, item in enumerate(factors.item_ids)}
-        self._rows = stream.rows_of(factors.item_ids)
-        known = set(stream.item_ids)
-        self._mine = np.array([row for row, item in enumerate(factors.item_ids) if item in known], dtype=np.int64)
-        self._items = len(stream.item_ids)
-
-    def likes(self, history: Sequence[str]) -> Floats:
-        """For every item of the stream; 0 where the model does not know it, or nothing of the history. (items,)"""
-        rows = np.array([self._place[item] for item in history if item in self._place], dtype=np.int64)
-        found = np.zeros(self._items)
-        if len(rows):
-            found[self._rows] = self._factors.vectors[self._mine] @ self._factors.encode(rows)
-        return found
 
 
 def _rows(items: Sequence[str], place: Mapping[str, int]) -> Index:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 Rows = npt.NDArray[np.int64]
 Progress = Callable[[float, str], None]
+Judge = Callable[[NextItem], float]
+"""How good a model is; more is better."""
 
 ASKED_AT_MOST = 20_000
 """Held-back events that say when to stop."""
@@ -138,13 +140,70 @@ def train(
     return Trained(_assembled(data, network, ends, chosen, facts), facts)
 
 
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """An encoder alone, and after how many passes over the data it was best."""
+
+    model: NextItem
+    epochs: int
+    best: float | None
+
+
+def follow(
+    data: Data, *, settings: Dial, seed: int, longest: int, judge: Judge | None = None, epochs: int | None = None
+) -> Followed:
+    """Learn the answers of `data`, and nothing but them: the encoder alone, in as many steps on every machine.
+
+    Args:
+        longest: events it looks at, at most.
+        judge: says after which look at the data the model was best; None: the last.
+        epochs: passes over the data; None: until `judge` finds no better one.
+    """
+    run = _Run(data, settings, seed, judge=judge, longest=longest)
+    network, curve = run.fit(data.ends, epochs=epochs)
+    best = max(curve, key=lambda row: row["validation"]) if judge is not None else curve[-1]
+    told = {"seed": seed, "size": settings.size, "width": run.shape.width, "epochs": best["epoch"]}
+    return Followed(_served(data, network, told), best["epoch"], best["validation"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Sequence:
+    """A part of a history, and what came after which of its events."""
+
+    inputs: Rows
+    places: Rows
+    """In `inputs`: of the event before each answer."""
+    answers: Rows
+    gaps: Rows
+    kinds: Rows
+
+
+_NONE: Rows = np.zeros(0, dtype=np.int64)
+
+
 class _Run:
     """One training."""
 
-    def __init__(self, data: Data, settings: Dial, seed: int, budget_s: float | None, progress: Progress) -> None:
+    def __init__(
+        self,
+        data: Data,
+        settings: Dial,
+        seed: int,
+        budget_s: float | None = None,
+        progress: Progress = lambda done, told: None,
+        judge: Judge | None = None,
+        longest: int | None = None,
+    ) -> None:
         self.data, self.seed, self.budget_s, self.progress = data, seed, budget_s, progress
-        events = int(np.maximum(data.ends - 1, 0).sum())
-        self.shape: Shape = settings.shape(len(data.ids), int(np.quantile(data.ends[data.ends > 0], LONG_ENOUGH)))
+        self.judge = judge
+        usual = int(np.quantile(data.ends[data.ends > 0], LONG_ENOUGH))
+        shape = settings.shape(len(data.ids), usual)
+        self.shape: Shape = shape if longest is None else replace(shape, longest=min(shape.longest, longest))
+        events = (
+            int(np.maximum(data.ends - 1, 0).sum())
+            if data.answers is None
+            else sum(len(each.rows) for each in data.answers)
+        )
         self.recipe: Recipe = settings.recipe(events, len(data.ids))
         self.generator = np.random.default_rng(seed)
         asked = [
@@ -176,7 +235,7 @@ class _Run:
             lr=recipe.rate, betas=(0.9, 0.98), fused=True,
         )  # fmt: skip
         sequences = self._sequences(ends)
-        counts = np.array([len(each[1]) for each in sequences])
+        counts = np.array([len(each.answers) for each in sequences])
         steps = max(1, math.ceil(counts.sum() / recipe.events_per_step))
         # A pass over little data says little: look again only after some steps.
         passes = max(1, math.ceil(recipe.steps_per_look / steps))
@@ -202,7 +261,9 @@ class _Run:
             if epoch % passes and epoch != last and not ending:
                 continue
             row: dict[str, Any] = {"epoch": epoch, "loss": round(float(np.mean(losses)), 4), "validation": None}
-            if self.asked:
+            if self.judge is not None:
+                row["validation"] = self.judge(_served(self.data, network, {}))
+            elif self.asked:
                 row["validation"] = round(self.validated(network), 5)
             row["seconds"] = round(time.perf_counter() - began, 2)
             curve.append(row)
@@ -245,21 +306,28 @@ class _Run:
                 gained += float(ranking.gains(found, 10)["ndcg@10"].sum())
         return gained / len(self.asked)
 
-    def _step(self, network: Network, optimizer: torch.optim.Optimizer, batch: list[Any]) -> float:
+    def _step(self, network: Network, optimizer: torch.optim.Optimizer, batch: list[_Sequence]) -> float:
         import torch
 
         from ikkan.apps.shop.learn.next_item.tensors import Softmax, pack
 
-        targets = torch.from_numpy(np.concatenate([each[1] for each in batch]))
+        targets = torch.from_numpy(np.concatenate([each.answers for each in batch]))
         packed = pack(
-            [each[0] for each in batch],
-            None if batch[0][2] is None else [each[2] for each in batch],
-            None if batch[0][3] is None else [each[3] for each in batch],
+            [each.inputs for each in batch],
+            None if self.data.times is None else [each.gaps for each in batch],
+            None if self.data.kinds is None else [each.kinds for each in batch],
             self.shape.longest,
         )
         with torch.autocast("cpu", torch.bfloat16):
             vectors = network.vectors()
             states = network(packed, vectors).float()
+            if self.data.answers is not None:
+                begins = np.cumsum([0, *(len(each.inputs) for each in batch[:-1])])
+                asked = [begin + each.places for begin, each in zip(begins, batch, strict=True)]
+                states = states[torch.from_numpy(np.concatenate(asked))]
+                # How often an item comes anyway is given, so that the states learn only what is a person's own.
+                states = torch.nn.functional.pad(states, (0, 1), value=1.0)
+                vectors = torch.cat([vectors, self._usual()], dim=1)
             if self.recipe.sampled:
                 drawn, places, rarity = self._drawn(targets)
                 loss = Softmax.apply(states, vectors[drawn], places, rarity)  # type: ignore[no-untyped-call]
@@ -289,12 +357,21 @@ class _Run:
         import torch
 
         if self._known_shares is None:
-            counts = np.bincount(
-                np.concatenate([each[:end] for each, end in zip(self.data.rows, self.data.ends, strict=True)]),
-                minlength=len(self.data.ids),
+            told = (
+                [each[:end] for each, end in zip(self.data.rows, self.data.ends, strict=True)]
+                if self.data.answers is None
+                else [each.rows for each in self.data.answers]
             )
+            counts = np.bincount(np.concatenate(told), minlength=len(self.data.ids))
             self._known_shares = torch.from_numpy(np.minimum(counts / counts.sum(), 0.5))
         return self._known_shares
+
+    def _usual(self) -> torch.Tensor:
+        """How often each item is an answer, as a logarithm; an item that never is counts as a hundredth."""
+        import torch
+
+        shares = self._shares().float()
+        return torch.log(shares.clamp(min=0.01 * float(shares[shares > 0].min())))[:, None]
 
     def _table(self) -> tuple[list[str], torch.Tensor | None]:
         """Attribute values, and for each item which of them it has, filled up with 0."""
@@ -310,27 +387,38 @@ class _Run:
             table[row, : len(each)] = each
         return names, torch.from_numpy(table)
 
-    def _sequences(self, ends: Rows) -> list[tuple[Rows, Rows, Rows | None, Rows | None]]:
+    def _sequences(self, ends: Rows) -> list[_Sequence]:
         """Inputs and what came after each. Histories longer than the network knows are cut into several."""
         spans = []
         for who, end in enumerate(ends):
-            stop = int(end)
+            # Where the next event is the answer, the last one is no question.
+            stop = int(end) + (self.data.answers is not None)
             while stop >= 2:
                 begin = max(0, stop - 1 - self.shape.longest)
                 spans.append((who, begin, stop - 1))
                 stop = begin + 1
         gaps, kinds = self._gaps(spans), self._kinds(spans)
-        return [
-            (
-                self.data.rows[who][begin:stop],
-                self.data.rows[who][begin + 1 : stop + 1],
-                None if gaps is None else gaps[at],
-                None if kinds is None else kinds[at],
-            )
-            for at, (who, begin, stop) in enumerate(spans)
-        ]
+        made = []
+        for at, (who, begin, stop) in enumerate(spans):
+            rows = self.data.rows[who]
+            places, answers = np.arange(stop - begin), rows[begin + 1 : stop + 1]
+            if self.data.answers is not None:
+                own = self.data.answers[who]
+                low, high = np.searchsorted(own.places, (begin, stop))
+                places, answers = own.places[low:high] - begin, own.rows[low:high]
+            if len(answers):
+                made.append(
+                    _Sequence(
+                        rows[begin:stop],
+                        places,
+                        answers,
+                        _NONE if gaps is None else gaps[at],
+                        _NONE if kinds is None else kinds[at],
+                    )
+                )
+        return made
 
-    def _batches(self, sequences: list[Any], counts: Rows) -> Iterator[list[Any]]:
+    def _batches(self, sequences: list[_Sequence], counts: Rows) -> Iterator[list[_Sequence]]:
         order = self.generator.permutation(len(sequences))
         numbers = np.cumsum(counts[order]) // self.recipe.events_per_step
         for which in np.split(order, np.flatnonzero(np.diff(numbers)) + 1):
@@ -348,8 +436,8 @@ class _Run:
         return [np.asarray(self.data.kinds[who][begin:stop], dtype=np.int64) for who, begin, stop in spans]
 
 
-def _assembled(data: Data, network: Network, ends: Rows, chosen: Blend, facts: Mapping[str, Any]) -> Recommender:
-    """What is served, from what was trained."""
+def _served(data: Data, network: Network, facts: Mapping[str, Any]) -> NextItem:
+    """The network as it is served."""
     import torch
 
     names = data.values()
@@ -366,7 +454,12 @@ def _assembled(data: Data, network: Network, ends: Rows, chosen: Blend, facts: M
         weights, network.shape.heads, network.shape.blocks, network.shape.longest,
         timed=data.times is not None, kinded=data.kinds is not None,
     )  # fmt: skip
-    model = NextItem(data.ids, vectors, encoder, told, facts)
+    return NextItem(data.ids, vectors, encoder, told, facts)
+
+
+def _assembled(data: Data, network: Network, ends: Rows, chosen: Blend, facts: Mapping[str, Any]) -> Recommender:
+    """The network with the counts and the blend of a recommender."""
+    model = _served(data, network, facts)
     half_life_s = None
     if data.times is not None:
         spans = [each[end - 1] for each, end in zip(data.times, ends, strict=True) if end]

@@ -7,7 +7,7 @@ it never looks at in `sensitive.py`.
 
 from ikkan.apps.shop.rules.mood.inferring import HALF_LIFE_S, WINDOW_S, Own, infer, own
 from ikkan.apps.shop.rules.mood.saying import CHIPS, heard
-from ikkan.apps.shop.rules.mood.steering import THRESHOLD, FacetTable, Seen, exploration_share, session_weight, steer
+from ikkan.apps.shop.rules.mood.steering import THRESHOLD, FacetTable, Seen, exploration_share, steer
 
 __all__ = [
     "CHIPS",
@@ -21,6 +21,5 @@ __all__ = [
     "heard",
     "infer",
     "own",
-    "session_weight",
     "steer",
 ]

@@ -23,8 +23,6 @@ Floats = NDArray[np.float32]
 
 THRESHOLD = 0.5
 """Below this confidence a mood changes nothing; at 1 it has its full strength."""
-PIVOT = 0.78
-"""An inferred mood as sure as this leaves the session's weight as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +33,6 @@ class Pulls:
     price: float = 0.35
     novelty: float = 0.15
     energy: float = 0.3
-    session: float = 1.2
-    """How far the session's weight moves from a mood that is hardly sure to one that is certain."""
-    lean: float = 0.3
-    """How far modes and novelty move it."""
     said: float = 1.5
     """A mood that was said moves so much more than one that was inferred."""
 
@@ -55,14 +49,6 @@ def pulls_in(files: Mapping[str, bytes]) -> Pulls:
     return replace(PULLS, **json.loads(files["pulls.json"]))
 
 
-SESSION_LEAN: Mapping[Mode, float] = {
-    "goal": 0.4,
-    "compare": 0.4,
-    "gift": 0.8,  # it is for somebody else
-    "explore": 0.0,
-    "deal": 0.0,
-    "replenish": -0.6,
-}
 EXPLORE_LEAN: Mapping[Mode, float] = {
     "goal": -0.5,
     "compare": -0.5,
@@ -187,23 +173,6 @@ def towards(
     return steer(scores, Seen(wanted, dearness, newness, energy), mood, pulls=pulls)
 
 
-def session_weight(usual: float, mood: Mood | None, *, pulls: Pulls = PULLS, pivot: float = PIVOT) -> float:
-    """How much the session counts beside the long term, 0 to 1; `usual` where the mood has no effect.
-
-    One click is no reason to forget the long term: a mood that is hardly sure lowers it, a sure one raises it
-    (`PIVOT`). A visit unlike the person's own history (novelty), and modes that are about this visit, raise it; buying
-    the usual again lowers it.
-    """
-    if mood is None or not strength(mood):
-        return usual
-    modes = mood.modes or {mood.mode: 1.0}
-    lean = sum(SESSION_LEAN[mode] * likely for mode, likely in modes.items()) + 2 * mood.novelty - 1
-    # What was said is sure, yet says nothing of how much was seen.
-    sure = 0.0 if mood.is_said else (mood.confidence - pivot) / (1.0 - THRESHOLD)
-    lean = min(max(pulls.session * sure + pulls.lean * lean, -1.0), 1.0)
-    return usual + lean * ((1.0 - usual) if lean > 0 else usual)
-
-
 def exploration_share(usual: float, mood: Mood | None) -> float:
     """The share of places that explore, never above one half; `usual` where the mood has no effect.
 
@@ -216,25 +185,6 @@ def exploration_share(usual: float, mood: Mood | None) -> float:
     modes = mood.modes or {mood.mode: 1.0}
     lean = sum(EXPLORE_LEAN[mode] * likely for mode, likely in modes.items())
     return min(max(usual * (1.0 + share * lean), 0.0), 0.5)
-
-
-def direction(vectors: Floats, has: Floats) -> Floats:
-    """How much each ware is like those that have what is wanted, -1 to 1: a mood's direction in item space.
-
-    For what the shelf does not say: a film nobody tagged "calm" that lies among the calm ones.
-
-    Args:
-        vectors: `(n, d)`, one a ware.
-        has: `(n,)`, of `FacetTable.wanted`: weights of those known to have it.
-    """
-    weight = float(np.abs(has).sum())
-    if not weight:
-        return np.zeros(len(vectors), np.float32)
-    length = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-    unit = vectors / length
-    toward = has @ unit / weight - unit.mean(axis=0)
-    found = unit @ (toward / max(float(np.linalg.norm(toward)), 1e-9))
-    return np.asarray(np.clip(found, -1, 1), np.float32)
 
 
 def _wants(wares: Sequence[Ware], facets: Mapping[str, float]) -> Floats:

@@ -56,8 +56,11 @@ class NextItem:
     def place(self, attributes: Mapping[str, str]) -> Float32Array:
         """The vector of an item never seen, from its attributes; values that training did not see say nothing.
 
-        An item of which nothing is known lies in the middle of all, where it is neither pushed nor held back.
+        An item of which nothing is known lies in the middle of all, where it is neither pushed nor held back. A model
+        that learned no attributes says nothing of any item, which is the zero vector.
         """
+        if not self.attributes:
+            return np.zeros(self.vectors.shape[1], dtype=np.float32)
         told = [self.attributes[key] for key in names_of(attributes) if key in self.attributes]
         made: Float32Array = np.sum(told, axis=0, dtype=np.float32) if told else self.vectors.mean(axis=0)
         return made

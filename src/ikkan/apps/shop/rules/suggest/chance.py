@@ -8,13 +8,14 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
+from ikkan.apps.shop.rules.mood.steering import exploration_share
 from ikkan.apps.shop.rules.suggest import exploring
 from ikkan.apps.shop.rules.suggest.merchant import Ready
 from ikkan.apps.shop.rules.suggest.person import SITTING_S
 from ikkan.apps.shop.rules.suggest.places import AT, Float32, Place, Rows, Wanted
 from ikkan.apps.shop.rules.suggest.ranker import probability
 from ikkan.apps.shop.rules.suggest.world import World
-from ikkan.apps.shop.values import Surface
+from ikkan.apps.shop.values import Mood, Surface
 
 OWED_EXPOSURES = 20
 """A new ware is shown at least so often before it has to earn its place."""
@@ -25,13 +26,12 @@ def with_chance(
     world: World, wanted: Wanted, rules: Ready, places: list[Place], rows: Rows, odds: Float32, features: Float32,
     now_s: float,
 ) -> list[Place]:  # fmt: skip
-    """The list with its explored place: a ware that just came, or a draw from those the blend left out."""
+    """The list with its explored places: a ware that just came, or a draw from those the blend left out."""
     ask, shelf = wanted.ask, world.shelf
     if ask.is_test or ask.surface not in EXPLORES or len(places) < 4 or ask.n < 4:
         return places
     pinned = {place for place, _ in rules.pins}
-    slots = [slot for slot in ((4, 10) if ask.n > 12 else (min(4, ask.n - 1),)) if slot < len(places)]
-    slots = [slot for slot in slots if slot not in pinned]
+    slots = [slot for slot in _slots(ask.n, wanted.mood) if slot < len(places) and slot not in pinned]
     taken = {place.row for place in places}
     left = np.array([row not in taken for row in rows.tolist()], np.bool_)
     rng = np.random.Generator(np.random.SFC64(_seed(wanted, now_s)))
@@ -68,6 +68,16 @@ def with_chance(
         left[at] = False
     shelf.exposures[[place.row for place in places]] += 1
     return places
+
+
+def _slots(n: int, mood: Mood | None) -> tuple[int, ...]:
+    """Which places of a list explore: as many as the mood wants, which has no say in what is drawn for them.
+
+    >>> _slots(8, None), _slots(20, None)
+    ((4,), (4, 10))
+    """
+    usual, order = (2, (4, 10, 7, 13)) if n > 12 else (1, (min(4, n - 1), 7, 10))
+    return order[: int(exploration_share(usual / n, mood) * n + 0.5)]
 
 
 def _arrival(world: World, allowed: Rows) -> int | None:

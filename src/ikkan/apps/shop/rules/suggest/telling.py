@@ -55,17 +55,6 @@ def believed(event: Happened, now: datetime) -> Happened:
     return event if at is event.at else replace(event, at=at)
 
 
-def of_order(order: Order, at: datetime) -> list[Happened]:
-    """An order as events: each piece was bought. The same order again is the same events."""
-    return [
-        Happened(
-            f"order:{order.order_id}:{place}", order.customer_id, "bought", at, line.product_id,
-            price_micros=max(0, line.price_micros),
-        )
-        for place, line in enumerate(order.lines)
-    ]  # fmt: skip
-
-
 def came_back(
     proposal_id: str, order: Order, item_ids: Sequence[str], at: datetime, *, deed: Deed = "returned"
 ) -> list[Happened]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TypeAlias
 
-from ikkan.apps.shop.rules.factors import Factors
-from ikkan.apps.shop.rules.next_item.model import NextItem
+from ikkan.apps.shop.rules.next_item.kinds import model_in
 from ikkan.apps.shop.rules.suggest.hooks import Encodes
 from ikkan.apps.shop.rules.suggest.ranker import Ranker
 from ikkan.ground.artifacts import ArtifactStore
@@ -18,12 +17,6 @@ from ikkan.models.registry import Registry
 log = logging.getLogger(__name__)
 
 NEXT_ITEM, BLEND = "shop.next_item", "shop.blend"
-READERS: Mapping[str, Callable[[Mapping[str, bytes]], Encodes]] = {
-    "next_item.json": NextItem.from_files,
-    "factors.npz": Factors.load,
-}
-"""A file only this kind of model has → how its files are read."""
-
 
 Models: TypeAlias = Callable[[], "tuple[str, Encodes | None, Ranker | None] | tuple[str, Encodes] | None"]
 """Another model that serves from now on (its id, itself, its blend), or None where nothing changed."""
@@ -70,11 +63,8 @@ def read(artifacts: ArtifactStore, artifact_id: ArtifactId) -> tuple[str, Encode
         UnknownArtifact: it is not there.
         BadFile: it is there and cannot be read.
     """
-    files = _files(artifacts, artifact_id)
-    for name, reader in READERS.items():
-        if name in files:
-            return artifact_id, reader(files)
-    return "none", None
+    model = model_in(_files(artifacts, artifact_id))
+    return ("none", None) if model is None else (artifact_id, model)
 
 
 def _files(artifacts: ArtifactStore, artifact_id: ArtifactId) -> dict[str, bytes]:
