@@ -102,6 +102,14 @@ def test_a_choice_in_the_head_of_a_page_is_kept(opened: Opened) -> None:
     assert re.findall(r'value="(\w+)"[^>]* aria-current="true"', chosen) == ["zh"]
 
 
+def test_another_language_shows_what_was_searched(opened: Opened) -> None:
+    page = opened.browser.get("/meetings", params={"q": "budget & plan", "lang": "en"}).text
+    back = html.unescape(re.findall(r'name="back" value="([^"]*)"', page)[0])
+    assert back == "/meetings?q=budget+%26+plan&lang=en"
+    gone = opened.browser.post("/preferences", data={"lang": "zh", "back": back}, follow_redirects=False)
+    assert gone.headers["location"] == "/meetings?q=budget+%26+plan"
+
+
 @pytest.mark.parametrize("catalog", [MEETINGS, SCRIPT_WORDS], ids=["pages", "script"])
 def test_meetings_say_everything_in_every_language(catalog: Mapping[str, Mapping[str, str]]) -> None:
     for key, texts in catalog.items():

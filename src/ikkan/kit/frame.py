@@ -130,6 +130,8 @@ class Frame:
         language = self.language(request)
         html = self._jinja.get_template(template).render(
             request_path=request.url.path,
+            # With what was searched and filtered: another language shows the same thing.
+            request_here=_here(request),
             session=session,
             csrf=self.keeper.csrf(session) if session else "",
             language=language,
@@ -196,6 +198,11 @@ def own_path(wanted: str) -> str:
     # A browser takes `//host` and `/\\host` for another site's address, and drops tabs and line ends before it looks.
     ours = wanted.startswith("/") and not wanted.startswith("//") and "\\" not in wanted
     return wanted if ours and wanted.isprintable() and len(wanted) <= 2_000 else "/"
+
+
+def _here(request: Request) -> str:
+    path, query = request.url.path, request.url.query
+    return f"{path}?{query}" if query and request.method == "GET" else path
 
 
 def _from_a_page(request: Request) -> bool:
