@@ -55,6 +55,11 @@ class Showing:
         self._pending: list[Pending] = []
         self._timer: threading.Timer | None = None
 
+    @property
+    def is_full(self) -> bool:
+        """Whether whoever adds one more has to write first."""
+        return len(self._pending) >= _MOST - 1
+
     def add(self, shown: Sequence[Pending]) -> None:
         """Write these soon."""
         with self._lock:
