@@ -237,6 +237,9 @@ def direction(vectors: Floats, has: Floats) -> Floats:
     return np.asarray(np.clip(found, -1, 1), np.float32)
 
 
+_UNKNOWN = -1e9
+
+
 def _wants(wares: Sequence[Ware], facets: Mapping[str, float]) -> Floats:
     """What `FacetTable.wanted` says, for few facets and a few hundred wares, without listing all facets of each."""
     categories: list[tuple[str, str, float]] = []
@@ -251,11 +254,14 @@ def _wants(wares: Sequence[Ware], facets: Mapping[str, float]) -> Floats:
         else:
             named.append((name, value, want))
     made = np.zeros(len(wares), np.float32)
+    by_category: dict[str, float] = {}
     for at, ware in enumerate(wares):
-        total = 0.0
-        for value, below, want in categories:
-            if ware.category == value or ware.category.startswith(below):
-                total += want
+        total = by_category.get(ware.category, _UNKNOWN)
+        if total == _UNKNOWN:
+            total = sum(
+                want for value, below, want in categories if ware.category == value or ware.category.startswith(below)
+            )
+            by_category[ware.category] = total
         for name, value, want in named:
             if (ware.brand if name == "brand" else ware.attributes.get(name)) == value:
                 total += want

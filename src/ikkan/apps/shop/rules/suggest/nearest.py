@@ -35,12 +35,12 @@ def largest(values: Float32, k: int) -> Rows:
         return np.arange(n)
     if n > 4_096:
         # A sample tells above which value there are a few more than k; only those are looked at closely.
-        sample = values[:: max(1, n // 4_096)]
+        sample = values[:: n // 1_024]
         keep = int(2.0 * k * len(sample) / n) + 8
         if keep < len(sample):
             some = np.flatnonzero(values > np.partition(sample, -keep)[-keep])
             if len(some) >= k:
-                return some[np.argpartition(values[some], -k)[-k:]] if len(some) > k else some
+                return some[values[some].argpartition(-k)[-k:]] if len(some) > k else some
     return np.asarray(np.argpartition(values, -k)[-k:])
 
 

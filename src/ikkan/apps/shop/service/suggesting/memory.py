@@ -150,10 +150,9 @@ class Shop:
             return person
 
     def at_hand(self, subject_id: SubjectId) -> bool:
-        """Whether this person is in memory as the tables have them."""
-        with self.lock:
-            self._asked.add(subject_id)
-            return subject_id in self.people and self._is_settled(subject_id)
+        """Whether this person is in memory as the tables have them. Waits for nobody: an event loop asks."""
+        self._asked.add(subject_id)
+        return subject_id in self.people and self._is_settled(subject_id)
 
     def known(self, subject_id: SubjectId) -> Person | None:
         """Who was read a moment ago, without asking again."""
@@ -193,9 +192,8 @@ class Shop:
         now = time.monotonic()
         until = self.unsettled.get(subject_id)
         if until is not None:
-            if now < until:
-                return False
-            del self.unsettled[subject_id]
+            if now >= until:
+                self.unsettled.pop(subject_id, None)
             return False
         return now - self.read_at.get(subject_id, -_STALE_S) < _STALE_S
 

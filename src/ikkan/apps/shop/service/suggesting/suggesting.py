@@ -183,7 +183,7 @@ class Suggesting:
         age_s = now - self._looked_at
         if shop is None or age_s >= _LOOK_S or now <= self._forced_until:
             return False
-        if age_s >= _LOOK_S / 2 and not self._is_looking:
+        if age_s >= 0.75 * _LOOK_S and not self._is_looking:
             self._is_looking = True
             threading.Thread(target=self._look_ahead, name="shop-looking", daemon=True).start()
         if not shop.at_hand(self.pseudonym(tenant_id, ask.person)):
