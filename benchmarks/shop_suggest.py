@@ -5,6 +5,8 @@
 
 - `latency`: the gateway as `ikkan serve` starts it, with a key, and 8 clients in a process of their own, each asking
   again as soon as it is answered; nine asks and one event of ten requests. Milliseconds as the clients see them.
+- `offered`: the same eight, sending `--offered` requests a second in all, evenly, however long answers take; counted
+  from when a request was due, so that waiting for one's turn counts too.
 - `freshness`: from the answer to an event until a list without the ware it was about has arrived; and from a ware's
   commit by another process until somebody's list has it.
 - `ingest`: events told to the service in one process at a fixed rate, while lists are asked for; then how long until
@@ -18,7 +20,6 @@ Shelf and people are made up. Prints one JSON line a figure.
 from __future__ import annotations
 
 import argparse
-import http.client
 import json
 import multiprocessing
 import os
@@ -57,17 +58,18 @@ def main() -> None:
     options.add_argument("--sizes", default="12000,100000,1000000")
     options.add_argument("--seconds", type=float, default=20.0)
     options.add_argument("--ingest-seconds", type=float, default=60.0)
-    options.add_argument("--rate", type=int, default=10_000)
-    options.add_argument("--parts", default="latency,freshness,ingest,killed,recall")
+    options.add_argument("--rate", type=int, default=10_000, help="events a second of `ingest`")
+    options.add_argument("--offered", type=float, default=300.0, help="requests a second of `offered`")
+    options.add_argument("--parts", default="latency,offered,freshness,ingest,killed,recall")
     options.add_argument("--quick", action="store_true", help="a small shelf and a few seconds of each")
     given = options.parse_args()
     if given.quick:
         given.sizes, given.seconds, given.ingest_seconds = "2000", 3.0, 3.0
     parts = given.parts.split(",")
     with tempfile.TemporaryDirectory(prefix="ikkan-shop-") as folder:
-        if {"latency", "freshness"} & set(parts):
+        if {"latency", "offered", "freshness"} & set(parts):
             for size in map(int, given.sizes.split(",")):
-                served(Path(folder, str(size)), size, given.seconds, parts)
+                served(Path(folder, str(size)), size, given.seconds, given.offered, parts)
         if "ingest" in parts:
             alone(ingest, Path(folder, "ingest"), given.rate, given.ingest_seconds)
         if "killed" in parts:
@@ -79,7 +81,7 @@ def main() -> None:
 # ---- a gateway and its clients ---------------------------------------------------------------------------------------
 
 
-def served(home: Path, size: int, seconds: float, parts: list[str]) -> None:
+def served(home: Path, size: int, seconds: float, offered: float, parts: list[str]) -> None:
     """A gateway with a shelf of so many wares."""
     home.mkdir(parents=True)
     url = f"sqlite:///{home}/ikkan.db"
@@ -110,10 +112,14 @@ def served(home: Path, size: int, seconds: float, parts: list[str]) -> None:
         for at in range(0, PEOPLE, 50):
             caller.events([deed for person in range(at, at + 50) for deed in past(person, size)])
         settle(caller, size)
-        if "latency" in parts:
+        for part, rate in (("latency", 0.0), ("offered", offered)):
+            if part not in parts:
+                continue
+            if rate:
+                logged(database)
             queue: Any = multiprocessing.get_context("spawn").Queue()
             worker = multiprocessing.get_context("spawn").Process(
-                target=clients, args=(port, key, size, seconds, queue)
+                target=clients, args=(port, key, size, seconds, rate, queue)
             )
             worker.start()
             time.sleep(1.0)
@@ -126,7 +132,9 @@ def served(home: Path, size: int, seconds: float, parts: list[str]) -> None:
                 "processor_ms": round((spent_s(gateway.pid) - busy) / count * 1e3, 2), "rss_mib": rss(gateway.pid),
                 "opened_s": round(opened_s, 1), "put_s": round(put_s, 1),
             }  # fmt: skip
-            tell("shop_suggest.latency_p99", cut(asked, 99), "ms", **facts)
+            if rate:
+                facts["offered_per_s"] = rate
+            tell(f"shop_suggest.{part}_p99", cut(asked, 99), "ms", **facts)
         if "freshness" in parts:
             fresh(caller, database, size)
     finally:
@@ -148,8 +156,21 @@ def settle(caller: Caller, size: int) -> None:
         time.sleep(1.0)
 
 
-def clients(port: int, key: str, size: int, seconds: float, queue: Any) -> None:
-    """Eight callers in threads of one process, each waiting for its answer before it asks again."""
+def logged(database: Database) -> None:
+    """Wait until the event log has what was told of the past, which is sealed in the background."""
+    for _ in range(600):
+        with database.read() as connection:
+            if store.behaviour.told_until(connection) >= store.behaviour.last_seq(connection):
+                return
+        time.sleep(0.2)
+
+
+def clients(port: int, key: str, size: int, seconds: float, rate: float, queue: Any) -> None:
+    """Eight callers in threads of one process, each waiting for its answer before it asks again.
+
+    Args:
+        rate: requests a second of all together, each due at its own moment; 0: as soon as the one before is answered.
+    """
     asked: list[list[float]] = [[] for _ in range(CLIENTS)]
     told: list[list[float]] = [[] for _ in range(CLIENTS)]
     counts = [0] * CLIENTS
@@ -158,16 +179,25 @@ def clients(port: int, key: str, size: int, seconds: float, queue: Any) -> None:
     def work(number: int) -> None:
         caller, rng = Caller(port, key), random.Random(number)
         count = 0
-        while (began := time.perf_counter()) < begin + seconds:
+        while True:
+            began = time.perf_counter()
+            if rate:
+                # The first two seconds are not counted, as in the closed loop.
+                due = begin - 2.0 + (count * CLIENTS + number) / rate
+                time.sleep(max(0.0, due - began))
+                began = due
+            if began >= begin + seconds:
+                break
             count += 1
             person = rng.randrange(PEOPLE)
             if count % 10 == 0:
-                deed = Deed(f"c{number}-{count}", person, int(size * rng.random() ** 3))
-                caller.events([deed.told()])
+                deed = Deed(f"c{rate}-{number}-{count}", person, int(size * rng.random() ** 3))
+                caller.post("events", {"events": [deed.told()]})
             elif count % 10 == 5:
-                caller.suggest(f"p{person}", surface="similar", product_ids=[f"w{int(size * rng.random() ** 3)}"])
+                about = f"w{int(size * rng.random() ** 3)}"
+                caller.post("suggest", {"person": f"p{person}", "surface": "similar", "product_ids": [about]})
             else:
-                caller.suggest(f"p{person}")
+                caller.post("suggest", {"person": f"p{person}"})
             if began >= begin:
                 counts[number] = count
                 (told if count % 10 == 0 else asked)[number].append((time.perf_counter() - began) * 1e3)
@@ -211,8 +241,11 @@ class Caller:
 
     def __init__(self, port: int, key: str) -> None:
         self._port = port
-        self._headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=900)
+        self._head = (
+            f"HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {key}\r\n"
+            "content-type: application/json\r\ncontent-length: "
+        )
+        self._socket: socket.socket | None = None
 
     def wait(self, seconds: float) -> None:
         """Until the gateway answers."""
@@ -226,26 +259,43 @@ class Caller:
                 time.sleep(0.1)
 
     def suggest(self, person: str, **more: Any) -> Any:
-        return json.loads(self._post("/a/shop/v1/suggest", {"person": person, **more}))
+        return json.loads(self.post("suggest", {"person": person, **more}))
 
     def events(self, deeds: list[dict[str, Any]]) -> Any:
-        return json.loads(self._post("/a/shop/v1/events", {"events": deeds}))
+        return json.loads(self.post("events", {"events": deeds}))
 
-    def _post(self, path: str, body: Any) -> bytes:
-        connection = self._connection
-        if connection.sock is None:
-            connection.connect()
-            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def post(self, path: str, body: Any) -> bytes:
+        """The answer's body. Written out by hand: the clients share the processor with the gateway."""
+        told = json.dumps(body).encode()
+        request = f"POST /a/shop/v1/{path} {self._head}{len(told)}\r\n\r\n".encode() + told
         try:
-            connection.request("POST", path, json.dumps(body), self._headers)
-            reply = connection.getresponse()
-        except (BrokenPipeError, ConnectionResetError, http.client.RemoteDisconnected):
-            connection.close()  # it was idle for long, and the gateway let go of it
-            connection.request("POST", path, json.dumps(body), self._headers)
-            reply = connection.getresponse()
-        read = reply.read()
-        assert reply.status == 200, (reply.status, read[:300])
+            status, read = self._asked(request)
+        except (BrokenPipeError, ConnectionResetError):
+            self._socket = None  # it was idle for long, and the gateway let go of it
+            status, read = self._asked(request)
+        assert status == 200, (status, read[:300])
         return read
+
+    def _asked(self, request: bytes) -> tuple[int, bytes]:
+        if self._socket is None:
+            self._socket = socket.create_connection(("127.0.0.1", self._port), 900)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.sendall(request)
+        read = b""
+        while (end := read.find(b"\r\n\r\n")) < 0:
+            read += self._more()
+        head = read[:end].decode().lower()
+        length = int(head.partition("content-length:")[2].partition("\r\n")[0])
+        while len(read) < end + 4 + length:
+            read += self._more()
+        return int(head.split(" ", 2)[1]), read[end + 4 :]
+
+    def _more(self) -> bytes:
+        assert self._socket is not None
+        some = self._socket.recv(65_536)
+        if not some:
+            raise ConnectionResetError("the gateway closed the connection")
+        return some
 
 
 # ---- many events -----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ Begin at `build`: it reads top to bottom in the order of the floors. `asgi` puts
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import logging
 import os
@@ -14,7 +15,7 @@ import pkgutil
 import secrets
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,12 @@ from typing import Any
 from sqlalchemy import Connection
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import ikkan.apps
 from ikkan import __version__, console
@@ -56,7 +59,7 @@ from ikkan.ground.money import Price
 from ikkan.ground.processes import one_thread_products
 from ikkan.ground.settings import Settings
 from ikkan.kit import App, Frame, Parts, Place, Round, Session, SessionKeeper, Words
-from ikkan.kit.api import error_reply
+from ikkan.kit.api import Door, error_reply
 from ikkan.kit.frame import static_folder
 from ikkan.models.registry import Registry
 from ikkan.models.store import ModelStore
@@ -253,18 +256,40 @@ def asgi(platform: Platform) -> Starlette:
         Route("/mcp", _reserved),
         *_static(platform),
     ]
+    say = _say(platform)
+    straight: dict[str, ASGIApp] = {}
     for app in platform.apps:
         if app.api is not None:
+            assert isinstance(app.api, Door), "an API is made by kit.api"
             routes.append(Mount(f"/a/{app.name}/v1", app.api))
+            for path, answers in app.api.straight.items():
+                straight[f"/a/{app.name}/v1{path}"] = ServerErrorMiddleware(answers, handler=say)
         for route in app.pages:
             assert isinstance(route, Route), "a page is a plain route"
             path = f"/{app.name}{route.path}".rstrip("/")
             routes.append(Route(path, route.endpoint, methods=list(route.methods or ())))
     routes += console.routes(_desk(platform))
-    return Starlette(
-        routes=routes,
-        exception_handlers={IkkanError: _say(platform), HTTPException: _say(platform), Exception: _say(platform)},
-    )
+    return House(straight, routes=routes, exception_handlers={IkkanError: say, HTTPException: say, Exception: say})
+
+
+class House(Starlette):
+    """Every door; what is asked all the time is found by its path, without trying one route after another.
+
+    Args:
+        straight: path → what answers a POST to it.
+    """
+
+    def __init__(self, straight: Mapping[str, ASGIApp], **more: Any) -> None:
+        super().__init__(**more)
+        self._straight = straight
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST":
+            answers = self._straight.get(scope["path"])
+            if answers is not None:
+                await answers(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
 
 
 def make_ready(settings: Settings, tell: Callable[[str], None]) -> str | None:
@@ -295,6 +320,9 @@ def serve(settings: Settings) -> None:
     # What a killed gateway left reserved is given back before anyone asks; on SQLite there is no other gateway.
     platform.cloud.sweep(alone=platform.database.dialect == "sqlite")
     _prepare_cloud(platform)
+    # What is here now stays: looking through all of it for garbage would stop everybody for some ten milliseconds.
+    gc.collect()
+    gc.freeze()
     serve_asgi(asgi(platform), host=settings.host, port=settings.port, on_stop=platform.close)
 
 

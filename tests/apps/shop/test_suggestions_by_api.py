@@ -84,6 +84,30 @@ def test_what_cannot_be_read_is_refused_with_the_reason(
     assert reply.status_code == status and reply.json()["error"]["hint"]
 
 
+@pytest.mark.parametrize("path", ["suggest", "events"])
+def test_what_is_asked_all_the_time_is_guarded_like_the_rest(platform: Platform, path: str) -> None:
+    stranger = TestClient(asgi(platform), client=("203.0.113.9", 5_000))
+    assert stranger.post(f"{API}/{path}", json={"person": "ada"}).status_code == 401
+    home = {"base_url": "http://127.0.0.1:8700", "client": ("127.0.0.1", 5_000)}
+    browser = TestClient(asgi(platform), headers={"origin": "http://127.0.0.1:8700"}, **home)
+    assert browser.post(f"{API}/{path}", json={"person": "ada"}).status_code == 403, "no CSRF token"
+    assert TestClient(asgi(platform), **home).get(f"{API}/openapi.json").json()["paths"][f"/{path}"]["post"]
+
+
+def test_what_breaks_while_choosing_is_told_as_ours(
+    client: TestClient, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("ikkan.apps.shop.service.suggesting.suggesting.chosen", broken)
+    home = {"base_url": "http://127.0.0.1:8700", "client": ("127.0.0.1", 5_000)}
+    reply = TestClient(asgi(platform), raise_server_exceptions=False, **home).post(
+        f"{API}/suggest", json={"person": "ada"}
+    )
+    assert (reply.status_code, reply.json()["error"]["code"]) == (500, "internal_error")
+
+
 def test_a_full_queue_is_a_429_that_says_when(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Intake, rows: Any) -> Any:
         raise RateLimited("full", hint="later", retry_after_s=1)

@@ -6,8 +6,6 @@ Begin at `support.py`.
 
 from __future__ import annotations
 
-from fastapi import FastAPI
-
 from ikkan.apps.shop.routes import carrier as deliveries
 from ikkan.apps.shop.routes import importing as files
 from ikkan.apps.shop.routes import knowledge, mood, suggest, support
@@ -20,6 +18,7 @@ from ikkan.apps.shop.service.model import Modelled
 from ikkan.apps.shop.service.moods import Moods
 from ikkan.apps.shop.service.suggesting import Suggesting
 from ikkan.kit import Parts, api
+from ikkan.kit.api import Door
 
 __all__ = ["routes"]
 
@@ -34,7 +33,7 @@ def routes(
     collecting: Collecting,
     carrier: Carrier,
     documents: ShopKnowledge,
-) -> FastAPI:
+) -> Door:
     """All parts at one door."""
     door = api("shop", parts.frame)
     suggest.join(door, parts, suggesting)  # first: it is asked with every page

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import FastAPI, Query, Request
+from fastapi import Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -20,6 +20,7 @@ from ikkan.apps.shop.values import RULE_KINDS, SURFACES, Ask, Happened, Merchant
 from ikkan.ground.errors import BadInput, RequestTooLarge
 from ikkan.ground.ids import TenantId
 from ikkan.kit import Parts
+from ikkan.kit.api import Door
 
 BODY_BYTES = 2 * 2**20
 EVENTS_MOST = 1_000
@@ -61,14 +62,14 @@ class RuleBody(BaseModel):
     note: Annotated[str, Field(max_length=500)] = ""
 
 
-def join(door: FastAPI, parts: Parts, service: Suggesting) -> None:
+def join(door: Door, parts: Parts, service: Suggesting) -> None:
     """Adds these paths to the door."""
     batches, run = Batches(service), parts.database.run
 
     def tenant_of(request: Request, *, admin: bool = False) -> TenantId:
         return TenantId(parts.frame.require(request, admin=admin).tenant_id)
 
-    @door.post("/suggest", openapi_extra=_body(Wish))
+    @door.often("/suggest", openapi_extra=_body(Wish))
     async def suggest(request: Request) -> Response:
         wish = _decoded(_WISH, await _read(request))
         return _told(await batches.suggest(tenant_of(request), wish.ask(), reasons=wish.reasons))
@@ -91,7 +92,7 @@ def join(door: FastAPI, parts: Parts, service: Suggesting) -> None:
         ask = Ask(person, surface, n, tuple(product), query, cursor, mood, is_test)
         return _told(await batches.suggest(tenant_id, ask, reasons=reasons))
 
-    @door.post("/events", openapi_extra=_body(Happened, many=True))
+    @door.often("/events", openapi_extra=_body(Happened, many=True))
     async def events(request: Request) -> Response:
         tenant_id = tenant_of(request)
         wanted, refused = read_events(await _read(request))

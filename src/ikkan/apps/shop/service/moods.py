@@ -11,9 +11,8 @@ import time
 from bisect import bisect_left
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,15 +29,26 @@ from ikkan.ground.db import Database
 from ikkan.ground.errors import BadInput, Conflict
 from ikkan.ground.ids import SubjectId, TenantId
 
-_K = TypeVar("_K")
-_V = TypeVar("_V")
 _KEPT_S = 2.0
 """Another process may have written meanwhile; after so long we look again."""
+_SOON_S = 0.1
+"""What is at hand stays so for a moment, until the list is made."""
+_ACTIVE_S, _TOGETHER = 60.0, 250
+"""Who was asked for within a minute is looked up again with others, so many at once: one question instead of many."""
 _SHELF_S = 300.0
 _PEOPLE = 20_000
 _FACETS = 2_000
 _EMBEDDED = 300
 """So many of the shop's commonest facets are compared by meaning."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is kept of one person, as it was read."""
+
+    kept: Kept
+    read_at: float
+    asked_at: float
 
 
 class Moods:
@@ -62,7 +72,8 @@ class Moods:
         self.database, self.clock, self.pseudonym = database, clock, pseudonym
         self._embed, self._hours = embed, hours_from_utc
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[TenantId, SubjectId], tuple[float, Kept]] = OrderedDict()
+        self._kept: OrderedDict[tuple[TenantId, SubjectId], _Known] = OrderedDict()
+        """Who was read longest ago comes first."""
         self._usual: OrderedDict[tuple[TenantId, SubjectId], tuple[tuple[int, str], Own]] = OrderedDict()
         self._shelves: dict[TenantId, tuple[float, Mapping[str, float]]] = {}
         self._vectors: dict[str, NDArray[np.float32]] = {}
@@ -96,6 +107,15 @@ class Moods:
         shop = self._shelves.get(tenant_id, (0.0, {}))[1]
         usual = self._usual_of(tenant_id, person, recent[:cut], ware_of)
         return infer(recent, ware_of, at, usual=usual, shop=shop, hours_from_utc=self._hours)
+
+    def at_hand(self, tenant_id: TenantId, person: str) -> bool:
+        """Whether the mood of this person can be told without asking the database."""
+        found = self._kept.get((tenant_id, self.pseudonym(tenant_id, person)))
+        return found is not None and time.monotonic() - found.read_at < _KEPT_S - _SOON_S
+
+    def fetch(self, tenant_id: TenantId, person: str) -> None:
+        """Ask the database, so that the mood is at hand."""
+        self._read(tenant_id, self.pseudonym(tenant_id, person), _SOON_S)
 
     def is_off(self, tenant_id: TenantId, person: str) -> bool:
         """Whether this person wants no mood used."""
@@ -181,16 +201,45 @@ class Moods:
 
     # ---- private -----------------------------------------------------------------------------------------------------
 
-    def _read(self, tenant_id: TenantId, subject_id: SubjectId) -> Kept:
+    def _read(self, tenant_id: TenantId, subject_id: SubjectId, early_s: float = 0.0) -> Kept:
         key, now = (tenant_id, subject_id), time.monotonic()
         with self._lock:
             found = self._kept.get(key)
-        if found is not None and now - found[0] < _KEPT_S:
-            return found[1]
+            if found is not None and now - found.read_at < _KEPT_S - early_s:
+                found.asked_at = now
+                return found.kept
+            wanted = [subject_id, *self._active(key, now)]
         with self.database.read() as connection:
-            kept = store.moods.get(connection, tenant_id, subject_id)
-        self._note(self._kept, key, (now, kept))
-        return kept
+            read = store.moods.some(connection, tenant_id, wanted)
+        with self._lock:
+            for each in wanted:
+                known = self._kept.get((tenant_id, each))
+                if known is not None and known.read_at > now:
+                    continue  # they said something while we read
+                asked_at = now if each == subject_id or known is None else known.asked_at
+                self._keep((tenant_id, each), _Known(read.get(each, Kept()), now, asked_at))
+            return self._kept[key].kept
+
+    def _active(self, key: tuple[TenantId, SubjectId], now: float) -> list[SubjectId]:
+        """Others of the shop who come again and again, and were read longest ago; who stays away is dropped."""
+        found: list[SubjectId] = []
+        away = []
+        for other, known in self._kept.items():
+            if now - known.read_at < _KEPT_S / 2 or len(found) >= _TOGETHER:
+                break
+            if now - known.asked_at > _ACTIVE_S:
+                away.append(other)
+            elif other[0] == key[0] and other != key:
+                found.append(other[1])
+        for other in away:
+            del self._kept[other]
+        return found
+
+    def _keep(self, key: tuple[TenantId, SubjectId], known: _Known) -> None:
+        self._kept[key] = known
+        self._kept.move_to_end(key)
+        if len(self._kept) > _PEOPLE:
+            self._kept.popitem(last=False)
 
     def _put_said(self, tenant_id: TenantId, person: str, mood: Mood) -> Mood:
         subject_id = self.pseudonym(tenant_id, person)
@@ -203,7 +252,9 @@ class Moods:
     def _put(self, tenant_id: TenantId, subject_id: SubjectId, kept: Kept) -> None:
         with self.database.transaction() as connection:
             store.moods.put(connection, tenant_id, subject_id, kept, self.clock.now())
-        self._note(self._kept, (tenant_id, subject_id), (time.monotonic(), kept))
+        now = time.monotonic()
+        with self._lock:
+            self._keep((tenant_id, subject_id), _Known(kept, now, now))
 
     def _usual_of(self, tenant_id: TenantId, person: str, past: Sequence[Happened], ware_of: WareOf) -> Own:
         key = (tenant_id, self.pseudonym(tenant_id, person))
@@ -213,15 +264,12 @@ class Moods:
         if found is not None and found[0] == stamp:
             return found[1]
         usual = own(past, ware_of)
-        self._note(self._usual, key, (stamp, usual))
-        return usual
-
-    def _note(self, kept: OrderedDict[_K, _V], key: _K, value: _V) -> None:
         with self._lock:
-            kept[key] = value
-            kept.move_to_end(key)
-            if len(kept) > _PEOPLE:
-                kept.popitem(last=False)
+            self._usual[key] = stamp, usual
+            self._usual.move_to_end(key)
+            if len(self._usual) > _PEOPLE:
+                self._usual.popitem(last=False)
+        return usual
 
     def _shelf_of(self, tenant_id: TenantId, recent: Sequence[Happened]) -> WareOf:
         ids = [each for each in dict.fromkeys(event.product_id for event in recent) if each is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -24,10 +25,16 @@ class Kept:
 
 def get(connection: sa.Connection, tenant_id: TenantId, subject_id: SubjectId) -> Kept:
     """What is kept of a person; of most, nothing."""
-    row = connection.execute(sa.select(moods).where(*_of(tenant_id, subject_id))).one_or_none()
-    if row is None:
-        return Kept()
-    return Kept(row.is_off, None if row.said is None else _mood(row.said, row.expires_at))
+    return some(connection, tenant_id, [subject_id]).get(subject_id, Kept())
+
+
+def some(connection: sa.Connection, tenant_id: TenantId, subject_ids: Sequence[SubjectId]) -> dict[SubjectId, Kept]:
+    """What is kept of these people, at most a few hundred; of whom nothing is kept is not in it."""
+    mine = (moods.c.tenant_id == tenant_id, moods.c.subject_id.in_(subject_ids))
+    return {
+        row.subject_id: Kept(row.is_off, None if row.said is None else _mood(row.said, row.expires_at))
+        for row in connection.execute(sa.select(moods).where(*mine))
+    }
 
 
 def put(connection: sa.Connection, tenant_id: TenantId, subject_id: SubjectId, kept: Kept, at: datetime) -> None:

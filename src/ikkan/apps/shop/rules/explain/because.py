@@ -9,7 +9,8 @@ Source: counterfactual explanation by deletion, as in ACCENT (Tran et al. 2021),
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,52 +76,61 @@ def because(
         ware_of: what an event was about, to be named.
         lifts: by how much the mood raised the log-odds of each place.
     """
+    strongest: list[tuple[Happened | None, float]] = [(None, 0.0)] * len(places)
+    whole = [0.0] * len(places)
     found = drops(events, score) if places and events else None
+    if found is not None:
+        whole = found.whole.tolist()
+        if found.events:
+            fall = found.fall
+            at = fall.argmax(0)
+            falls = fall[at, np.arange(len(places))].tolist()
+            strongest = [(found.events[each], fell) for each, fell in zip(at.tolist(), falls, strict=True)]
+    lifted: list[float] = [0.0] * len(places) if lifts is None else lifts.tolist()
+    known: dict[str, tuple[Ware, Mapping[str, str]] | None] = {}
     return [
-        _reason(ware, source, column, found, ware_of, mood, 0.0 if lifts is None else float(lifts[column]), least)
-        for column, (ware, source) in enumerate(places)
+        _reason(ware, source, *each, odds, lift, mood, least, known, ware_of)
+        for (ware, source), each, odds, lift in zip(places, strongest, whole, lifted, strict=True)
     ]
 
 
 def _reason(
-    ware: Ware,
-    source: str,
-    column: int,
-    found: Drops | None,
-    ware_of: Callable[[str], Ware | None],
-    mood: Mood | None,
-    lift: float,
-    least: float,
-) -> Because | None:
+    ware: Ware, source: str, event: Happened | None, fell: float, whole: float, lift: float, mood: Mood | None,
+    least: float, known: dict[str, tuple[Ware, Mapping[str, str]] | None], ware_of: Callable[[str], Ware | None],
+) -> Because | None:  # fmt: skip
+    """The reason of one place; `known` has what can be said of the events of this list."""
     if source in {"pinned", "new"}:
         return Because("pinned", phrases.PINNED) if source == "pinned" else Because("new", phrases.NEW)
-    fall = found.fall[:, column] if found is not None and len(found.events) else np.zeros(1)
-    at = int(np.argmax(fall))
-    whole = float(found.whole[column]) if found is not None else 0.0
-    if mood is not None and lift > max(float(fall[at]), 0.0) and _share(whole + lift, lift) >= least:
+    if mood is not None and lift > max(fell, 0.0) and _share(whole + lift, lift) >= least:
         return Because("mood", phrases.of_mood(ware, mood), share=_share(whole + lift, lift))
-    share = _share(whole, float(fall[at]))
-    if found is not None and share >= least:
+    share = _share(whole, fell)
+    if event is not None and share >= least:
+        if event.event_id not in known:
+            known[event.event_id] = _told(event, ware_of)
+        told = known[event.event_id]
         # Where the true reason cannot be told, the second best would not be true.
-        return _told(ware, found.events[at], share, ware_of)
+        if told is None:
+            return None
+        about, words = told
+        if about.product_id == ware.product_id and event.deed == "bought":
+            return Because("replenish", phrases.filled(phrases.AGAIN, about), about.product_id, event.event_id, share)
+        return Because("event", words, about.product_id, event.event_id, share)
     return Because("popular", phrases.POPULAR) if source == "popular" else None
 
 
-def _told(ware: Ware, event: Happened, share: float, ware_of: Callable[[str], Ware | None]) -> Because | None:
+def _told(event: Happened, ware_of: Callable[[str], Ware | None]) -> tuple[Ware, Mapping[str, str]] | None:
+    """What an event was about, and how it is told; None where it cannot be told."""
     about = ware_of(event.product_id or "")
     if about is None or event.deed not in phrases.DEEDS_TOLD:
         return None
     if is_sensitive(f"{about.name} {about.category} {' '.join(about.tags)}"):
         return None
-    if about.product_id == ware.product_id and event.deed == "bought":
-        return Because("replenish", phrases.filled(phrases.AGAIN, about), about.product_id, event.event_id, share)
-    words = phrases.filled(phrases.DEEDS_TOLD[event.deed], about)
-    return Because("event", words, about.product_id, event.event_id, share)
+    return about, phrases.filled(phrases.DEEDS_TOLD[event.deed], about)
 
 
 def _share(odds: float, fell: float) -> float:
     """Of the chance at these log-odds, the part that goes when they fall so far."""
     if fell <= 0:
         return 0.0
-    before, after = (1.0 / (1.0 + np.exp(-value)) for value in (odds, odds - fell))
-    return float(1.0 - after / before)
+    before, after = (1.0 / (1.0 + math.exp(min(-value, 700.0))) for value in (odds, odds - fell))
+    return 1.0 - after / before

@@ -201,11 +201,14 @@ def _wants(wares: Sequence[Ware], facets: Mapping[str, float]) -> Floats:
         else:
             named.append((name, value, want))
     made = np.zeros(len(wares), np.float32)
+    by_category: dict[str, float] = {}
     for at, ware in enumerate(wares):
-        total = 0.0
-        for value, below, want in categories:
-            if ware.category == value or ware.category.startswith(below):
-                total += want
+        known = by_category.get(ware.category)
+        if known is None:
+            known = by_category[ware.category] = sum(
+                want for value, below, want in categories if ware.category == value or ware.category.startswith(below)
+            )
+        total = known
         for name, value, want in named:
             if (ware.brand if name == "brand" else ware.attributes.get(name)) == value:
                 total += want

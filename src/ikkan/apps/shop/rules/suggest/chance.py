@@ -19,6 +19,7 @@ from ikkan.apps.shop.values import Mood, Surface
 
 OWED_EXPOSURES = 20
 """A new ware is shown at least so often before it has to earn its place."""
+_NEW = np.exp(-1.0)
 EXPLORES: frozenset[Surface] = frozenset({"home", "similar"})
 
 
@@ -34,6 +35,7 @@ def with_chance(
     slots = [slot for slot in _slots(ask.n, wanted.mood) if slot < len(places) and slot not in pinned]
     taken = {place.row for place in places}
     left = np.array([row not in taken for row in rows.tolist()], np.bool_)
+    owed = is_owed(world, rows, features)
     rng = np.random.Generator(np.random.SFC64(_seed(wanted, now_s)))
     weights = None
     for slot in slots:
@@ -49,15 +51,13 @@ def with_chance(
         free = np.flatnonzero(left)
         if not len(free):
             break
-        owed = is_owed(world, rows[free], features[free])
-        by_odds = free[np.argsort(-odds[free])][: exploring.POOL // 2]
-        pool = np.asarray(list(dict.fromkeys([*by_odds.tolist(), *free[owed][: exploring.POOL // 2].tolist()])))
+        by_odds = free[(-odds[free]).argsort()][: exploring.POOL // 2]
+        pool = np.asarray(list(dict.fromkeys([*by_odds.tolist(), *free[owed[free]][: exploring.POOL // 2].tolist()])))
         x = np.empty((len(pool), exploring.SIZE))
         x[:, 0], x[:, 1:] = 1.0, features[pool]
         if weights is None:
             weights = world.explorer.of(ask.surface, wanted.digest.bucket).drawn(rng, exploring.DRAWS)
-        owed_in_pool = is_owed(world, rows[pool], features[pool])
-        drawn = exploring.drawn(rng, weights, x, owed_in_pool)
+        drawn = exploring.drawn(rng, weights, x, owed[pool])
         at = int(pool[drawn.chosen])
         ware = shelf.wares[int(rows[at])]
         if ware is None:
@@ -92,7 +92,7 @@ def _arrival(world: World, allowed: Rows) -> int | None:
 
 
 def is_owed(world: World, rows: Rows, features: Float32) -> NDArray[np.bool_]:
-    is_new = features[:, AT["new"]] > np.exp(-1.0)
+    is_new = features[:, AT["new"]] > _NEW
     return np.asarray(is_new & (world.shelf.exposures[rows] < OWED_EXPOSURES), np.bool_)
 
 

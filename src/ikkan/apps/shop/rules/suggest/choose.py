@@ -83,16 +83,16 @@ def _list(
         order = np.argsort(-odds, kind="stable")
         return _places(world, rows[order], odds[order], features[order], ["search"] * len(rows))
     if wanted.mood is not None and steer is not None:
-        best = np.argsort(-odds)[:STEERED]
+        best = (-odds).argsort()[:STEERED]
         odds[best] = _steered(world, wanted, rows[best], features[best], odds[best], steer)
     worth = odds if not rules.margin else odds + np.float32(rules.margin) * shelf.margin[rows]
-    best = np.argsort(-worth)[:FINALISTS]
+    best = (-worth).argsort()[:FINALISTS]
     if len(best) < len(rows):
         some = [*(row for _, row in rules.pins), *_first(shelf.arrived, 8)]
         owed = np.flatnonzero(is_owed(world, rows, features))
         if some or len(owed):
             kept = np.flatnonzero(np.isin(rows, some))
-            best = np.unique(np.concatenate([best, kept, owed[np.argsort(-worth[owed])][: exploring.POOL]]))
+            best = np.unique(np.concatenate([best, kept, owed[(-worth[owed]).argsort()][: exploring.POOL]]))
     rows, odds, features, worth = rows[best], odds[best], features[best], worth[best]
     places = _filled(world, wanted, rules, rows, odds, worth, features, sources)
     return with_chance(world, wanted, rules, places, rows, odds, features, now_s)
@@ -133,8 +133,15 @@ def _candidates(
         parts.append(
             (np.linspace(0, shelf.n, FINALISTS, endpoint=False).astype(np.int64) + int(now_s // 86_400)) % shelf.n
         )
-    rows = np.unique(np.concatenate(parts))
-    return rows, sources, due_of
+    return _each_once(np.concatenate(parts)), sources, due_of
+
+
+def _each_once(rows: Rows) -> Rows:
+    """What `np.unique` says, in a tenth of its time for some hundred rows."""
+    rows = np.sort(rows)
+    is_first = np.ones(len(rows), np.bool_)
+    np.not_equal(rows[1:], rows[:-1], out=is_first[1:])
+    return rows[is_first]
 
 
 def _allowed(
@@ -232,10 +239,11 @@ def _features(
 
 def _spread(products: Float32) -> Float32:
     """Products of any model as about 0 to 1: the best of the candidates is 1, two spreads below it 0."""
-    spread = float(products.std())
+    centred = products - np.add.reduce(products) / max(len(products), 1)
+    spread = float(np.sqrt(centred @ centred / max(len(products), 1)))
     if spread < 1e-9:
         return np.zeros(len(products), np.float32)
-    return np.asarray(np.clip(1.0 + (products - products.max()) / (4.0 * spread), 0.0, 1.0), np.float32)
+    return np.asarray(np.maximum(1.0 + (products - products.max()) / np.float32(4.0 * spread), 0.0), np.float32)
 
 
 def _looked_up(found: tuple[Rows, Float32], rows: Rows) -> Float32:
@@ -243,8 +251,8 @@ def _looked_up(found: tuple[Rows, Float32], rows: Rows) -> Float32:
     others, values = found
     made = np.zeros(len(rows), np.float32)
     if len(others):
-        order = np.argsort(others)
-        at = np.clip(np.searchsorted(others, rows, sorter=order), 0, len(others) - 1)
+        order = others.argsort()
+        at = np.minimum(others.searchsorted(rows, sorter=order), len(others) - 1)
         hit = others[order[at]] == rows
         top = max(float(values.max()), 1e-9)
         made[hit] = np.sqrt(values[order[at[hit]]] / top)
@@ -262,7 +270,7 @@ def _steered(world: World, wanted: Wanted, rows: Rows, features: Float32, odds: 
     there = np.array([ware is not None for ware in wares], np.bool_)
     usual = wanted.digest.log_price
     dear = None if usual is None else np.asarray(world.shelf.log_price[rows[there]] - usual, np.float32)
-    newness = np.clip(1.0 - features[there, AT["facets"]], 0.0, 1.0)
+    newness = np.minimum(np.maximum(1.0 - features[there, AT["facets"]], 0.0), 1.0)
     moved = odds.copy()
     moved[there] = steer(odds[there], [ware for ware in wares if ware is not None], dear, newness, wanted.mood)
     return moved

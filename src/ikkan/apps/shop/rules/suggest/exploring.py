@@ -52,7 +52,7 @@ class Segment:
 
     def shown(self, x: Floats) -> None:
         """A ware with these features was shown."""
-        self.precision += np.outer(x, x)
+        self.precision += x[:, None] * x
         self.changes += 1
 
     def clicked(self, x: Floats, reward: float = 1.0) -> None:
@@ -87,7 +87,10 @@ class Explorer:
 
     def of(self, surface: str, bucket: int) -> Segment:
         """The segment of this surface and length of history."""
-        return self._segments.setdefault((surface, bucket), Segment())
+        found = self._segments.get((surface, bucket))
+        if found is None:
+            found = self._segments[surface, bucket] = Segment()
+        return found
 
 
 def drawn(rng: np.random.Generator, weights: Floats, x: Floats, owed: NDArray[np.bool_]) -> Explored:
@@ -99,7 +102,7 @@ def drawn(rng: np.random.Generator, weights: Floats, x: Floats, owed: NDArray[np
         owed: which are new and were shown too rarely.
     """
     chances = propensities(weights, x, owed)
-    at = int(np.searchsorted(np.cumsum(chances), rng.random(), side="right"))
+    at = int(chances.cumsum().searchsorted(rng.random(), side="right"))
     return Explored(min(at, len(x) - 1), chances)
 
 

@@ -68,6 +68,14 @@ class KnowsMoods(Protocol):
         """The mood of somebody who did this, the latest last; None where nothing tells, or they switched it off."""
         ...
 
+    def at_hand(self, tenant_id: Any, person: str) -> bool:
+        """Whether `now` needs no database."""
+        ...
+
+    def fetch(self, tenant_id: Any, person: str) -> None:
+        """Read what `now` needs."""
+        ...
+
 
 class Explains(Protocol):
     """Says why; `rules.explain` has one."""

@@ -35,12 +35,12 @@ def largest(values: Float32, k: int) -> Rows:
         return np.arange(n)
     if n > 4_096:
         # A sample tells above which value there are a few more than k; only those are looked at closely.
-        sample = values[:: max(1, n // 4_096)]
+        sample = values[:: n // 1_024]
         keep = int(2.0 * k * len(sample) / n) + 8
         if keep < len(sample):
             some = np.flatnonzero(values > np.partition(sample, -keep)[-keep])
             if len(some) >= k:
-                return some[np.argpartition(values[some], -k)[-k:]] if len(some) > k else some
+                return some[values[some].argpartition(-k)[-k:]] if len(some) > k else some
     return np.asarray(np.argpartition(values, -k)[-k:])
 
 
@@ -101,11 +101,11 @@ class Nearest:
         if n == 0:
             return [np.zeros(0, np.int64) for _ in queries]
         if cells is None:
-            products = queries @ self._vectors[:n].T
+            products = _products(queries, self._vectors[:n])
             return [largest(products[at], k) for at in range(len(queries))]
         moved = list(self._moved)
         late = np.concatenate([np.arange(cells.n, n), np.asarray(moved, np.int64)]).astype(np.int64)
-        late_products = queries @ self._vectors[late].T if len(late) else None
+        late_products = _products(queries, self._vectors[late]) if len(late) else None
         found = cells.top(queries, k)
         if late_products is None:
             return found
@@ -142,7 +142,7 @@ class _Cells:
         return cls(centres, vectors[rows], rows, starts)
 
     def top(self, queries: Float32, k: int) -> list[Rows]:
-        near = queries @ self._centres.T
+        near = _products(queries, self._centres)
         found = []
         for query, likely in zip(queries, near, strict=True):
             chosen = np.sort(largest(likely, self._probes))
@@ -156,6 +156,11 @@ class _Cells:
             offsets = np.repeat(starts - np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths)
             found.append(self._rows[places + offsets[places]])
         return found
+
+
+def _products(queries: Float32, vectors: Float32) -> Float32:
+    """`queries @ vectors.T`, the other way round: for few queries BLAS is two to four times as fast that way."""
+    return np.ascontiguousarray((vectors @ queries.T).T)
 
 
 def _nearest_centre(vectors: Float32, centres: Float32) -> Rows:

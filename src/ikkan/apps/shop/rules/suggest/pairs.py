@@ -82,16 +82,11 @@ class Pairs:
 
     def among(self, rows: Sequence[int], others: Sequence[int]) -> NDArray[np.float32]:
         """See `Together.among`."""
-        made = np.zeros((len(rows), len(others)), np.float32)
-        totals = self._totals
-        for at, row in enumerate(rows):
-            near = self._counts.get(row)
-            if near:
-                for place, other in enumerate(others):
-                    count = near.get(other)
-                    if count is not None:
-                        made[at, place] = count / (totals[row] * totals[other]) ** 0.5
-        return made
+        nothing: dict[int, float] = {}
+        found = [self._counts.get(row, nothing) for row in rows]
+        counts = np.array([[near.get(other, 0.0) for other in others] for near in found]).reshape(len(rows), -1)
+        own, theirs = (np.array([self._totals.get(each, 1.0) for each in some]) for some in (rows, others))
+        return np.asarray(counts / np.sqrt(own[:, None] * theirs), np.float32)
 
     def _add(self, row: int, other: int, weight: float) -> None:
         near = self._counts.setdefault(row, {})

@@ -37,12 +37,15 @@ class Popularity:
         self._top: NDArray[np.int64] = np.zeros(0, np.int64)
         self._top_at_s = -1e18
         self._touched: deque[int] = deque(maxlen=64)
+        self._told: dict[int, NDArray[np.int64]] = {}
+        """What `top` said since anything changed, by how many were wanted."""
 
     def add(self, row: int, deed: str, at_s: float) -> None:
         """Count one event."""
         if row >= len(self._counts):
             self._counts = np.concatenate([self._counts, np.zeros(max(len(self._counts), row))])
         self._counts[row] += WEIGHTS[deed] * 2.0 ** ((at_s - self._began_s) / HALF_LIFE_S)
+        self._told.clear()
         if not self._touched or self._touched[-1] != row:
             self._touched.append(row)
 
@@ -60,10 +63,13 @@ class Popularity:
             best = np.argsort(-self._counts)[:k] if len(self._counts) <= 4_096 else _largest(self._counts, k)
             self._top = best[self._counts[best] > 0.0]
             self._top_at_s = now_s
-        if not self._touched:
-            return self._top[:k]
-        extra = [row for row in dict.fromkeys(self._touched) if self._counts[row] > 0.0]
-        return np.asarray(list(dict.fromkeys([*self._top[:k].tolist(), *extra])), np.int64)
+            self._told.clear()
+        told = self._told.get(k)
+        if told is None:
+            extra = [row for row in dict.fromkeys(self._touched) if self._counts[row] > 0.0]
+            told = np.asarray(list(dict.fromkeys([*self._top[:k].tolist(), *extra])), np.int64)
+            self._told[k] = told
+        return told
 
     @property
     def _peak(self) -> float:

@@ -52,7 +52,7 @@ def reasons_of(
     lifts = None
     if wanted.mood is not None and places:
         steered = np.array([place.score for place in places], np.float64).clip(1e-9, 1 - 1e-9)
-        plain = world.ranker.odds(np.stack([place.features for place in places]), wanted.digest.bucket)
+        plain = world.ranker.odds(np.array([place.features for place in places]), wanted.digest.bucket)
         lifts = np.asarray(np.log(steered / (1 - steered)) - plain, np.float32)
     told = [(place.ware, place.source) for place in places]
     return list(explain(told, events, score, wanted.mood, ware_of=world.shelf.ware, lifts=lifts))

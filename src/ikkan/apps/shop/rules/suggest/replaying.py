@@ -29,7 +29,7 @@ def replayed(world: World, wanted: Wanted, places: Sequence[Place], kept: NDArra
     if not places or not digest.rows:
         return np.zeros((len(kept), len(places)), np.float32)
     rows = np.array([place.row for place in places], np.int64)
-    base = np.stack([place.features for place in places])
+    base = np.array([place.features for place in places])
     early = len(digest.rows) - kept.shape[1]
     keeps = np.concatenate([np.ones((len(kept), early), np.bool_), kept], axis=1)
     weights = keeps * digest.weights
@@ -75,12 +75,12 @@ def _together(world: World, events: Sequence[int], rows: NDArray[np.int64], keep
 def _slope(products: Float32, features: Float32) -> float:
     """By how much the feature grows with the product, read from the list itself."""
     inside = (features > 0.0) & (features < 1.0)
-    if int(inside.sum()) >= 2 and float(np.ptp(products[inside])) > 1e-6:
+    if int(inside.sum()) >= 2 and float(products[inside].max() - products[inside].min()) > 1e-6:
         x, y = products[inside] - products[inside].mean(), features[inside] - features[inside].mean()
         return float(x @ y / (x @ x))
     return 1.0 / max(4.0 * float(products.std()), 1e-3)
 
 
 def _unit(vectors: Float32) -> Float32:
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))[:, None]
     return np.asarray(vectors / np.maximum(norms, 1e-6), np.float32)

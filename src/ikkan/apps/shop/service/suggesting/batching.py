@@ -1,15 +1,17 @@
 """Asks that come in while others are answered are answered together: the shelf is read from memory once for all.
 
-One thread chooses, so that requests do not take turns in the middle of arithmetic and the event loop stays free. Nobody
-waits for company: whoever comes alone is answered alone.
+Lists are chosen where they are asked for, on the event loop, out of what is in memory: less than a millisecond each.
+What has to be read first is read by a thread. A shelf so large that choosing takes longer has a thread that chooses.
+Nobody waits for company: whoever comes alone is answered alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 
 from ikkan.apps.shop.service.suggesting.suggesting import Suggesting
 from ikkan.apps.shop.values import Ask, Suggestions
@@ -21,14 +23,24 @@ MOST = 16
 WAITING_MOST = 512
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    tenant_id: TenantId
+    ask: Ask
+    reasons: bool
+    answer: asyncio.Future[Suggestions]
+
+
 class Batches:
     """Answers asks from an event loop."""
 
     def __init__(self, service: Suggesting) -> None:
         self._service = service
-        self._waiting: deque[tuple[TenantId, Ask, bool, asyncio.Future[Suggestions]]] = deque()
+        self._asked = 0
+        self._waiting: deque[_Waiting] = deque()
         self._thread: ThreadPoolExecutor | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._called: asyncio.AbstractEventLoop | None = None
+        self._chooses: asyncio.Task[None] | None = None
 
     async def suggest(self, tenant_id: TenantId, ask: Ask, *, reasons: bool = True) -> Suggestions:
         """What to show; answered with whoever else waits just now.
@@ -36,35 +48,79 @@ class Batches:
         Raises:
             RateLimited: too many wait.
         """
-        if len(self._waiting) >= WAITING_MOST:
+        if self._asked >= WAITING_MOST:
             raise RateLimited("too many lists are asked for at once", hint="ask again in a second", retry_after_s=1)
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Suggestions] = loop.create_future()
-        self._waiting.append((tenant_id, ask, reasons, answer))
-        if self._task is None or self._task.done() or self._task.get_loop() is not loop:
-            self._task = loop.create_task(self._answer(loop))
-        return await answer
+        self._asked += 1
+        try:
+            loop = asyncio.get_running_loop()
+            if not self._service.at_hand(tenant_id, ask):
+                await loop.run_in_executor(self._executor(), self._service.fetch, tenant_id, ask)
+            answer: asyncio.Future[Suggestions] = loop.create_future()
+            self._waiting.append(_Waiting(tenant_id, ask, reasons, answer))
+            if self._called is not loop:
+                self._called = loop
+                # After whatever else came in just now, so that it is answered together.
+                loop.call_soon(self._answer, loop)
+            return await answer
+        finally:
+            self._asked -= 1
 
-    async def _answer(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _answer(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._called = None
+        if self._chooses is not None and not self._chooses.done() and self._chooses.get_loop() is loop:
+            return  # it goes on with those who wait
+        batch = self._next()
+        try:
+            first = batch[0]
+            lists = self._service.suggest_at_once(first.tenant_id, [each.ask for each in batch], reasons=first.reasons)
+        except Exception as exc:  # whoever waits must hear of it
+            _fail(batch, exc)
+            lists = []
+        if lists is None:
+            self._waiting.extendleft(reversed(batch))
+            self._chooses = loop.create_task(self._choose(loop))
+            return
+        _tell(batch, lists)
+        if self._waiting:
+            self._called = loop
+            loop.call_soon(self._answer, loop)
+
+    async def _choose(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let the thread choose until nobody waits."""
+        while self._waiting:
+            batch = self._next()
+            asks, first = [each.ask for each in batch], batch[0]
+            try:
+                choose = partial(self._service.suggest_many, first.tenant_id, asks, reasons=first.reasons)
+                lists = await loop.run_in_executor(self._executor(), choose)
+            except Exception as exc:  # whoever waits must hear of it
+                _fail(batch, exc)
+            else:
+                _tell(batch, lists)
+
+    def _next(self) -> list[_Waiting]:
+        """Those in front who ask the same shop in the same way."""
+        first = self._waiting[0]
+        batch: list[_Waiting] = []
+        while self._waiting and len(batch) < MOST:
+            if (self._waiting[0].tenant_id, self._waiting[0].reasons) != (first.tenant_id, first.reasons):
+                break
+            batch.append(self._waiting.popleft())
+        return batch
+
+    def _executor(self) -> ThreadPoolExecutor:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="ikkan-suggest")
-        while self._waiting:
-            tenant_id, _, reasons, _ = self._waiting[0]
-            batch: list[tuple[TenantId, Ask, bool, asyncio.Future[Suggestions]]] = []
-            while self._waiting and len(batch) < MOST and self._waiting[0][:3:2] == (tenant_id, reasons):
-                batch.append(self._waiting.popleft())
-            answers = [answer for *_, answer in batch]
-            try:
-                asks = [ask for _, ask, _, _ in batch]
-                lists = await loop.run_in_executor(self._thread, self._choose, tenant_id, asks, reasons)
-            except Exception as exc:  # whoever waits must hear of it
-                for answer in answers:
-                    if not answer.done():
-                        answer.set_exception(exc)
-            else:
-                for answer, made in zip(answers, lists, strict=True):
-                    if not answer.done():
-                        answer.set_result(made)
+        return self._thread
 
-    def _choose(self, tenant_id: TenantId, asks: Sequence[Ask], reasons: bool) -> list[Suggestions]:
-        return self._service.suggest_many(tenant_id, asks, reasons=reasons)
+
+def _tell(batch: list[_Waiting], lists: list[Suggestions]) -> None:
+    for each, made in zip(batch, lists, strict=False):
+        if not each.answer.done():
+            each.answer.set_result(made)
+
+
+def _fail(batch: list[_Waiting], exc: Exception) -> None:
+    for each in batch:
+        if not each.answer.done():
+            each.answer.set_exception(exc)

@@ -29,6 +29,8 @@ _LEARNED, _LEARNED_LISTS = timedelta(days=30), 5_000
 _CLICKS = ("viewed", "carted", "bought")
 _STALE_S = 60.0
 """A person is read again after this, should another process have forgotten them."""
+_CHECKED_S, _CHECKED_MOST = 40.0, 250
+"""Before that, their events are counted, many people at once; whoever has as many as in memory is not read again."""
 _UNSETTLED_S = 10.0
 """So long after something was written in somebody else's transaction, the person is read anew each time."""
 
@@ -46,11 +48,14 @@ class Shop:
         self.rules_stamp = (0, 0)
         self.people: OrderedDict[SubjectId, Person] = OrderedDict()
         self.read_at: dict[SubjectId, float] = {}
+        """Whoever was read longest ago comes first."""
         self.unsettled: dict[SubjectId, float] = {}
         self.bytes = 0
         self.is_settling = False
         self._loading = threading.Lock()
         self._sizes: dict[SubjectId, int] = {}
+        self._asked: set[SubjectId] = set()
+        """Who was asked for since they were read or checked."""
 
     def open(self, connection: sa.Connection, now: datetime) -> None:
         """Read wares, rules and the latest events."""
@@ -89,6 +94,7 @@ class Shop:
             with self.lock:
                 self.world.put(changed)
                 self.shelf_version = version
+        self._check(connection)
         stamp = store.behaviour.rules_stamp(connection, self.tenant_id)
         if stamp != self.rules_stamp:
             rules = store.behaviour.rules(connection, self.tenant_id)
@@ -113,6 +119,7 @@ class Shop:
         """A person as the tables have them."""
         with self.lock:
             person = self.people.get(subject_id)
+            self._asked.add(subject_id)
             if person is not None and self._is_settled(subject_id):
                 self.people.move_to_end(subject_id)
                 self._measure(person)
@@ -136,10 +143,45 @@ class Shop:
                 for row in events:
                     product = row.event.product_id
                     person.happened(row.event, None if product is None else self.world.shelf.row_of.get(product))
+                self.read_at.pop(subject_id, None)
                 self.read_at[subject_id] = time.monotonic()
                 self._measure(person)
                 self._make_room()
             return person
+
+    def at_hand(self, subject_id: SubjectId) -> bool:
+        """Whether this person is in memory as the tables have them. Waits for nobody: an event loop asks."""
+        self._asked.add(subject_id)
+        return subject_id in self.people and self._is_settled(subject_id)
+
+    def known(self, subject_id: SubjectId) -> Person | None:
+        """Who was read a moment ago, without asking again."""
+        return self.people.get(subject_id)
+
+    def _check(self, connection: sa.Connection) -> None:
+        """Count the events of those who will be stale soon, so that nobody has to wait for being read again.
+
+        `connection` sees a moment whose events were applied already.
+        """
+        with self.lock:
+            now = time.monotonic()
+            due: list[SubjectId] = []
+            for subject_id, read_at in self.read_at.items():
+                if now - read_at < _CHECKED_S or len(due) >= _CHECKED_MOST:
+                    break
+                due.append(subject_id)
+            for subject_id in due:
+                del self.read_at[subject_id]  # who is not checked below is read when they come
+            due = [each for each in due if each in self._asked and 0 < len(self.people[each].ring.events) < LENGTH]
+            self._asked.difference_update(due)
+        if not due:
+            return
+        counted = store.behaviour.counts(connection, self.tenant_id, due)
+        with self.lock:
+            for subject_id in due:
+                person = self.people.get(subject_id)
+                if person is not None and counted.get(subject_id) == len(person.ring.events):
+                    self.read_at[subject_id] = now
 
     def forget(self, subject_id: SubjectId) -> None:
         """Read this person anew whenever they come, for a while: something about them changes just now."""
@@ -150,9 +192,8 @@ class Shop:
         now = time.monotonic()
         until = self.unsettled.get(subject_id)
         if until is not None:
-            if now < until:
-                return False
-            del self.unsettled[subject_id]
+            if now >= until:
+                self.unsettled.pop(subject_id, None)
             return False
         return now - self.read_at.get(subject_id, -_STALE_S) < _STALE_S
 
@@ -167,6 +208,7 @@ class Shop:
             self.bytes -= self._sizes.pop(subject_id, 0)
             self.read_at.pop(subject_id, None)
             self.unsettled.pop(subject_id, None)
+            self._asked.discard(subject_id)
 
     def _click(self, person: Person, row: Row, at: int | None) -> None:
         """Tell the explorer when an explored place was clicked."""

@@ -57,6 +57,11 @@ class Showing:
         self._pending: list[Pending] = []
         self._timer: threading.Timer | None = None
 
+    @property
+    def is_full(self) -> bool:
+        """Whether whoever adds one more has to write first."""
+        return len(self._pending) >= _MOST - 1
+
     def add(self, shown: Sequence[Pending]) -> None:
         """Write these soon."""
         with self._lock:
@@ -120,14 +125,15 @@ def _event(shown: Pending) -> NewEvent:
     """What the event log is told: the shape of `kit.signals`, with the surface. Features that are nought are left
     out."""
     exposure = shown.exposure
+    features = np.array(shown.features, np.float64).round(4).tolist()
     offers = [
         {
             "item": product,
             "position": at + 1,
             "propensity": propensity,
-            "features": {name: round(value, 4) for name, value in zip(FEATURES, values.tolist(), strict=True) if value},
+            "features": {name: value for name, value in zip(FEATURES, values, strict=True) if value},
         }
-        for at, ((product, propensity, *_), values) in enumerate(zip(exposure.places, shown.features, strict=True))
+        for at, ((product, propensity, *_), values) in enumerate(zip(exposure.places, features, strict=True))
     ]
     payload = {
         "impression_id": exposure.impression_id,

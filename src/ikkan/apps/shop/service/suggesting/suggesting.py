@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from ikkan.apps.shop.rules.suggest import telling
 from ikkan.apps.shop.rules.suggest.choose import chosen
 from ikkan.apps.shop.rules.suggest.hooks import Encodes, Explains, KnowsMoods, Steers
 from ikkan.apps.shop.rules.suggest.pairs import Together
-from ikkan.apps.shop.rules.suggest.person import Listed
+from ikkan.apps.shop.rules.suggest.person import Listed, Person
 from ikkan.apps.shop.rules.suggest.places import Place, Wanted
 from ikkan.apps.shop.rules.suggest.ranker import Ranker
 from ikkan.apps.shop.rules.suggest.reasons import reasons_of
@@ -44,15 +45,20 @@ from ikkan.apps.shop.values import (
 )
 from ikkan.ground.clock import Clock
 from ikkan.ground.db import Database
-from ikkan.ground.errors import BadInput, NotFound
+from ikkan.ground.errors import BadInput, DatabaseUnready, NotFound
 from ikkan.ground.eventlog import EventLog
 from ikkan.ground.ids import SubjectId, TenantId, new_id
+
+log = logging.getLogger(__name__)
 
 Pseudonym: TypeAlias = Callable[[TenantId, str], SubjectId]
 _MODEL_S = 2.0
 _BUSY_S = 0.5
 """So long after a list was asked for, others may be: what can wait takes little."""
 _LARGE = 50_000
+AT_ONCE_MOST = 200_000
+"""Wares of a shelf from which lists are chosen where they are asked for; from a larger one it takes milliseconds."""
+_PATIENCE_S = 0.002
 _LOOK_S = 0.2
 """So often a request looks whether another process changed something."""
 _PAGE = 5_000
@@ -94,6 +100,7 @@ class Suggesting:
         self._seq = -1
         """Events up to this number were given to the shops in memory."""
         self._looked_at = 0.0
+        self._is_looking = False
         self._forced_until = 0.0
         self._intake = Intake(self._keep)
         self._showing = Showing(database, events)
@@ -160,15 +167,67 @@ class Suggesting:
     def suggest_many(self, tenant_id: TenantId, asks: Sequence[Ask], *, reasons: bool = True) -> list[Suggestions]:
         """Lists for several asks at once: the shelf is read from memory once for all of them."""
         began = time.perf_counter()
-        self._listed_at = time.monotonic()
         shop = self._shop(tenant_id)
         self._look()
-        now = self.clock.now()
         people = [shop.person(self.database.read, self.pseudonym(tenant_id, ask.person)) for ask in asks]
         with shop.lock:
-            moods = [self._mood(shop, ask, person.ring.events, now) for ask, person in zip(asks, people, strict=True)]
-            made = chosen(shop.world, list(zip(asks, people, moods, strict=True)), now, steer=self.steer)
-            lists = [self._listed(shop, wanted, places, now, reasons) for wanted, places in made]
+            return self._chosen(shop, asks, people, reasons, began)
+
+    def at_hand(self, tenant_id: TenantId, ask: Ask) -> bool:
+        """Whether everything this list is made of is in memory, as fresh as it has to be.
+
+        A look at what others changed is taken in good time, by a thread; so while lists are asked for nobody waits.
+        """
+        shop = self._shops.get(tenant_id)
+        now = time.monotonic()
+        age_s = now - self._looked_at
+        if shop is None or age_s >= _LOOK_S or now <= self._forced_until:
+            return False
+        if age_s >= 0.75 * _LOOK_S and not self._is_looking:
+            self._is_looking = True
+            threading.Thread(target=self._look_ahead, name="shop-looking", daemon=True).start()
+        if not shop.at_hand(self.pseudonym(tenant_id, ask.person)):
+            return False
+        return self.moods is None or not ask.use_mood or self.moods.at_hand(tenant_id, ask.person)
+
+    def fetch(self, tenant_id: TenantId, ask: Ask) -> None:
+        """Bring into memory what a list is made of."""
+        shop = self._shop(tenant_id)
+        self._look()
+        shop.person(self.database.read, self.pseudonym(tenant_id, ask.person))
+        if self.moods is not None and ask.use_mood:
+            self.moods.fetch(tenant_id, ask.person)
+
+    def suggest_at_once(
+        self, tenant_id: TenantId, asks: Sequence[Ask], *, reasons: bool = True
+    ) -> list[Suggestions] | None:
+        """Lists out of what is in memory, without waiting for the database or a thread; None where that cannot be.
+
+        It cannot where somebody was not fetched, where the shelf is so large that choosing takes long, and while the
+        shop is taken in hand by another thread, as when a model comes or an import does.
+        """
+        shop = self._shops.get(tenant_id)
+        if shop is None or shop.world.shelf.n > AT_ONCE_MOST or self._showing.is_full:
+            return None
+        began = time.perf_counter()
+        if not shop.lock.acquire(timeout=_PATIENCE_S):
+            return None
+        try:
+            people = [shop.known(self.pseudonym(tenant_id, ask.person)) for ask in asks]
+            known = [person for person in people if person is not None]
+            return self._chosen(shop, asks, known, reasons, began) if len(known) == len(asks) else None
+        finally:
+            shop.lock.release()
+
+    def _chosen(
+        self, shop: Shop, asks: Sequence[Ask], people: Sequence[Person], reasons: bool, began: float
+    ) -> list[Suggestions]:
+        """The lists; `shop.lock` is held."""
+        self._listed_at = time.monotonic()
+        now = self.clock.now()
+        moods = [self._mood(shop, ask, person.ring.events, now) for ask, person in zip(asks, people, strict=True)]
+        made = chosen(shop.world, list(zip(asks, people, moods, strict=True)), now, steer=self.steer)
+        lists = [self._listed(shop, wanted, places, now, reasons) for wanted, places in made]
         pending = [each for _, each in lists if each is not None]
         if pending:
             self._showing.add(pending)
@@ -251,6 +310,14 @@ class Suggesting:
             return report(connection, tenant_id, shop, since, self.clock.now())
 
     # ---- private: what happened --------------------------------------------------------------------------------------
+
+    def _look_ahead(self) -> None:
+        try:
+            self._look(force=True)
+        except DatabaseUnready:
+            log.exception("what others changed could not be looked at; whoever asks next is told")
+        finally:
+            self._is_looking = False
 
     def _keep(self, rows: Sequence[Row]) -> list[bool]:
         """Write rows of several tellers in one transaction, and give them to the shops in memory."""

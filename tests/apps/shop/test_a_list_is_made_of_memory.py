@@ -1,0 +1,101 @@
+"""Whoever comes again is answered out of memory, and memory is what the tables say, whoever writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ikkan.apps.shop import store
+from ikkan.apps.shop.service import moods as moods_of
+from ikkan.apps.shop.service.moods import Moods
+from ikkan.apps.shop.service.replay import SHOP
+from ikkan.apps.shop.service.suggesting import suggesting
+from ikkan.apps.shop.service.suggesting.batching import Batches
+from ikkan.apps.shop.values import Ask
+from ikkan.ground.clock import FakeClock
+from ikkan.ground.db import Database
+from ikkan.ground.ids import SubjectId
+
+from .conftest import Suggester, a_ware, pseudonym, suggester
+
+
+def no_database() -> Any:
+    raise LookupError("asked the database")
+
+
+async def test_who_came_a_moment_ago_is_answered_without_the_database_or_a_thread(
+    here: Database, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suggesting, "_LOOK_S", 3_600.0)
+    monkeypatch.setattr(moods_of, "_KEPT_S", 3_600.0)
+    service = suggester(here, clock, tmp_path, moods=Moods(here, clock, pseudonym=pseudonym))
+    service.put_wares(SHOP, [a_ware(number) for number in range(40)])
+    batches = Batches(service)
+    first = await batches.suggest(SHOP, Ask("ada"))
+    service.flush()
+    monkeypatch.setattr(here, "read", no_database)
+    monkeypatch.setattr(service, "suggest_many", no_database)
+    again = await batches.suggest(SHOP, Ask("ada"))
+    assert [place.ware for place in again.places] == [place.ware for place in first.places]
+    with pytest.raises(LookupError):
+        await batches.suggest(SHOP, Ask("bob"))
+    monkeypatch.undo()
+    assert (await batches.suggest(SHOP, Ask("bob"))).places
+    service.flush()
+
+
+async def test_a_large_shelf_has_a_thread_that_chooses(shop: Suggester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suggesting, "AT_ONCE_MOST", 10)
+    batches, chosen = Batches(shop), []
+    many = shop.suggest_many
+
+    def noted(tenant_id: Any, asks: Sequence[Ask], **more: Any) -> Any:
+        chosen.extend(ask.person for ask in asks)
+        return many(tenant_id, asks, **more)
+
+    monkeypatch.setattr(shop, "suggest_many", noted)
+    assert [(await batches.suggest(SHOP, Ask(each))).person for each in ("ada", "bob")] == ["ada", "bob"]
+    assert chosen == ["ada", "bob"]
+
+
+def test_moods_of_those_who_come_again_are_read_together(
+    database: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [f"p{number}" for number in range(40)]
+    here, elsewhere = (Moods(database, clock, pseudonym=pseudonym) for _ in range(2))
+    assert not any(here.is_off(SHOP, each) for each in people)
+    elsewhere.off(SHOP, "p7")
+    for known in here._kept.values():
+        known.read_at -= 10.0  # as if some seconds had passed
+    questions: list[Sequence[SubjectId]] = []
+    some = store.moods.some
+
+    def asked(connection: Any, tenant_id: Any, subject_ids: Sequence[SubjectId]) -> Any:
+        questions.append(subject_ids)
+        return some(connection, tenant_id, subject_ids)
+
+    monkeypatch.setattr(store.moods, "some", asked)
+    assert [each for each in people if here.is_off(SHOP, each)] == ["p7"]
+    assert [len(each) for each in questions] == [40]
+
+
+def test_whose_events_are_as_many_as_in_memory_is_not_read_again(shop: Suggester) -> None:
+    ada, kept = pseudonym(SHOP, "ada"), shop._shops
+    shop.did("ada", "viewed", "w1", "w5")
+    before = shop.ids("ada")
+    person = kept[SHOP].people[ada]
+
+    def looked_later() -> bool:
+        kept[SHOP].at_hand(ada)
+        kept[SHOP].read_at[ada] -= 50.0  # as if most of a minute had passed
+        shop._look(force=True)
+        return kept[SHOP].at_hand(ada)
+
+    assert looked_later() and kept[SHOP].people[ada] is person
+    with shop.database.transaction() as connection:  # by another process
+        store.behaviour.take_back(connection, SHOP, ["ada-viewed-w1-0.0"])
+    assert not looked_later()
+    assert "w1" in shop.ids("ada", n=40) and "w1" not in before
