@@ -147,6 +147,21 @@ def test_every_speaker_has_key_points(lines: str, language: str) -> None:
     assert {who[one.evidence[0]] for one in of(Kind.KEY_POINT, extract(transcript))} == set(transcript.speakers)
 
 
+def test_a_chinese_chapter_is_named_by_words_and_not_by_pieces_of_them() -> None:
+    said = [
+        "仓库的搬迁从三月开始，供应商名单由采购部整理。",
+        "搬迁的费用很高，供应商也有意见。",
+        "我们先看仓库的搬迁计划，再问供应商。",
+        "冷链的设备要换，仓库的温度不稳。",
+        "冷链设备的报价已经收到了。",
+        "如果冷链出了故障，供应商会派人来。",
+    ]
+    segments = tuple(Segment(f"s{at}", "王", text) for at, text in enumerate(said))
+    named = of(Kind.TOPIC, extract(Transcript(segments, "zh")))[0].text.split(" · ")
+    assert {"供应商", "搬迁", "冷链"} <= set(named)
+    assert all("的" not in name for name in named)
+
+
 def test_chapters_cover_the_meeting_in_order_and_carry_its_words() -> None:
     market = " ".join(["the market price of copper rose and copper miners sold copper at the market"] * 3)
     garden = " ".join(["roses in the garden need water so gardeners water roses in the garden"] * 3)

@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from ikkan.apps.meetings.rules.level0.phrases import may_name, phrases, spoken
 from ikkan.apps.meetings.rules.level0.units import Unit, contents, size
 
 BLOCK_WORDS = 120
@@ -21,6 +22,8 @@ CHAPTER_WORDS = 1_500
 """About so many words make a chapter: ten minutes of talk."""
 MOST_CHAPTERS = 40
 _TITLE_WORDS = 4
+LONGER = 1.15
+"""A character more makes a Chinese word so many times as good a title."""
 _WORDS_EN = """
 a about actually all also am an and any are as at be because been but by can could did do does doing don down for
 from get getting go going gonna good got had has have he her here him his how i if in into is isn it its just kind know
@@ -48,6 +51,7 @@ def chapters(meeting: Sequence[Unit], chances: NDArray[np.float64]) -> list[Chap
     """A meeting cut where its words change. `chances`, how likely each unit is important, weighs title words."""
     said = [_topical(unit.words) for unit in meeting]
     borders = _borders(meeting, said)
+    said = _names(meeting, said)
     heard_in = Counter[str]()
     for first, end in pairwise(borders):
         heard_in.update({word for words in said[first:end] for word in words})
@@ -64,6 +68,21 @@ def is_common(word: str) -> bool:
 
 def _topical(words: Sequence[str]) -> list[str]:
     return [word for word in contents(words) if len(word) > 1 and not is_common(word)]
+
+
+def _names(meeting: Sequence[Unit], said: Sequence[list[str]]) -> Sequence[list[str]]:
+    """What titles are made of: the words of each unit; in Chinese those that the meeting itself shows to be words."""
+    texts = [unit.text for unit in meeting]
+    if not _is_chinese(texts):
+        return said
+    known = phrases(texts)
+    names = [
+        [*spoken(text, known), *(word for word in words if word.isascii() and not word.isdigit())]
+        for text, words in zip(texts, said, strict=True)
+    ]
+    if any(names):
+        return names
+    return [[word for word in words if may_name(word)] for words in said]  # too short to show anything
 
 
 def _borders(meeting: Sequence[Unit], said: Sequence[Sequence[str]]) -> list[int]:
@@ -136,7 +155,10 @@ def _title(
     for at in range(first, end):
         for word in said[at]:
             weight[word] = weight.get(word, 0.0) + 0.1 + float(chances[at])
-    rated = {word: much * np.log((count + 1) / (heard_in[word] + 0.5)) for word, much in weight.items()}
+    rated = {
+        word: much * np.log((count + 1) / (heard_in[word] + 0.5)) * (1 if word.isascii() else LONGER ** (len(word) - 2))
+        for word, much in weight.items()
+    }
     best = sorted(rated, key=lambda word: (-rated[word], word))
     here = " ".join(meeting[at].text for at in range(first, end))
     names: list[str] = []
@@ -155,7 +177,7 @@ def _as_written(word: str, here: str) -> str:
     >>> _as_written("算案", "来期の予算案を見ます。予算案は以上です。")
     '予算案'
     """
-    if word.isascii():
+    if word.isascii() or len(word) > 2:
         return word
     runs = Counter[str]()
     at = here.find(word)
@@ -171,6 +193,15 @@ def _as_written(word: str, here: str) -> str:
         return word
     most, times = max(runs.items(), key=lambda run: (run[1], len(run[0])))
     return most if times > 1 and len(most) <= 7 else word
+
+
+def _is_chinese(texts: Sequence[str]) -> bool:
+    """Whether it is written in Chinese characters and next to no kana."""
+    kana = characters = 0
+    for letter, times in Counter("".join(texts)).items():
+        characters += times * (_joins(letter) == "ideograph")
+        kana += times * ("\u3041" <= letter <= "\u30fc")
+    return characters > 20 * kana
 
 
 def _joins(letter: str) -> str:
