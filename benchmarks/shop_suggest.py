@@ -115,8 +115,7 @@ def served(home: Path, size: int, seconds: float, offered: float, parts: list[st
         for part, rate in (("latency", 0.0), ("offered", offered)):
             if part not in parts:
                 continue
-            if rate:
-                logged(database)
+            logged(database)
             queue: Any = multiprocessing.get_context("spawn").Queue()
             worker = multiprocessing.get_context("spawn").Process(
                 target=clients, args=(port, key, size, seconds, rate, queue)
