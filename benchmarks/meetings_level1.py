@@ -180,7 +180,7 @@ def engine(folder: Path, given: argparse.Namespace) -> Iterator[Settings]:
     """Settings of a fresh home whose engine answers, until the block ends."""
     home = folder / "home"
     home.mkdir()
-    (home / "models").symlink_to(given.models)
+    (home / "models").symlink_to(given.models.resolve())
     if given.engine:
         yield load_settings({"IKKAN_HOME": str(home), "IKKAN_ENGINE_URL": given.engine})
         return
