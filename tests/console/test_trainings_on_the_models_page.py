@@ -56,7 +56,7 @@ def test_a_training_is_shown_until_it_is_over_and_can_be_stopped(
     visitor = house.visitor()
     page = visitor.get("/models", headers={"accept-language": language}).text
     assert job_id in page and "Tiny-1M" in page and WORDS["tuning.validating_files"][language] in page
-    assert 'hx-get="/models/tuning"' in page and "<progress" in page
+    assert 'hx-get="/models/tuning?lang=' in page and "<progress" in page
     token = page.partition('data-csrf="')[2].partition('"')[0]
     headers = {"accept-language": language, "x-csrf-token": token}
     stopped = visitor.post(f"/models/tuning/{job_id}/cancel", headers=headers)

@@ -92,4 +92,4 @@ def test_a_long_meeting_shows_how_far_it_is(browser: TestClient) -> None:
     meeting_id = browser.post(f"{API}/meetings", files={"file": ("long.txt", said.encode())}).json()["id"]
     reply = browser.get(f"/meetings/{meeting_id}/progress")
     assert "<progress" in reply.text and "hx-refresh" not in reply.headers
-    assert f'hx-get="/meetings/{meeting_id}/progress"' in browser.get(f"/meetings/{meeting_id}").text
+    assert f'hx-get="/meetings/{meeting_id}/progress?lang=' in browser.get(f"/meetings/{meeting_id}").text
