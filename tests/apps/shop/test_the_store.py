@@ -142,6 +142,13 @@ def test_a_merchants_rule_holds_in_the_next_list_and_is_dropped_by_a_press(brows
     assert WORDS["shop.rules_none"]["en"] in browser.get("/shop/merchant/rules").text
 
 
+def test_a_merchant_reads_names_in_the_language_of_the_page(browser: TestClient) -> None:
+    browser.get("/shop/p/w20")
+    told = {language: browser.get("/shop/merchant/live", params={"lang": language}).text for language in ("ja", "en")}
+    assert "品20" in told["ja"] and WORDS["shop.deed.viewed"]["ja"] in told["ja"]
+    assert "品20" not in told["en"] and WORDS["shop.deed.viewed"]["en"] in told["en"]
+
+
 def test_the_tester_asks_as_somebody_and_leaves_no_trace(browser: TestClient) -> None:
     page = browser.get("/shop/merchant/tester", params={"person": "anna", "surface": "home"}).text
     assert page.count("<tr>") > 10

@@ -39,7 +39,7 @@ def pages(parts: Parts, merchant: Merchant) -> tuple[BaseRoute, ...]:
                 "health": merchant.health(tenant_id),
                 "report": merchant.suggesting.report(tenant_id, since),
                 "learns": merchant.learns(),
-                "orders": merchant.on_their_way(tenant_id),
+                "orders": merchant.on_their_way(tenant_id, frame.language(request)),
                 "money": money,
             }
 
@@ -47,7 +47,7 @@ def pages(parts: Parts, merchant: Merchant) -> tuple[BaseRoute, ...]:
 
     async def live(request: Request) -> Response:
         """The latest events, as a fragment that asks again by itself."""
-        lines = await run(merchant.lately, house(request))
+        lines = await run(merchant.lately, house(request), frame.language(request))
         return frame.render(request, "shop/_live.html", lines=lines)
 
     async def tester(request: Request) -> Response:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ikkan.apps.shop import store
+from ikkan.apps.shop.rules.suggest.shelf import Shelf
 from ikkan.apps.shop.service.storefront import Storefront
 from ikkan.apps.shop.values import Order
 from ikkan.apps.shop.values.goods import CANCELLED, DELIVERED
@@ -76,8 +77,8 @@ class Merchant:
             sum(not ware.attributes for ware in wares),
         )
 
-    def lately(self, tenant_id: TenantId, most: int = 20) -> list[Happening]:
-        """What happened last, the newest first."""
+    def lately(self, tenant_id: TenantId, language: str, most: int = 20) -> list[Happening]:
+        """What happened last, the newest first, with names of wares in a language."""
         shelf = self.suggesting.shelf(tenant_id)
         with self._database.read() as connection:
             newest = store.behaviour.last_seq(connection)
@@ -87,22 +88,34 @@ class Merchant:
                 row.event.at,
                 row.subject_id[-6:],
                 row.event.deed,
-                row.event.query
-                or getattr(shelf.ware(row.event.product_id or ""), "name", None)
-                or row.event.product_id
-                or "",
+                row.event.query or _named(shelf, row.event.product_id or "", language),
             )
             for row in rows
         ]
 
-    def on_their_way(self, tenant_id: TenantId, most: int = 12) -> list[Order]:
-        """Orders that were not delivered yet, the newest first."""
+    def on_their_way(self, tenant_id: TenantId, language: str, most: int = 12) -> list[Order]:
+        """Orders that were not delivered yet, the newest first, with names of wares in a language."""
+        shelf = self.suggesting.shelf(tenant_id)
         with self._database.read() as connection:
-            return store.counter.open_orders(connection, tenant_id, (DELIVERED, CANCELLED), most)
+            orders = store.counter.open_orders(connection, tenant_id, (DELIVERED, CANCELLED), most)
+        return [
+            replace(
+                order,
+                lines=tuple(
+                    replace(line, name=_named(shelf, line.product_id, language, line.name)) for line in order.lines
+                ),
+            )
+            for order in orders
+        ]
 
     def learns(self) -> Sequence[Mapping[str, str]]:
         """Where each learnable of this app stands."""
         return self._standing()
+
+
+def _named(shelf: Shelf, product_id: str, language: str, otherwise: str = "") -> str:
+    ware = shelf.ware(product_id)
+    return otherwise or product_id if ware is None else ware.name_in(language)
 
 
 def standings(registry: Registry, names: Sequence[str]) -> list[dict[str, str]]:
