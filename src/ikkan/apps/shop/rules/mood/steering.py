@@ -169,7 +169,7 @@ def towards(
     if not strength(mood) or mood is None:
         return scores
     wanted = _wants(wares, mood.facets)
-    energy = np.asarray([_energy(ware) for ware in wares], np.float32)
+    energy = np.asarray([_energy(ware) if ware.tags else 0.0 for ware in wares], np.float32)
     return steer(scores, Seen(wanted, dearness, newness, energy), mood, pulls=pulls)
 
 
@@ -190,7 +190,8 @@ def exploration_share(usual: float, mood: Mood | None) -> float:
 def _wants(wares: Sequence[Ware], facets: Mapping[str, float]) -> Floats:
     """What `FacetTable.wanted` says, for few facets and a few hundred wares, without listing all facets of each."""
     categories: list[tuple[str, str, float]] = []
-    named: list[tuple[str, str, float]] = []
+    attributes: list[tuple[str, str, float]] = []
+    brands: dict[str, float] = {}
     tags: dict[str, float] = {}
     for facet, want in facets.items():
         name, _, value = facet.partition("=")
@@ -198,28 +199,32 @@ def _wants(wares: Sequence[Ware], facets: Mapping[str, float]) -> Floats:
             categories.append((value, f"{value} >", want))
         elif name == "tag":
             tags[value] = want
+        elif name == "brand":
+            brands[value] = want
         else:
-            named.append((name, value, want))
-    made = np.zeros(len(wares), np.float32)
-    by_category: dict[str, float] = {}
-    for at, ware in enumerate(wares):
-        known = by_category.get(ware.category)
-        if known is None:
-            known = by_category[ware.category] = sum(
-                want for value, below, want in categories if ware.category == value or ware.category.startswith(below)
+            attributes.append((name, value, want))
+    by_category = {value: 0.0 for value, _, _ in categories}
+    every = tuple(below for _, below, _ in categories)
+    for category in {ware.category for ware in wares}:
+        # Most lie in none of them, which one look tells.
+        if category in by_category or category.startswith(every):
+            by_category[category] = sum(
+                want for value, below, want in categories if category == value or category.startswith(below)
             )
-        total = known
-        for name, value, want in named:
-            if (ware.brand if name == "brand" else ware.attributes.get(name)) == value:
+    made: list[float] = []
+    for ware in wares:
+        total = by_category.get(ware.category, 0.0)
+        if brands:
+            total += brands.get(ware.brand, 0.0)
+        for name, value, want in attributes:
+            if ware.attributes.get(name) == value:
                 total += want
-        if tags:
+        if tags and ware.tags:
             total += sum(tags.get(tag, 0.0) for tag in set(ware.tags))
-        made[at] = min(max(total, -1.0), 1.0)
-    return made
+        made.append(total)
+    return np.asarray(np.minimum(np.maximum(made, -1.0), 1.0), np.float32)
 
 
 def _energy(ware: Ware) -> float:
-    if not ware.tags:
-        return 0.0
     tags = {tag.casefold() for tag in ware.tags}
     return float(bool(tags & LIVELY)) - float(bool(tags & CALM))

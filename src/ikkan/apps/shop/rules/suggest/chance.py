@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,6 @@ from ikkan.apps.shop.rules.suggest import exploring
 from ikkan.apps.shop.rules.suggest.merchant import Ready
 from ikkan.apps.shop.rules.suggest.person import SITTING_S
 from ikkan.apps.shop.rules.suggest.places import AT, Float32, Place, Rows, Wanted
-from ikkan.apps.shop.rules.suggest.ranker import probability
 from ikkan.apps.shop.rules.suggest.world import World
 from ikkan.apps.shop.values import Mood, Surface
 
@@ -25,49 +24,65 @@ EXPLORES: frozenset[Surface] = frozenset({"home", "similar"})
 
 def with_chance(
     world: World, wanted: Wanted, rules: Ready, places: list[Place], rows: Rows, odds: Float32, features: Float32,
-    now_s: float,
+    owed: NDArray[np.bool_], picked: Rows, now_s: float,
 ) -> list[Place]:  # fmt: skip
-    """The list with its explored places: a ware that just came, or a draw from those the blend left out."""
+    """The list with its explored places: a ware that just came, or a draw from those the blend left out.
+
+    Args:
+        rows, odds, features: of the candidates, the list's own among them.
+        owed: which of them `is_owed` names.
+        picked: where among them the list's own are.
+    """
     ask, shelf = wanted.ask, world.shelf
     if ask.is_test or ask.surface not in EXPLORES or len(places) < 4 or ask.n < 4:
         return places
     pinned = {place for place, _ in rules.pins}
     slots = [slot for slot in _slots(ask.n, wanted.mood) if slot < len(places) and slot not in pinned]
-    taken = {place.row for place in places}
-    left = np.array([row not in taken for row in rows.tolist()], np.bool_)
-    owed = is_owed(world, rows, features)
-    rng = np.random.Generator(np.random.SFC64(_seed(wanted, now_s)))
-    weights = None
+    left = np.ones(len(rows), np.bool_)
+    left[picked] = False
+    owes = bool(owed.any())
+    weights = dice = None
     for slot in slots:
-        left &= _within_caps(world, rules, [place.row for at, place in enumerate(places) if at != slot], rows)
+        if rules.has_caps:
+            left &= _within_caps(world, rules, [place.row for at, place in enumerate(places) if at != slot], rows)
         arrived = _arrival(world, rows[left]) if shelf.arrived else None
         if arrived is not None:
-            at = int(np.flatnonzero(rows == arrived)[0])
+            at = int((rows == arrived).argmax())
             ware = shelf.wares[arrived]
             assert ware is not None
-            places[slot] = Place(arrived, ware, "new", float(probability(odds[at : at + 1])[0]), 1.0, features[at])
+            places[slot] = Place(arrived, ware, "new", _chance(odds[at]), 1.0, features[at])
             left[at] = False
             continue
-        free = np.flatnonzero(left)
+        free = left.nonzero()[0]
         if not len(free):
             break
-        by_odds = free[(-odds[free]).argsort()][: exploring.POOL // 2]
-        pool = np.asarray(list(dict.fromkeys([*by_odds.tolist(), *free[owed[free]][: exploring.POOL // 2].tolist()])))
+        pool = free[(-odds[free]).argsort()[: exploring.POOL // 2]]
+        if owes:
+            claims = free[owed[free]][: exploring.POOL // 2]
+            pool = np.array(list(dict.fromkeys([*pool.tolist(), *claims.tolist()])))
         x = np.empty((len(pool), exploring.SIZE))
         x[:, 0], x[:, 1:] = 1.0, features[pool]
-        if weights is None:
-            weights = world.explorer.of(ask.surface, wanted.digest.bucket).drawn(rng, exploring.DRAWS)
-        drawn = exploring.drawn(rng, weights, x, owed[pool])
+        if dice is None or weights is None:
+            dice = world.explorer.dice(_seed(wanted, now_s))
+            weights = world.explorer.of(ask.surface, wanted.digest.bucket).drawn(dice, exploring.DRAWS)
+        drawn = exploring.drawn(dice, weights, x, owed[pool] if owes else None)
         at = int(pool[drawn.chosen])
-        ware = shelf.wares[int(rows[at])]
+        row = int(rows[at])
+        ware = shelf.wares[row]
         if ware is None:
             continue
-        told = (x, rows[pool], drawn.propensities, int(odds[pool].argmax()))
-        score, chance = float(probability(odds[at : at + 1])[0]), float(drawn.propensities[drawn.chosen])
-        places[slot] = Place(int(rows[at]), ware, "explored", score, chance, features[at], told)
+        # The first of the pool is the one the blend likes best.
+        told = (x, rows[pool], drawn.propensities, 0)
+        chance = float(drawn.propensities[drawn.chosen])
+        places[slot] = Place(row, ware, "explored", _chance(odds[at]), chance, features[at], told)
         left[at] = False
     shelf.exposures[[place.row for place in places]] += 1
     return places
+
+
+def _chance(odds: np.float32) -> float:
+    """`ranker.probability` of one."""
+    return 1.0 / (1.0 + math.exp(min(-float(odds), 30.0)))
 
 
 def _slots(n: int, mood: Mood | None) -> tuple[int, ...]:
@@ -99,8 +114,6 @@ def is_owed(world: World, rows: Rows, features: Float32) -> NDArray[np.bool_]:
 def _within_caps(world: World, rules: Ready, taken: list[int], rows: Rows) -> NDArray[np.bool_]:
     """Which rows a merchant's caps still let in beside those taken."""
     shelf, fine = world.shelf, np.ones(len(rows), np.bool_)
-    if rules.category_cap is None and rules.seller_cap is None and not rules.caps:
-        return fine
     for column, most in ((shelf.category, rules.category_cap), (shelf.seller, rules.seller_cap)):
         if most is not None:
             numbers, counts = np.unique(column[taken], return_counts=True)
@@ -111,8 +124,8 @@ def _within_caps(world: World, rules: Ready, taken: list[int], rows: Rows) -> ND
     return fine
 
 
-def _seed(wanted: Wanted, now_s: float) -> int:
+def _seed(wanted: Wanted, now_s: float) -> str:
     """The same for one person in one sitting while nothing happens: a page loaded again shows the same."""
-    told = f"{wanted.person.subject_id}\0{wanted.ask.surface}\0{int(now_s // SITTING_S)}\0{wanted.person.version}"
-    told += f"\0{','.join(wanted.ask.product_ids[:8])}\0{wanted.ask.cursor}"
-    return int.from_bytes(hashlib.blake2b(told.encode(), digest_size=8).digest(), "big")
+    ask, person = wanted.ask, wanted.person
+    told = f"{person.subject_id}\0{ask.surface}\0{int(now_s // SITTING_S)}\0{person.version}"
+    return f"{told}\0{','.join(ask.product_ids[:8])}\0{ask.cursor}"

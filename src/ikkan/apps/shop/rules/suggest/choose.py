@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -16,6 +17,7 @@ from ikkan.apps.shop.rules.suggest import diversity, exploring
 from ikkan.apps.shop.rules.suggest.chance import is_owed, with_chance
 from ikkan.apps.shop.rules.suggest.hooks import Steers
 from ikkan.apps.shop.rules.suggest.merchant import Ready
+from ikkan.apps.shop.rules.suggest.pairs import by_row, strongest
 from ikkan.apps.shop.rules.suggest.person import IGNORED_MOST, Digest, Person
 from ikkan.apps.shop.rules.suggest.places import AT, Float32, Place, Rows, Wanted
 from ikkan.apps.shop.rules.suggest.ranker import FEATURES, probability
@@ -23,7 +25,7 @@ from ikkan.apps.shop.rules.suggest.replenish import due
 from ikkan.apps.shop.rules.suggest.world import World
 from ikkan.apps.shop.values import Ask, Mood
 
-NEAREST, TOGETHER, POPULAR, FINALISTS = 150, 80, 60, 64
+NEAREST, POPULAR, FINALISTS = 150, 60, 64
 """How many candidates each source gives, and how many are looked at for unlikeness."""
 STEERED = 160
 """So many of the best a mood may move."""
@@ -41,14 +43,29 @@ def chosen(
     """A list for each ask. Changes only what was counted of new wares; whoever shows a list notes it."""
     now_s = now.timestamp()
     wanted = [_wanted(world, ask, person, mood, now_s) for ask, person, mood in asks]
-    searched = {
-        at: each.query for at, each in enumerate(wanted) if each.query is not None and each.ask.surface != "search"
-    }
-    near: dict[int, Rows] = {}
+    near = _near(world, wanted)
+    return [(each, _list(world, each, found, now, now_s, steer)) for each, found in zip(wanted, near, strict=True)]
+
+
+def _near(world: World, wanted: Sequence[Wanted]) -> list[Rows | None]:
+    """The nearest rows of each; what is near to somebody stays so until something happens."""
+    found: list[Rows | None] = [None] * len(wanted)
+    searched: list[int] = []
+    for at, each in enumerate(wanted):
+        if each.query is None or each.ask.surface == "search":
+            continue
+        kept = each.digest.near
+        if each.query is each.digest.vector and kept is not None and kept[0] == world.near.version:
+            found[at] = kept[1]
+        else:
+            searched.append(at)
     if searched:
-        queries = np.stack(list(searched.values()))
-        near = dict(zip(searched, world.near.top(queries, NEAREST), strict=True))
-    return [(each, _list(world, each, near.get(at), now, now_s, steer)) for at, each in enumerate(wanted)]
+        queries = np.stack([each.query for at in searched if (each := wanted[at]).query is not None])
+        for at, rows in zip(searched, world.near.top(queries, NEAREST), strict=True):
+            found[at], each = rows, wanted[at]
+            if each.query is each.digest.vector:
+                each.person.digest = replace(each.digest, near=(world.near.version, rows))
+    return found
 
 
 def _wanted(world: World, ask: Ask, person: Person, mood: Mood | None, now_s: float) -> Wanted:
@@ -77,7 +94,8 @@ def _list(
     rows = rows[_allowed(world, wanted, rows, rules, ignored, now_s)]
     if not len(rows):
         return []
-    features = _features(world, wanted, rows, due_of, ignored, now_s)
+    facets = shelf.facets[rows]
+    features = _features(world, wanted, rows, facets, due_of, ignored, now_s)
     odds = world.ranker.odds(features, wanted.digest.bucket)
     if ask.surface == "search":
         order = np.argsort(-odds, kind="stable")
@@ -86,16 +104,31 @@ def _list(
         best = (-odds).argsort()[:STEERED]
         odds[best] = _steered(world, wanted, rows[best], features[best], odds[best], steer)
     worth = odds if not rules.margin else odds + np.float32(rules.margin) * shelf.margin[rows]
-    best = (-worth).argsort()[:FINALISTS]
-    if len(best) < len(rows):
-        some = [*(row for _, row in rules.pins), *_first(shelf.arrived, 8)]
-        owed = np.flatnonzero(is_owed(world, rows, features))
-        if some or len(owed):
-            kept = np.flatnonzero(np.isin(rows, some))
-            best = np.unique(np.concatenate([best, kept, owed[(-worth[owed]).argsort()][: exploring.POOL]]))
-    rows, odds, features, worth = rows[best], odds[best], features[best], worth[best]
-    places = _filled(world, wanted, rules, rows, odds, worth, features, sources)
-    return with_chance(world, wanted, rules, places, rows, odds, features, now_s)
+    owed = is_owed(world, rows, features)
+    if len(rows) > FINALISTS:
+        best = _finalists(world, rules, rows, worth, owed)
+        rows, facets, features = rows[best], facets[best], features[best]
+        odds, worth, owed = odds[best], worth[best], owed[best]
+    picked = _picked(world, wanted, rules, rows, worth, facets)
+    names = _sources(features[picked])
+    for name, some in reversed(sources.items()):
+        if some:
+            names = [name if row in some else by for row, by in zip(rows[picked].tolist(), names, strict=True)]
+    places = _places(world, rows[picked], odds[picked], features[picked], names)
+    return with_chance(world, wanted, rules, places, rows, odds, features, owed, picked, now_s)
+
+
+def _finalists(world: World, rules: Ready, rows: Rows, worth: Float32, owed: NDArray[np.bool_]) -> Rows:
+    """Which candidates are looked at closely: the best, and those that have a claim whatever they are worth."""
+    is_kept = np.zeros(len(rows), np.bool_)
+    is_kept[worth.argpartition(-FINALISTS)[-FINALISTS:]] = True
+    some = [*(row for _, row in rules.pins), *_first(world.shelf.arrived, 8)]
+    if some:
+        is_kept |= _is_among(rows, some)
+    claims = owed.nonzero()[0]
+    if len(claims):
+        is_kept[claims[(-worth[claims]).argsort()[: exploring.POOL]]] = True
+    return is_kept.nonzero()[0]
 
 
 # ---- who may be in it ------------------------------------------------------------------------------------------------
@@ -111,19 +144,20 @@ def _candidates(
         return np.zeros(0, np.int64), {}, {}
     due_of = _due(world, digest, now_s)
     if surface == "replenish":
-        return np.fromiter(due_of, np.int64, len(due_of)), {"replenish": frozenset(due_of)}, due_of
+        return np.array(sorted(due_of), np.int64), {"replenish": frozenset(due_of)}, due_of
     parts: list[Rows] = [np.asarray([row for _, row in rules.pins], np.int64)]
     sources: dict[str, frozenset[int]] = {"pinned": frozenset(row for _, row in rules.pins)}
     if near is not None:
         parts.append(near)
-    if surface == "basket" and len(wanted.seeds):
-        parts.append(_most(world.purchases.scores(wanted.seeds.tolist()), TOGETHER))
-        parts.append(_most(world.visits.scores(wanted.seeds.tolist()), TOGETHER))
-    elif surface == "similar" and len(wanted.seeds):
-        parts.append(_most(world.visits.scores(wanted.seeds.tolist()), TOGETHER))
+    seeds = wanted.seeds.tolist()
+    if surface == "basket" and seeds:
+        parts.append(strongest(world.purchases.scores(seeds)))
+        parts.append(strongest(world.visits.scores(seeds)))
+    elif surface == "similar" and seeds:
+        parts.append(strongest(world.visits.scores(seeds)))
     elif digest.together is not None:
-        parts.append(_most(digest.together, TOGETHER))
-    if surface != "similar" or not len(wanted.seeds):
+        parts.append(digest.together_most)
+    if surface != "similar" or not seeds:
         parts.append(world.popular.top(POPULAR, now_s))
     if shelf.arrived:
         parts.append(np.asarray(_first(shelf.arrived, 8), np.int64))
@@ -167,10 +201,17 @@ def _allowed(
     if wanted.ask.cursor:
         out |= wanted.person.shown_since(wanted.ask.cursor)
     if len(rules.buried):
-        allowed &= ~np.isin(rows, rules.buried)
+        allowed &= ~_is_among(rows, rules.buried)
     if out:
-        allowed &= np.array([row not in out for row in rows.tolist()], np.bool_)
+        allowed &= ~_is_among(rows, list(out))
     return allowed
+
+
+def _is_among(rows: Rows, some: Sequence[int] | Rows) -> NDArray[np.bool_]:
+    """What `np.isin` says, in a third of its time for a few rows."""
+    known = np.sort(np.asarray(some, np.int64))
+    at = np.minimum(known.searchsorted(rows), len(known) - 1)
+    return np.asarray(known[at] == rows, np.bool_)
 
 
 def _bought_window_s(rules: Ready, row: int) -> float:
@@ -199,21 +240,24 @@ def _due(world: World, digest: Digest, now_s: float) -> dict[int, float]:
 
 
 def _features(
-    world: World, wanted: Wanted, rows: Rows, due_of: dict[int, float], ignored: dict[int, int], now_s: float
-) -> Float32:
+    world: World, wanted: Wanted, rows: Rows, facets: Float32, due_of: dict[int, float], ignored: dict[int, int],
+    now_s: float,
+) -> Float32:  # fmt: skip
     shelf, digest, ask = world.shelf, wanted.digest, wanted.ask
     made = np.zeros((len(rows), len(FEATURES)), np.float32)
-    facets = shelf.facets[rows].astype(np.float32)
     if digest.vector is not None:
-        made[:, AT["space"]] = _spread(world.near.of(rows) @ digest.vector)
+        # Without a model, facets are the space.
+        vectors = facets if world.model is None else world.near.of(rows)
+        made[:, AT["space"]] = _spread(vectors @ digest.vector)
     if digest.together is not None:
         made[:, AT["together"]] = _looked_up(digest.together, rows)
     if len(wanted.seeds) and ask.surface in ("basket", "similar"):
         seeds = wanted.seeds.tolist()
         if ask.surface == "basket":
-            made[:, AT["bought_with"]] = _looked_up(world.purchases.scores(seeds), rows)
-        made[:, AT["together"]] = np.maximum(made[:, AT["together"]], _looked_up(world.visits.scores(seeds), rows))
-        about = shelf.facets[wanted.seeds].astype(np.float32).mean(0)
+            made[:, AT["bought_with"]] = _looked_up(by_row(world.purchases.scores(seeds)), rows)
+        with_seeds = _looked_up(by_row(world.visits.scores(seeds)), rows)
+        made[:, AT["together"]] = np.maximum(made[:, AT["together"]], with_seeds)
+        about = shelf.facets[wanted.seeds].mean(0)
         alike = facets @ about
         # What goes with a basket is seldom one more of the same.
         made[:, AT["query"]] = alike if ask.surface == "similar" else np.where(alike > 0.8, -1.0, 0.3 * alike)
@@ -232,7 +276,7 @@ def _features(
     if ignored:
         made[:, AT["ignored"]] = [ignored.get(row, 0) for row in rows.tolist()]
     if digest.rejected:
-        against = shelf.facets[np.asarray(digest.rejected[-20:])].astype(np.float32)
+        against = shelf.facets[np.asarray(digest.rejected[-20:])]
         made[:, AT["unlike"]] = np.maximum((facets @ against.T).max(1) - 0.35, 0.0) / 0.65
     return made
 
@@ -247,44 +291,32 @@ def _spread(products: Float32) -> Float32:
 
 
 def _looked_up(found: tuple[Rows, Float32], rows: Rows) -> Float32:
-    """Counts of the rows we ask for, 0 to 1."""
+    """Counts of the rows we ask for, 0 to 1; `found` is sorted by row."""
     others, values = found
     made = np.zeros(len(rows), np.float32)
     if len(others):
-        order = others.argsort()
-        at = np.minimum(others.searchsorted(rows, sorter=order), len(others) - 1)
-        hit = others[order[at]] == rows
-        top = max(float(values.max()), 1e-9)
-        made[hit] = np.sqrt(values[order[at[hit]]] / top)
+        at = np.minimum(others.searchsorted(rows), len(others) - 1)
+        hit = others[at] == rows
+        made[hit] = np.sqrt(values[at[hit]] / max(float(values.max()), 1e-9))
     return made
-
-
-def _most(found: tuple[Rows, Float32], k: int) -> Rows:
-    rows, values = found
-    return rows if len(rows) <= k else rows[np.argpartition(-values, k)[:k]]
 
 
 def _steered(world: World, wanted: Wanted, rows: Rows, features: Float32, odds: Float32, steer: Steers) -> Float32:
     assert wanted.mood is not None
-    wares = [world.shelf.wares[row] for row in rows.tolist()]
-    there = np.array([ware is not None for ware in wares], np.bool_)
+    kept = world.shelf.wares
+    wares = [ware for row in rows.tolist() if (ware := kept[row]) is not None]  # all of them: the others cannot be had
     usual = wanted.digest.log_price
-    dear = None if usual is None else np.asarray(world.shelf.log_price[rows[there]] - usual, np.float32)
-    newness = np.minimum(np.maximum(1.0 - features[there, AT["facets"]], 0.0), 1.0)
-    moved = odds.copy()
-    moved[there] = steer(odds[there], [ware for ware in wares if ware is not None], dear, newness, wanted.mood)
-    return moved
+    dear = None if usual is None else world.shelf.log_price[rows] - np.float32(usual)
+    newness = np.minimum(np.maximum(1.0 - features[:, AT["facets"]], 0.0), 1.0)
+    return steer(odds, wares, dear, newness, wanted.mood)
 
 
 # ---- the list --------------------------------------------------------------------------------------------------------
 
 
-def _filled(
-    world: World, wanted: Wanted, rules: Ready, rows: Rows, odds: Float32, worth: Float32, features: Float32,
-    sources: Mapping[str, frozenset[int]],
-) -> list[Place]:  # fmt: skip
+def _picked(world: World, wanted: Wanted, rules: Ready, rows: Rows, worth: Float32, facets: Float32) -> Rows:
+    """Where among the candidates the places of the list are, in order."""
     shelf, n = world.shelf, wanted.ask.n
-    facets = shelf.facets[rows].astype(np.float32)
     groups: list[tuple[NDArray[np.int32], int]] = []
     if rules.category_cap is not None:
         groups.append((shelf.category[rows], rules.category_cap))
@@ -294,22 +326,21 @@ def _filled(
     mild = list(groups)
     if wanted.ask.surface == "home" and rules.category_cap is None and n >= 5:
         mild.append((shelf.category[rows], max(2, round(n * _CATEGORY_SHARE))))
-    where = {row: at for at, row in enumerate(rows.tolist())}
-    pinned = [(place, where[row]) for place, row in rules.pins if row in where]
+    pinned: list[tuple[int, int]] = []
+    if rules.pins:
+        where = {row: at for at, row in enumerate(rows.tolist())}
+        pinned = [(place, where[row]) for place, row in rules.pins if row in where]
     first = [at for _, at in pinned]
     order = diversity.unlike(worth, facets, n, groups=mild, first=first)
     if len(order) < min(n, len(rows)) and len(mild) > len(groups):
         more = diversity.unlike(worth, facets, n, groups=groups, first=first)
         order += [at for at in more if at not in set(order)][: n - len(order)]
-    order = [at for at in order if at not in set(first)]
-    for place, at in pinned:
-        order.insert(min(place, len(order)), at)
-    order = order[:n]
-    picked = np.asarray(order, np.int64)
-    names = [
-        _source(sources, row, part) for row, part in zip(rows[picked].tolist(), features[picked].tolist(), strict=True)
-    ]
-    return _places(world, rows[picked], odds[picked], features[picked], names)
+    if pinned:
+        order = [at for at in order if at not in set(first)]
+        for place, at in pinned:
+            order.insert(min(place, len(order)), at)
+        order = order[:n]
+    return np.asarray(order, np.int64)
 
 
 def _places(world: World, rows: Rows, odds: Float32, features: Float32, names: Sequence[str]) -> list[Place]:
@@ -321,19 +352,21 @@ def _places(world: World, rows: Rows, odds: Float32, features: Float32, names: S
     return made
 
 
-def _source(sources: Mapping[str, frozenset[int]], row: int, features: Sequence[float]) -> str:
-    """Where a place came from: what is known of it that speaks loudest."""
-    for name, rows in sources.items():
-        if row in rows:
-            return name
-    told = [
-        (features[AT["together"]] + features[AT["bought_with"]], "covisits"),
-        (0.9 * features[AT["space"]], "encoder"),
-        (0.8 * max(features[AT["facets"]], features[AT["query"]]), "attributes"),
-        (0.7 * features[AT["popular"]], "popular"),
-        (0.3 * features[AT["new"]], "new"),
-    ]
-    return max(told)[1]
+_LOUD: tuple[tuple[str, Mapping[str, float]], ...] = (
+    ("popular", {"popular": 0.7}),
+    ("covisits", {"together": 1.0, "bought_with": 1.0}),
+    ("encoder", {"space": 0.9}),
+    ("attributes", {"facets": 0.8}),
+    ("attributes", {"query": 0.8}),
+    ("new", {"new": 0.3}),
+)
+"""How loudly each feature says that a place came from there."""
+_LOUDNESS = np.array([[loud.get(name, 0.0) for _, loud in _LOUD] for name in FEATURES], np.float32)
+
+
+def _sources(features: Float32) -> list[str]:
+    """Where places came from: what is known of each that speaks loudest."""
+    return [_LOUD[at][0] for at in (features @ _LOUDNESS).argmax(1).tolist()]
 
 
 def _first(rows: Iterable[int], count: int) -> list[int]:

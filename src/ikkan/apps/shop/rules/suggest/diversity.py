@@ -41,28 +41,31 @@ def unlike(
     count = len(worth)
     if count == 0 or n <= 0:
         return []
-    span = float(worth.max() - worth.min())
-    value = relevance * (worth - worth.min()) / (span if span > 1e-9 else 1.0)
-    likeness = (1 - relevance) * (vectors @ vectors.T)
-    nearest = np.zeros(count, np.float32)
+    least = worth.min()
+    span = float(worth.max() - least)
+    value = np.asarray((worth - least) * np.float32(relevance / (span if span > 1e-9 else 1.0)), np.float32)
+    likeness = (vectors @ vectors.T) * np.float32(1 - relevance)
+    nearest, left = np.zeros(count, np.float32), np.empty(count, np.float32)
+    kinds = [(numbers, numbers.tolist(), most, dict[int, int]()) for numbers, most in groups]
     taken: list[int] = []
-    left = [dict[int, int]() for _ in groups]
-    most_taken = min(n, count)
     waiting = list(first)
-    while len(taken) < most_taken:
-        best = waiting.pop(0) if waiting else int((value - nearest).argmax())
-        if value[best] == -np.inf and best not in first:
-            break
+    for _ in range(min(n, count)):
+        if waiting:
+            best = waiting.pop(0)
+        else:
+            np.subtract(value, nearest, out=left)
+            best = int(left.argmax())
+            if left[best] == -np.inf:
+                break
         taken.append(best)
         value[best] = -np.inf
         np.maximum(nearest, likeness[best], out=nearest)
-        for (numbers, most), used in zip(groups, left, strict=True):
-            group = int(numbers[best])
-            if group < 0:
-                continue
-            used[group] = used.get(group, 0) + 1
-            if used[group] >= most:
-                value[numbers == group] = -np.inf
+        for numbers, listed, most, used in kinds:
+            group = listed[best]
+            if group >= 0:
+                used[group] = used.get(group, 0) + 1
+                if used[group] >= most:
+                    value[numbers == group] = -np.inf
     return taken
 
 

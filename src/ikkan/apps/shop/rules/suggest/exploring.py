@@ -10,6 +10,7 @@ Source of the idea: Agrawal and Goyal, "Thompson Sampling for Contextual Bandits
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,10 +81,12 @@ class Segment:
 
 
 class Explorer:
-    """All segments of one shop."""
+    """All segments of one shop, and its dice."""
 
     def __init__(self) -> None:
         self._segments: dict[tuple[str, int], Segment] = {}
+        self._bits = np.random.SFC64(0)
+        self._dice = np.random.Generator(self._bits)
 
     def of(self, surface: str, bucket: int) -> Segment:
         """The segment of this surface and length of history."""
@@ -92,29 +95,39 @@ class Explorer:
             found = self._segments[surface, bucket] = Segment()
         return found
 
+    def dice(self, told: str) -> np.random.Generator:
+        """Dice that fall by these words alone, until they are asked for again; new ones would take 9 µs more."""
+        state = np.empty(4, np.uint64)
+        state[:3] = np.frombuffer(hashlib.blake2b(told.encode(), digest_size=24).digest(), np.uint64)
+        state[3] = 1  # the counter of SFC64
+        self._bits.state = {"bit_generator": "SFC64", "state": {"state": state}, "has_uint32": 0, "uinteger": 0}
+        return self._dice
 
-def drawn(rng: np.random.Generator, weights: Floats, x: Floats, owed: NDArray[np.bool_]) -> Explored:
+
+def drawn(rng: np.random.Generator, weights: Floats, x: Floats, owed: NDArray[np.bool_] | None = None) -> Explored:
     """Choose one of a pool.
 
     Args:
         weights: drawn by `Segment.drawn`.
         x: `(pool, SIZE)`: one, then the features.
-        owed: which are new and were shown too rarely.
+        owed: which are new and were shown too rarely; None: none of them.
     """
     chances = propensities(weights, x, owed)
     at = int(chances.cumsum().searchsorted(rng.random(), side="right"))
     return Explored(min(at, len(x) - 1), chances)
 
 
-def propensities(weights: Floats, x: Floats, owed: NDArray[np.bool_]) -> Floats:
+def propensities(weights: Floats, x: Floats, owed: NDArray[np.bool_] | None = None) -> Floats:
     """With what chance each of the pool is chosen, given drawn weights.
 
     >>> weights = np.zeros((4, 2)); weights[:3, 0] = 1.0; weights[3, 1] = 1.0
-    >>> propensities(weights, np.eye(2), np.array([False, False])).round(3).tolist()
+    >>> propensities(weights, np.eye(2)).round(3).tolist()
     [0.725, 0.275]
     """
-    votes = np.bincount((weights @ x.T).argmax(1), minlength=len(x)) / len(weights)
-    if owed.any():
-        votes = (1 - OWED) * votes + OWED * owed / owed.sum()
-    chances = (1 - EVEN) * votes + EVEN / len(x)
-    return np.asarray(chances / chances.sum())
+    count = 0 if owed is None else int(np.count_nonzero(owed))
+    votes = np.bincount((weights @ x.T).argmax(1), minlength=len(x))
+    voted = 1 - EVEN if not count else (1 - EVEN) * (1 - OWED)
+    chances = votes * (voted / len(weights)) + EVEN / len(x)
+    if owed is not None and count:
+        chances[owed] += (1 - EVEN) * OWED / count
+    return np.asarray(chances)

@@ -33,6 +33,11 @@ class Ready:
     bought_windows: tuple[tuple[NDArray[np.int64], float], ...] = ()
     """Rows with a window of their own; the last that holds a row counts."""
 
+    @property
+    def has_caps(self) -> bool:
+        """Whether a list may hold only so many of something."""
+        return self.category_cap is not None or self.seller_cap is not None or bool(self.caps)
+
 
 def made_ready(rules: Sequence[MerchantRule], shelf: Shelf, surface: Surface, now: datetime) -> Ready:
     """What the rules that hold now say of this surface."""

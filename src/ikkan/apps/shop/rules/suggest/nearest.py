@@ -55,6 +55,8 @@ class Nearest:
     def __init__(self, size: int) -> None:
         self.size = size
         self.n = 0
+        self.version = 0
+        """Grows whenever `top` may say something else."""
         self._vectors = np.zeros((1_024, size), np.float32)
         self._cells: _Cells | None = None
         self._settled = 0
@@ -64,6 +66,7 @@ class Nearest:
 
     def put(self, row: int, vectors: Float32) -> None:
         """Set the vectors from `row` on."""
+        self.version += 1
         until = row + len(vectors)
         if until > len(self._vectors):
             grown = np.zeros((max(until, 2 * len(self._vectors)), self.size), np.float32)
@@ -94,6 +97,7 @@ class Nearest:
             self._moved |= before
             raise
         self._cells = cells
+        self.version += 1
 
     def top(self, queries: Float32, k: int) -> list[Rows]:
         """For each query, the rows with the largest products, in no order."""

@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 HALF_LIFE_S = 30 * 86_400.0
 NEIGHBOURS = 64
 _ROOM = 96
+STRONGEST = 80
+"""So many of what goes together are candidates."""
+
+Scores = tuple[NDArray[np.int64], NDArray[np.float32]]
+"""Rows, and how much each goes with what was asked about."""
 
 
 class Together(Protocol):
@@ -96,3 +101,16 @@ class Pairs:
         if len(near) > _ROOM:
             kept = sorted(near.items(), key=lambda pair: -pair[1])[:NEIGHBOURS]
             self._counts[row] = dict(kept)
+
+
+def by_row(found: Scores) -> Scores:
+    """The same, sorted by row, so that one is found by halving."""
+    rows, values = found
+    order = rows.argsort()
+    return rows[order], values[order]
+
+
+def strongest(found: Scores) -> NDArray[np.int64]:
+    """The rows that go best, in no order."""
+    rows, values = found
+    return rows if len(rows) <= STRONGEST else rows[values.argpartition(-STRONGEST)[-STRONGEST:]]

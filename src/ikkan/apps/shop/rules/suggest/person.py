@@ -27,7 +27,7 @@ IGNORED_MOST = 3
 """Shown in so many sittings and never touched, it is left out for that time."""
 _SHOWN_MOST = 400
 _LISTS = 40
-_BYTES, _SHOWN_BYTES, _LIST_BYTES = 900, 120, 400
+_BYTES, _SHOWN_BYTES, _LIST_BYTES = 2_700, 120, 400
 
 
 @dataclass(slots=True)
@@ -71,8 +71,13 @@ class Digest:
     log_price: float | None = None
     bucket: int = 0
     together: tuple[NDArray[np.int64], NDArray[np.float32]] | None = None
+    """What goes with the latest of them, by row."""
+    together_most: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """The rows that go best."""
     made_at_s: float = 0.0
     stamp: tuple[int, int, int] = (-1, -1, -1)
+    near: tuple[int, NDArray[np.int64]] | None = None
+    """The rows nearest to `vector`, and the version of the space they were looked up in."""
     memo: dict[bytes, NDArray[np.float32]] = field(default_factory=dict)
     """What a model said of histories with some events left out."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,8 @@ AT = {name: at for at, name in enumerate(FEATURES)}
 """Where each feature lies."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One place of a list, before it is shown."""
+class Place(NamedTuple):
+    """One place of a list, before it is shown. A tuple, because hundreds are made a second."""
 
     row: int
     ware: Ware

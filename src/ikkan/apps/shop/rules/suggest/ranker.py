@@ -172,7 +172,8 @@ def _descended(x: Floats, y: Floats, start: Floats, pull: Floats) -> Floats:
 
 def probability(odds: NDArray[np.float32]) -> NDArray[np.float32]:
     """Log-odds as a probability."""
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(odds, -30, 30))), np.float32)
+    # Not `clip`, which takes three times as long for a few numbers.
+    return np.asarray(1.0 / (1.0 + np.exp(np.minimum(np.maximum(-odds, -30.0), 30.0))), np.float32)
 
 
 def _sigmoid(values: Floats) -> Floats:

@@ -112,7 +112,7 @@ class Shelf:
             if n:
                 column[:n] = getattr(self, name)[:n]
             setattr(self, name, column)
-        facets = np.zeros((size, SIZE), np.float16)
+        facets = np.zeros((size, SIZE), np.float32)
         if n:
             facets[:n] = self.facets[:n]
         self.facets = facets
@@ -128,4 +128,4 @@ class Shelf:
     """-1: not counted."""
     can_be_had: NDArray[np.bool_]
     exposures: NDArray[np.int32]
-    facets: NDArray[np.float16]
+    facets: NDArray[np.float32]

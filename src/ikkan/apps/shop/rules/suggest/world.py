@@ -14,7 +14,7 @@ from ikkan.apps.shop.rules.suggest.exploring import Explorer
 from ikkan.apps.shop.rules.suggest.hooks import Encodes
 from ikkan.apps.shop.rules.suggest.merchant import Ready, made_ready
 from ikkan.apps.shop.rules.suggest.nearest import Nearest
-from ikkan.apps.shop.rules.suggest.pairs import Pairs, Together
+from ikkan.apps.shop.rules.suggest.pairs import Pairs, Together, by_row, strongest
 from ikkan.apps.shop.rules.suggest.person import Digest, Person
 from ikkan.apps.shop.rules.suggest.popularity import Popularity
 from ikkan.apps.shop.rules.suggest.ranker import Ranker, bucket_of
@@ -104,7 +104,7 @@ class World:
         shelf = self.shelf
         self.near = Nearest(shelf.facets.shape[1] if model is None else model.vectors.shape[1])
         if model is None:
-            self.near.put(0, shelf.facets[: shelf.n].astype(np.float32))
+            self.near.put(0, shelf.facets[: shelf.n])
         else:
             self._rows_of_model = np.zeros(0, np.int64)
             self._map_model()
@@ -157,6 +157,7 @@ class World:
         kept = [at for at, row in enumerate(rows) if row not in gone]
         rows, events = [rows[at] for at in kept], [events[at] for at in kept]
         fade = np.array([weights[at] for at in kept], np.float32) * _FADES ** np.arange(len(rows))[::-1]
+        together = by_row(self.visits.scores(rows[-RECENT:])) if rows else None
         made = Digest(
             tuple(rows),
             np.asarray(fade, np.float32),
@@ -167,7 +168,8 @@ class World:
             tuple(touched),
             float(np.median(self.shelf.log_price[rows])) if rows else None,
             bucket_of(len(touched)),
-            self.visits.scores(rows[-RECENT:]) if rows else None,
+            together,
+            np.zeros(0, np.int64) if together is None else strongest(together),
             now_s,
             stamp,
         )
@@ -227,7 +229,7 @@ class World:
     def _vectors(self, wares: Sequence[Ware], rows: NDArray[np.int64]) -> NDArray[np.float32]:
         model = self.model
         if model is None:
-            return self.shelf.facets[rows].astype(np.float32)
+            return self.shelf.facets[rows]
         made = np.zeros((len(wares), model.vectors.shape[1]), np.float32)
         for at, ware in enumerate(wares):
             known = self._model_row.get(ware.product_id)
@@ -243,7 +245,7 @@ class World:
             return
         some = known[:: 1 + len(known) // _COMPARED]
         facets = self.shelf.facets
-        likeness = facets[rows[silent]].astype(np.float32) @ facets[some].astype(np.float32).T
+        likeness = facets[rows[silent]] @ facets[some].T
         near = np.argpartition(-likeness, min(_BESIDE, len(some) - 1), axis=1)[:, :_BESIDE]
         weights = np.maximum(np.take_along_axis(likeness, near, 1), 1e-3) ** 4
         theirs = self.model.vectors[self._rows_of_model[some[near]]]
@@ -260,7 +262,7 @@ class World:
     def _profile(self, rows: Sequence[int], weights: NDArray[Any]) -> NDArray[np.float32] | None:
         if not len(rows):
             return None
-        vector = np.asarray(weights, np.float32) @ self.shelf.facets[np.asarray(rows)].astype(np.float32)
+        vector = np.asarray(weights, np.float32) @ self.shelf.facets[np.asarray(rows)]
         norm = float(np.linalg.norm(vector))
         return None if norm < 1e-6 else np.asarray(vector / norm, np.float32)
 

@@ -150,7 +150,7 @@ def _rate(
 
 def _distance(shop: Shop, shown: Exposure) -> float:
     rows = shop.world.shelf.rows([product for product, *_ in shown.places])
-    return distance(shop.world.shelf.facets[rows].astype(np.float32))
+    return distance(shop.world.shelf.facets[rows])
 
 
 def _policies(shown: Sequence[Exposure], followed: _Followed, rng: np.random.Generator) -> list[PolicyValue]:
