@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ikkan.apps.shop.rules.explain import phrases
 from ikkan.apps.shop.rules.mood.sensitive import is_sensitive
-from ikkan.apps.shop.values import Because, Happened, Mood, Ware
+from ikkan.apps.shop.values import Because, Deed, Happened, Mood, Ware
 
 LAST = 20
 """So many of the last events are tried; what lies further back is never named."""
@@ -87,50 +87,58 @@ def because(
             falls = fall[at, np.arange(len(places))].tolist()
             strongest = [(found.events[each], fell) for each, fell in zip(at.tolist(), falls, strict=True)]
     lifted: list[float] = [0.0] * len(places) if lifts is None else lifts.tolist()
-    known: dict[str, tuple[Ware, Mapping[str, str]] | None] = {}
     return [
-        _reason(ware, source, *each, odds, lift, mood, least, known, ware_of)
+        _reason(ware, source, *each, odds, lift, mood, least, ware_of)
         for (ware, source), each, odds, lift in zip(places, strongest, whole, lifted, strict=True)
     ]
 
 
 def _reason(
     ware: Ware, source: str, event: Happened | None, fell: float, whole: float, lift: float, mood: Mood | None,
-    least: float, known: dict[str, tuple[Ware, Mapping[str, str]] | None], ware_of: Callable[[str], Ware | None],
+    least: float, ware_of: Callable[[str], Ware | None],
 ) -> Because | None:  # fmt: skip
-    """The reason of one place; `known` has what can be said of the events of this list."""
+    """The reason of one place."""
     if source in {"pinned", "new"}:
         return Because("pinned", phrases.PINNED) if source == "pinned" else Because("new", phrases.NEW)
-    if mood is not None and lift > max(fell, 0.0) and _share(whole + lift, lift) >= least:
-        return Because("mood", phrases.of_mood(ware, mood), share=_share(whole + lift, lift))
+    if mood is not None and lift > max(fell, 0.0):
+        share = _share(whole + lift, lift)
+        if share >= least:
+            return Because("mood", phrases.of_mood(ware, mood), share=share)
     share = _share(whole, fell)
     if event is not None and share >= least:
-        if event.event_id not in known:
-            known[event.event_id] = _told(event, ware_of)
-        told = known[event.event_id]
+        about = ware_of(event.product_id or "")
+        words = None if about is None else _told(about, event.deed)
         # Where the true reason cannot be told, the second best would not be true.
-        if told is None:
+        if about is None or words is None:
             return None
-        about, words = told
         if about.product_id == ware.product_id and event.deed == "bought":
             return Because("replenish", phrases.filled(phrases.AGAIN, about), about.product_id, event.event_id, share)
         return Because("event", words, about.product_id, event.event_id, share)
     return Because("popular", phrases.POPULAR) if source == "popular" else None
 
 
-def _told(event: Happened, ware_of: Callable[[str], Ware | None]) -> tuple[Ware, Mapping[str, str]] | None:
-    """What an event was about, and how it is told; None where it cannot be told."""
-    about = ware_of(event.product_id or "")
-    if about is None or event.deed not in phrases.DEEDS_TOLD:
-        return None
-    if is_sensitive(f"{about.name} {about.category} {' '.join(about.tags)}"):
-        return None
-    return about, phrases.filled(phrases.DEEDS_TOLD[event.deed], about)
+_TOLD: dict[tuple[int, Deed], tuple[Ware, Mapping[str, str] | None]] = {}
+"""What was told last: the same few wares are the reason for most places."""
+_TOLD_MOST = 10_000
+
+
+def _told(about: Ware, deed: Deed) -> Mapping[str, str] | None:
+    """How it is told that somebody did this to a ware; None where it cannot be told."""
+    known = _TOLD.get((id(about), deed))
+    if known is not None and known[0] is about:
+        return known[1]
+    words = None
+    if deed in phrases.DEEDS_TOLD and not is_sensitive(f"{about.name} {about.category} {' '.join(about.tags)}"):
+        words = phrases.filled(phrases.DEEDS_TOLD[deed], about)
+    if len(_TOLD) >= _TOLD_MOST:
+        _TOLD.clear()
+    _TOLD[id(about), deed] = about, words  # the ware is kept with it, so its id is nobody else's
+    return words
 
 
 def _share(odds: float, fell: float) -> float:
     """Of the chance at these log-odds, the part that goes when they fall so far."""
     if fell <= 0:
         return 0.0
-    before, after = (1.0 / (1.0 + math.exp(min(-value, 700.0))) for value in (odds, odds - fell))
-    return 1.0 - after / before
+    # After over before; one over a chance is 1 + exp(-odds).
+    return 1.0 - (1.0 + math.exp(min(-odds, 700.0))) / (1.0 + math.exp(min(fell - odds, 700.0)))

@@ -6,6 +6,7 @@ The shape is that of `rules.next_item.covisits.Covisits`; this one is plain enou
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain, repeat
 from typing import Protocol
 
 import numpy as np
@@ -89,9 +90,13 @@ class Pairs:
         """See `Together.among`."""
         nothing: dict[int, float] = {}
         found = [self._counts.get(row, nothing) for row in rows]
-        counts = np.array([[near.get(other, 0.0) for other in others] for near in found]).reshape(len(rows), -1)
-        own, theirs = (np.array([self._totals.get(each, 1.0) for each in some]) for some in (rows, others))
-        return np.asarray(counts / np.sqrt(own[:, None] * theirs), np.float32)
+        # Looked up without a step of Python each: this is asked for every list.
+        looked = chain.from_iterable([map(near.get, others, repeat(0.0)) for near in found])
+        counts = np.fromiter(looked, np.float64, len(rows) * len(others)).reshape(len(rows), len(others))
+        totals = np.fromiter(
+            map(self._totals.get, chain(rows, others), repeat(1.0)), np.float64, len(rows) + len(others)
+        )
+        return np.asarray(counts / np.sqrt(totals[: len(rows), None] * totals[len(rows) :]), np.float32)
 
     def _add(self, row: int, other: int, weight: float) -> None:
         near = self._counts.setdefault(row, {})
