@@ -80,7 +80,7 @@ def _nearest_events(world: World, wanted: Wanted, places: Sequence[int]) -> Sequ
     if not rows or not places:
         return [None] * len(places)
     facets = world.shelf.facets
-    alike = facets[list(places)].astype(np.float32) @ facets[list(rows)].astype(np.float32).T
+    alike = facets[list(places)] @ facets[list(rows)].T
     near = world.near.of(np.asarray(places)) @ world.near.of(np.asarray(rows)).T
     worth = alike + near / max(float(np.abs(near).max()), 1e-6)
     events = wanted.digest.events[-_EXPLAINED:]

@@ -34,7 +34,7 @@ def replayed(world: World, wanted: Wanted, places: Sequence[Place], kept: NDArra
     early = len(digest.rows) - kept.shape[1]
     keeps = np.concatenate([np.ones((len(kept), early), np.bool_), kept], axis=1) if early else kept
     near = world.near.of(np.array(rows))
-    facets = near if model is None else world.shelf.facets[rows].astype(np.float32)
+    facets = near if model is None else world.shelf.facets[rows]
     alike = _profiles(world, digest, keeps) @ facets.T
     by_facets, by_space = worth[AT["facets"]], 0.0
     same = world.ranker.odds(features, digest.bucket) - by_facets * features[:, AT["facets"]]
@@ -64,7 +64,7 @@ def _profiles(world: World, digest: Digest, keeps: NDArray[np.bool_]) -> Float32
     key = b"facets" + keeps.tobytes()
     made = digest.memo.get(key)
     if made is None:
-        vectors = (keeps * digest.weights) @ world.shelf.facets[list(digest.rows)].astype(np.float32)
+        vectors = (keeps * digest.weights) @ world.shelf.facets[list(digest.rows)]
         norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))[:, None]
         made = digest.memo[key] = np.asarray(vectors / np.maximum(norms, 1e-6), np.float32)
     return made
