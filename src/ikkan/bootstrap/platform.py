@@ -7,7 +7,6 @@ Begin at `build`: it reads top to bottom in the order of the floors. `asgi` puts
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib
 import logging
 import os
@@ -53,6 +52,7 @@ from ikkan.ground.clock import Clock, SystemClock
 from ikkan.ground.db import Database, upgrade
 from ikkan.ground.errors import BadInput, IkkanError, Internal, NotAuthenticated, NotFound
 from ikkan.ground.eventlog import EventLog, Keys
+from ikkan.ground.garbage import ShortPauses
 from ikkan.ground.ids import KeyId, SubjectId, TenantId
 from ikkan.ground.jobs import JobContext, Jobs
 from ikkan.ground.money import Price
@@ -320,9 +320,7 @@ def serve(settings: Settings) -> None:
     # What a killed gateway left reserved is given back before anyone asks; on SQLite there is no other gateway.
     platform.cloud.sweep(alone=platform.database.dialect == "sqlite")
     _prepare_cloud(platform)
-    # What is here now stays: looking through all of it for garbage would stop everybody for some ten milliseconds.
-    gc.collect()
-    gc.freeze()
+    ShortPauses().begin()
     serve_asgi(asgi(platform), host=settings.host, port=settings.port, on_stop=platform.close)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import threading
 import time
@@ -55,8 +54,6 @@ Pseudonym: TypeAlias = Callable[[TenantId, str], SubjectId]
 _MODEL_S = 2.0
 _BUSY_S = 0.5
 """So long after a list was asked for, others may be: what can wait takes little."""
-_LARGE = 5_000
-"""Wares of a shelf that is not looked through for garbage any more."""
 AT_ONCE_MOST = 200_000
 """Wares of a shelf from which lists are chosen where they are asked for; from a larger one it takes milliseconds."""
 _PATIENCE_S = 0.002
@@ -430,9 +427,6 @@ class Suggesting:
                     self._seq = shop.seq if self._seq < 0 else min(self._seq, shop.seq)
                     self._shops[tenant_id] = shop
                 self._settle(shop)
-                if shop.world.shelf.n > _LARGE:
-                    # A shelf stays: looking for garbage in 12,000 wares stops everybody for 40 ms, in a million for a second.
-                    gc.freeze()
                 if self._trailing is not None:
                     self._trailing.start()
         return shop
