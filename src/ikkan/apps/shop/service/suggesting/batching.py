@@ -104,8 +104,7 @@ class Batches:
         self._company, self._told_at = max(len(batch), self._company - 1), loop.time()
         _tell(batch, lists)
         if self._waiting:
-            self._called = loop
-            loop.call_soon(self._answer, loop)
+            self._call(loop)
 
     async def _choose(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let the thread choose until nobody waits."""
