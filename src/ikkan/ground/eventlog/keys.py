@@ -43,6 +43,7 @@ class Keys:
     def __init__(self, master: bytes, tombstones: Path) -> None:
         assert len(master) == 32, "the master key has 256 bits"
         self.master = master
+        self._wraps = AESGCM(master)
         self._tombstones = tombstones
         self._lock = threading.Lock()
         self._seen: tuple[int, int] = (-1, -1)
@@ -104,7 +105,7 @@ class Keys:
 
     def wrap(self, tenant_id: TenantId, subject: str, key: bytes) -> bytes:
         """A subject's key, closed with the master key."""
-        return self.seal(self.master, key, _context("key", tenant_id, subject))
+        return seal(self._wraps, key, _context("key", tenant_id, subject))
 
     def unwrap(self, tenant_id: TenantId, subject: str, wrapped: bytes) -> bytes:
         """A subject's key, opened.
@@ -113,7 +114,7 @@ class Keys:
             SetupNeeded: this master key did not close it.
         """
         try:
-            return self.unseal(self.master, wrapped, _context("key", tenant_id, subject))
+            return unseal(self._wraps, wrapped, _context("key", tenant_id, subject))
         except InvalidTag:
             raise SetupNeeded(
                 "the master key in the keys folder is not the one this database was written with",

@@ -32,6 +32,7 @@ from ikkan.ground.ids import EventId, SubjectId, TenantId, new_id
 
 log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
+_APPEND = events_table.insert()
 
 
 class Owner(NamedTuple):
@@ -83,7 +84,7 @@ class EventLog:
             row["sealed"] = seal(opened[owner], _encode(event.payload), context)
             rows.append(row)
         if rows:
-            connection.execute(events_table.insert(), rows)
+            connection.execute(_APPEND, rows)
         return [EventId(row["id"]) for row in rows]
 
     def reader(self) -> EventReader:

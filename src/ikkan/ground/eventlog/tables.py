@@ -56,6 +56,11 @@ NOBODY = ""
 """Stands for "no subject" where a column may not be null: the tenant's own key, the tenant's default consent."""
 Whose: TypeAlias = tuple[TenantId, str]
 """Whose key: tenant, and subject or `NOBODY`."""
+_WRAPPED = sa.select(keys_table.c.subject_id, keys_table.c.wrapped_key).where(
+    keys_table.c.tenant_id == sa.bindparam("whose"),
+    keys_table.c.subject_id.in_(sa.bindparam("subjects", expanding=True)),
+)
+"""Put together once: it is asked at every click."""
 _T = TypeVar("_T")
 _IN_ONE = 500
 """Values in one IN: statements of few lengths are prepared once."""
@@ -69,16 +74,14 @@ def portions(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
 
 def wrapped_keys(connection: sa.Connection, owners: Iterable[Whose]) -> dict[Whose, bytes]:
     """The wrapped keys that exist, by owner."""
-    columns = keys_table.c
     of_tenant: dict[TenantId, list[str]] = {}
     for tenant_id, subject in owners:
         of_tenant.setdefault(tenant_id, []).append(subject)
     found: dict[Whose, bytes] = {}
     for tenant_id, subjects in of_tenant.items():
         for some in portions(subjects):
-            statement = sa.select(columns.subject_id, columns.wrapped_key)
-            rows = connection.execute(statement.where(columns.tenant_id == tenant_id, columns.subject_id.in_(some)))
-            found |= {(tenant_id, row.subject_id): row.wrapped_key for row in rows}
+            rows = connection.execute(_WRAPPED, {"whose": tenant_id, "subjects": some})
+            found |= {(tenant_id, subject): wrapped for subject, wrapped in rows}
     return found
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from ikkan.apps.shop.store.tables import behaviour, behaviour_told, exposures, insert, merchant_rules
 from ikkan.apps.shop.values import DEEDS, Happened, MerchantRule, Surface
@@ -90,8 +91,7 @@ def known(connection: sa.Connection, tenant_id: TenantId, event_ids: Sequence[st
     found: set[str] = set()
     for at in range(0, len(event_ids), _MANY):
         some = event_ids[at : at + _MANY]
-        mine = (behaviour.c.tenant_id == tenant_id, behaviour.c.event_id.in_(some))
-        found |= set(connection.execute(sa.select(behaviour.c.event_id).where(*mine)).scalars())
+        found |= set(connection.execute(_KNOWN, {"whose": tenant_id, "ids": some}).scalars())
     return found
 
 
@@ -99,7 +99,7 @@ def append(connection: sa.Connection, rows: Sequence[Row], recorded_at: datetime
     """Keep events that are not there yet."""
     if rows:
         recorded_us = micros(recorded_at)
-        connection.execute(behaviour.insert(), [_columns(row, recorded_us) for row in rows])
+        connection.execute(_APPEND, [_columns(row, recorded_us) for row in rows])
 
 
 def take_back(connection: sa.Connection, tenant_id: TenantId, event_ids: Sequence[str]) -> list[str]:
@@ -112,20 +112,18 @@ def take_back(connection: sa.Connection, tenant_id: TenantId, event_ids: Sequenc
 
 def last_seq(connection: sa.Connection) -> int:
     """The number of the latest event of any shop."""
-    return connection.execute(sa.select(sa.func.max(behaviour.c.seq))).scalar_one_or_none() or 0
+    return connection.execute(_LAST).scalar_one_or_none() or 0
 
 
 def since(connection: sa.Connection, seq: int, limit: int) -> list[Row]:
     """Events after a number, of every shop, in their order."""
-    chosen = sa.select(*_RAW).where(behaviour.c.seq > seq).order_by(behaviour.c.seq).limit(limit)
-    return [_row(row) for row in connection.execute(chosen)]
+    return [_row(row) for row in connection.execute(_SINCE, {"seq": seq, "most": limit})]
 
 
 def of_person(connection: sa.Connection, tenant_id: TenantId, subject_id: SubjectId, limit: int) -> list[Row]:
     """A person's latest events, the latest last."""
-    mine = (behaviour.c.tenant_id == tenant_id, behaviour.c.subject_id == subject_id)
-    chosen = sa.select(*_RAW).where(*mine).order_by(behaviour.c.at_us.desc(), behaviour.c.seq.desc()).limit(limit)
-    return [_row(row) for row in reversed(connection.execute(chosen).all())]
+    found = connection.execute(_OF_PERSON, {"whose": tenant_id, "who": subject_id, "most": limit})
+    return [_row(row) for row in reversed(found.all())]
 
 
 def counts(connection: sa.Connection, tenant_id: TenantId, subject_ids: Sequence[SubjectId]) -> dict[SubjectId, int]:
@@ -158,13 +156,12 @@ def between(
 
 def told_until(connection: sa.Connection) -> int:
     """Up to which number the event log has them too."""
-    return connection.execute(sa.select(behaviour_told.c.seq)).scalar_one_or_none() or 0
+    return connection.execute(_TOLD).scalar_one_or_none() or 0
 
 
 def set_told(connection: sa.Connection, seq: int) -> None:
     """The event log has them up to this number."""
-    done = connection.execute(behaviour_told.update().values(seq=seq))
-    if not done.rowcount:
+    if not connection.execute(_SET_TOLD, {"now": seq}).rowcount:
         connection.execute(behaviour_told.insert().values(id=1, seq=seq))
 
 
@@ -176,8 +173,7 @@ def keep_exposures(connection: sa.Connection, tenant_id: TenantId, shown: Sequen
     found: set[str] = set()
     ids = [each.impression_id for each in shown]
     for at in range(0, len(ids), _MANY):
-        mine = (exposures.c.tenant_id == tenant_id, exposures.c.impression_id.in_(ids[at : at + _MANY]))
-        found |= set(connection.execute(sa.select(exposures.c.impression_id).where(*mine)).scalars())
+        found |= set(connection.execute(_SHOWN, {"whose": tenant_id, "ids": ids[at : at + _MANY]}).scalars())
     fresh = {each.impression_id: each for each in shown if each.impression_id not in found}
     if fresh:
         rows = [
@@ -193,15 +189,14 @@ def keep_exposures(connection: sa.Connection, tenant_id: TenantId, shown: Sequen
             }
             for each in fresh.values()
         ]
-        connection.execute(insert(connection, exposures).on_conflict_do_nothing(), rows)
+        connection.execute(_KEEP[connection.dialect.name], rows)
     return list(fresh)
 
 
 def shown_to(connection: sa.Connection, tenant_id: TenantId, subject_id: SubjectId, limit: int) -> list[Exposure]:
     """The latest lists a person was shown, the latest last."""
-    mine = (exposures.c.tenant_id == tenant_id, exposures.c.subject_id == subject_id)
-    chosen = sa.select(exposures).where(*mine).order_by(exposures.c.at_us.desc()).limit(limit)
-    return [_exposure(row) for row in reversed(connection.execute(chosen).all())]
+    found = connection.execute(_SHOWN_TO, {"whose": tenant_id, "who": subject_id, "most": limit})
+    return [_exposure(row) for row in reversed(found.all())]
 
 
 def shown_between(
@@ -249,8 +244,7 @@ def rules(connection: sa.Connection, tenant_id: TenantId) -> list[MerchantRule]:
 
 def rules_stamp(connection: sa.Connection, tenant_id: TenantId) -> tuple[int, int]:
     """Differs once a rule was put or dropped."""
-    chosen = sa.select(sa.func.count(), sa.func.max(merchant_rules.c.changed_us))
-    count, changed = connection.execute(chosen.where(merchant_rules.c.tenant_id == tenant_id)).one()
+    count, changed = connection.execute(_STAMP, {"whose": tenant_id}).one()
     return int(count), int(changed or 0)
 
 
@@ -274,6 +268,40 @@ _RAW = [
         "seq", "tenant_id", "event_id", "subject_id", "deed", "at_us", "told_us", "product_id", "impression_id", "more",
     )
 ]  # fmt: skip
+
+
+# What is asked at every click and every few lists is put together once: that costs as much as asking.
+_WHOSE, _WHO = sa.bindparam("whose"), sa.bindparam("who")
+_IDS, _MOST = sa.bindparam("ids", expanding=True), sa.bindparam("most", type_=sa.Integer)
+_KNOWN = sa.select(behaviour.c.event_id).where(behaviour.c.tenant_id == _WHOSE, behaviour.c.event_id.in_(_IDS))
+_SHOWN = sa.select(exposures.c.impression_id).where(
+    exposures.c.tenant_id == _WHOSE, exposures.c.impression_id.in_(_IDS)
+)
+_APPEND = behaviour.insert()
+_LAST = sa.select(sa.func.max(behaviour.c.seq))
+_TOLD = sa.select(behaviour_told.c.seq)
+_SINCE = sa.select(*_RAW).where(behaviour.c.seq > sa.bindparam("seq")).order_by(behaviour.c.seq).limit(_MOST)
+_OF_PERSON = (
+    sa.select(*_RAW)
+    .where(behaviour.c.tenant_id == _WHOSE, behaviour.c.subject_id == _WHO)
+    .order_by(behaviour.c.at_us.desc(), behaviour.c.seq.desc())
+    .limit(_MOST)
+)
+_SHOWN_TO = (
+    sa.select(exposures)
+    .where(exposures.c.tenant_id == _WHOSE, exposures.c.subject_id == _WHO)
+    .order_by(exposures.c.at_us.desc())
+    .limit(_MOST)
+)
+_STAMP = sa.select(sa.func.count(), sa.func.max(merchant_rules.c.changed_us)).where(
+    merchant_rules.c.tenant_id == _WHOSE
+)
+_SET_TOLD = behaviour_told.update().values(seq=sa.bindparam("now"))
+
+_KEEP = {
+    dialect.__name__.rpartition(".")[2]: dialect.insert(exposures).on_conflict_do_nothing()
+    for dialect in (sqlite, postgresql)
+}
 
 
 def micros(at: datetime) -> int:

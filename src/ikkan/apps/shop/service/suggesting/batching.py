@@ -2,8 +2,9 @@
 
 Lists are chosen where they are asked for, on the event loop, out of what is in memory: less than a millisecond each.
 What has to be read first is read by a thread. A shelf so large that choosing takes longer has a thread that chooses.
-Whoever comes alone is answered at once. Where lists are asked for all the time, one waits 3 ms for company: most of a
-list's cost is that of a batch, so that everybody is answered sooner.
+Whoever comes alone is answered at once. Where lists are asked for all the time, one waits until as many are there as
+were answered together lately, and 3 ms at most: most of a list's cost is that of a batch, so that everybody is answered
+sooner.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ MOST = 16
 """Asks in one batch: more would let the first wait for the last."""
 WAITING_MOST = 512
 GATHERS_S, BUSY_S = 0.003, 0.030
-"""One waits so long for company where two were answered within so long before."""
+"""One waits so long for company at most, and only where somebody was answered within so long before."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +44,10 @@ class Batches:
         self._waiting: deque[_Waiting] = deque()
         self._thread: ThreadPoolExecutor | None = None
         self._called: asyncio.AbstractEventLoop | None = None
-        self._told_at: deque[float] = deque(maxlen=2)
+        self._gathers: asyncio.TimerHandle | None = None
+        self._company = 0
+        """With so many nobody waits longer: as in the batch before, or one less than was enough for that."""
+        self._told_at = float("-inf")
         self._chooses: asyncio.Task[None] | None = None
 
     async def suggest(self, tenant_id: TenantId, ask: Ask, *, reasons: bool = True) -> Suggestions:
@@ -61,23 +65,29 @@ class Batches:
                 await loop.run_in_executor(self._executor(), self._service.fetch, tenant_id, ask)
             answer: asyncio.Future[Suggestions] = loop.create_future()
             self._waiting.append(_Waiting(tenant_id, ask, reasons, answer))
-            if self._called is not loop:
-                self._call(loop)
+            self._call(loop)
             return await answer
         finally:
             self._asked -= 1
 
     def _call(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._called = loop
-        told_at = self._told_at
-        if len(told_at) == told_at.maxlen and loop.time() - told_at[0] < BUSY_S:
-            loop.call_later(GATHERS_S, self._answer, loop)
-        else:
-            # After whatever else came in just now, so that it is answered together.
-            loop.call_soon(self._answer, loop)
+        is_called = self._called is loop
+        if is_called and self._gathers is None:
+            return  # they are answered next
+        if len(self._waiting) < self._company and loop.time() - self._told_at < BUSY_S:
+            if not is_called:
+                self._called, self._gathers = loop, loop.call_later(GATHERS_S, self._answer, loop)
+            return
+        if is_called and self._gathers is not None:
+            self._gathers.cancel()
+        # After whatever else came in just now, so that it is answered together.
+        self._called, self._gathers = loop, None
+        loop.call_soon(self._answer, loop)
 
     def _answer(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._called = None
+        self._called = self._gathers = None
+        if not self._waiting:
+            return  # the thread chose for them
         if self._chooses is not None and not self._chooses.done() and self._chooses.get_loop() is loop:
             return  # it goes on with those who wait
         batch = self._next()
@@ -91,11 +101,10 @@ class Batches:
             self._waiting.extendleft(reversed(batch))
             self._chooses = loop.create_task(self._choose(loop))
             return
-        self._told_at.extend([loop.time()] * len(batch))
+        self._company, self._told_at = max(len(batch), self._company - 1), loop.time()
         _tell(batch, lists)
         if self._waiting:
-            self._called = loop
-            loop.call_soon(self._answer, loop)
+            self._call(loop)
 
     async def _choose(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let the thread choose until nobody waits."""
