@@ -17,7 +17,6 @@ from ikkan.apps.shop.service.suggesting.batching import Batches
 from ikkan.apps.shop.values import Ask
 from ikkan.ground.clock import FakeClock
 from ikkan.ground.db import Database
-from ikkan.ground.ids import SubjectId
 
 from .conftest import Suggester, a_ware, pseudonym, suggester
 
@@ -61,25 +60,36 @@ async def test_a_large_shelf_has_a_thread_that_chooses(shop: Suggester, monkeypa
     assert chosen == ["ada", "bob"]
 
 
-def test_moods_of_those_who_come_again_are_read_together(
-    database: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_look_keeps_all_moods_at_hand_and_sees_what_others_changed(database: Database, clock: FakeClock) -> None:
     people = [f"p{number}" for number in range(40)]
     here, elsewhere = (Moods(database, clock, pseudonym=pseudonym) for _ in range(2))
+
+    def seconds_pass() -> None:
+        for known in here._kept.values():
+            known.read_at -= 10.0
+
     assert not any(here.is_off(SHOP, each) for each in people)
+    seconds_pass()
+    assert not here.at_hand(SHOP, "p7")
+    here.look(SHOP)
+    assert all(here.at_hand(SHOP, each) for each in people)
     elsewhere.off(SHOP, "p7")
-    for known in here._kept.values():
-        known.read_at -= 10.0  # as if some seconds had passed
-    questions: list[Sequence[SubjectId]] = []
-    some = store.moods.some
-
-    def asked(connection: Any, tenant_id: Any, subject_ids: Sequence[SubjectId]) -> Any:
-        questions.append(subject_ids)
-        return some(connection, tenant_id, subject_ids)
-
-    monkeypatch.setattr(store.moods, "some", asked)
+    here.look(SHOP)
     assert [each for each in people if here.is_off(SHOP, each)] == ["p7"]
-    assert [len(each) for each in questions] == [40]
+    elsewhere.on(SHOP, "p7")
+    here.look(SHOP)
+    assert not any(here.is_off(SHOP, each) for each in people)
+
+
+def test_with_many_rows_only_those_who_come_are_read_again(
+    database: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moods_of, "_ROWS", 0)
+    here, elsewhere = (Moods(database, clock, pseudonym=pseudonym) for _ in range(2))
+    here.fetch(SHOP, "ada")
+    elsewhere.off(SHOP, "ada")
+    here.look(SHOP)
+    assert not here.at_hand(SHOP, "ada") and here.is_off(SHOP, "ada")
 
 
 def test_whose_events_are_as_many_as_in_memory_is_not_read_again(shop: Suggester) -> None:

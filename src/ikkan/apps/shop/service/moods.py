@@ -33,11 +33,12 @@ _KEPT_S = 2.0
 """Another process may have written meanwhile; after so long we look again."""
 _SOON_S = 0.1
 """What is at hand stays so for a moment, until the list is made."""
-_ACTIVE_S, _TOGETHER = 60.0, 250
-"""Who was asked for within a minute is looked up again with others, so many at once: one question instead of many."""
+_STALE_S, _ROWS = 60.0, 2_000
+"""Whoever looks whether anything changed need not ask for each person: for a minute, where the shop has so few rows."""
 _SHELF_S = 300.0
 _PEOPLE = 20_000
 _FACETS = 2_000
+_NOTHING = Kept()
 _EMBEDDED = 300
 """So many of the shop's commonest facets are compared by meaning."""
 
@@ -48,7 +49,16 @@ class _Known:
 
     kept: Kept
     read_at: float
-    asked_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """The rows of a shop as they were when it was last looked at."""
+
+    stamp: tuple[int, datetime | None]
+    at: float
+    changed_at: float
+    """When that was first seen; whoever was being read just then may have been read as they were before."""
 
 
 class Moods:
@@ -74,6 +84,7 @@ class Moods:
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[TenantId, SubjectId], _Known] = OrderedDict()
         """Who was read longest ago comes first."""
+        self._looked: dict[TenantId, _Looked] = {}
         self._usual: OrderedDict[tuple[TenantId, SubjectId], tuple[tuple[int, str], Own]] = OrderedDict()
         self._shelves: dict[TenantId, tuple[float, Mapping[str, float]]] = {}
         self._vectors: dict[str, NDArray[np.float32]] = {}
@@ -111,11 +122,32 @@ class Moods:
     def at_hand(self, tenant_id: TenantId, person: str) -> bool:
         """Whether the mood of this person can be told without asking the database."""
         found = self._kept.get((tenant_id, self.pseudonym(tenant_id, person)))
-        return found is not None and time.monotonic() - found.read_at < _KEPT_S - _SOON_S
+        return found is not None and self._is_fresh(tenant_id, found, time.monotonic() + _SOON_S)
 
     def fetch(self, tenant_id: TenantId, person: str) -> None:
         """Ask the database, so that the mood is at hand."""
         self._read(tenant_id, self.pseudonym(tenant_id, person), _SOON_S)
+
+    def look(self, tenant_id: TenantId) -> None:
+        """See whether other processes wrote anything: one short question, by which all who are known stay so."""
+        began = time.monotonic()
+        with self.database.read() as connection:
+            stamp = store.moods.stamp(connection, tenant_id)
+            before = self._looked.get(tenant_id)
+            if before is not None and before.stamp == stamp:
+                self._looked[tenant_id] = replace(before, at=began)
+                return
+            rows = store.moods.everybody(connection, tenant_id) if stamp[0] <= _ROWS else None
+        with self._lock:
+            for key in [key for key in self._kept if key[0] == tenant_id]:
+                known = self._kept[key]
+                if known.read_at > began:
+                    continue  # they said something while we read
+                if rows is None:
+                    del self._kept[key]
+                else:
+                    known.kept = rows.get(key[1], _NOTHING)
+            self._looked[tenant_id] = _Looked(stamp, began, time.monotonic())
 
     def is_off(self, tenant_id: TenantId, person: str) -> bool:
         """Whether this person wants no mood used."""
@@ -202,38 +234,27 @@ class Moods:
     # ---- private -----------------------------------------------------------------------------------------------------
 
     def _read(self, tenant_id: TenantId, subject_id: SubjectId, early_s: float = 0.0) -> Kept:
-        key, now = (tenant_id, subject_id), time.monotonic()
-        with self._lock:
-            found = self._kept.get(key)
-            if found is not None and now - found.read_at < _KEPT_S - early_s:
-                found.asked_at = now
-                return found.kept
-            wanted = [subject_id, *self._active(key, now)]
-        with self.database.read() as connection:
-            read = store.moods.some(connection, tenant_id, wanted)
-        with self._lock:
-            for each in wanted:
-                known = self._kept.get((tenant_id, each))
-                if known is not None and known.read_at > now:
-                    continue  # they said something while we read
-                asked_at = now if each == subject_id or known is None else known.asked_at
-                self._keep((tenant_id, each), _Known(read.get(each, Kept()), now, asked_at))
-            return self._kept[key].kept
+        key = tenant_id, subject_id
+        while True:
+            now = time.monotonic()
+            with self._lock:
+                found = self._kept.get(key)
+                if found is not None and self._is_fresh(tenant_id, found, now + early_s):
+                    return found.kept
+            with self.database.read() as connection:
+                kept = store.moods.get(connection, tenant_id, subject_id)
+            with self._lock:
+                found, looked = self._kept.get(key), self._looked.get(tenant_id)
+                if found is not None and found.read_at > now:
+                    return found.kept  # they said something while we read
+                if looked is None or looked.changed_at < now:
+                    self._keep(key, _Known(kept, now))
+                    return kept
 
-    def _active(self, key: tuple[TenantId, SubjectId], now: float) -> list[SubjectId]:
-        """Others of the shop who come again and again, and were read longest ago; who stays away is dropped."""
-        found: list[SubjectId] = []
-        away = []
-        for other, known in self._kept.items():
-            if now - known.read_at < _KEPT_S / 2 or len(found) >= _TOGETHER:
-                break
-            if now - known.asked_at > _ACTIVE_S:
-                away.append(other)
-            elif other[0] == key[0] and other != key:
-                found.append(other[1])
-        for other in away:
-            del self._kept[other]
-        return found
+    def _is_fresh(self, tenant_id: TenantId, known: _Known, at: float) -> bool:
+        looked = self._looked.get(tenant_id)
+        seen_at = known.read_at if looked is None else max(known.read_at, looked.at)
+        return at - seen_at < _KEPT_S and at - known.read_at < _STALE_S
 
     def _keep(self, key: tuple[TenantId, SubjectId], known: _Known) -> None:
         self._kept[key] = known
@@ -254,7 +275,7 @@ class Moods:
             store.moods.put(connection, tenant_id, subject_id, kept, self.clock.now())
         now = time.monotonic()
         with self._lock:
-            self._keep((tenant_id, subject_id), _Known(kept, now, now))
+            self._keep((tenant_id, subject_id), _Known(kept, now))
 
     def _usual_of(self, tenant_id: TenantId, person: str, past: Sequence[Happened], ware_of: WareOf) -> Own:
         key = (tenant_id, self.pseudonym(tenant_id, person))

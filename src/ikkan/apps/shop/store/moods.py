@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -25,16 +24,19 @@ class Kept:
 
 def get(connection: sa.Connection, tenant_id: TenantId, subject_id: SubjectId) -> Kept:
     """What is kept of a person; of most, nothing."""
-    return some(connection, tenant_id, [subject_id]).get(subject_id, Kept())
+    row = connection.execute(_GET, {"whose": tenant_id, "who": subject_id}).one_or_none()
+    return Kept() if row is None else _kept(row)
 
 
-def some(connection: sa.Connection, tenant_id: TenantId, subject_ids: Sequence[SubjectId]) -> dict[SubjectId, Kept]:
-    """What is kept of these people, at most a few hundred; of whom nothing is kept is not in it."""
-    mine = (moods.c.tenant_id == tenant_id, moods.c.subject_id.in_(subject_ids))
-    return {
-        row.subject_id: Kept(row.is_off, None if row.said is None else _mood(row.said, row.expires_at))
-        for row in connection.execute(sa.select(moods).where(*mine))
-    }
+def stamp(connection: sa.Connection, tenant_id: TenantId) -> tuple[int, datetime | None]:
+    """How many rows a shop has, and when the latest was written: another whenever anything changed."""
+    count, latest = connection.execute(_STAMP, {"whose": tenant_id}).one()
+    return count, latest
+
+
+def everybody(connection: sa.Connection, tenant_id: TenantId) -> dict[SubjectId, Kept]:
+    """What is kept of everybody of a shop; of whom nothing is kept is not in it."""
+    return {row.subject_id: _kept(row) for row in connection.execute(_EVERYBODY, {"whose": tenant_id})}
 
 
 def put(connection: sa.Connection, tenant_id: TenantId, subject_id: SubjectId, kept: Kept, at: datetime) -> None:
@@ -78,3 +80,13 @@ def _of(tenant_id: TenantId, subject_id: SubjectId) -> tuple[sa.ColumnElement[bo
 def _mood(said: dict[str, Any], expires_at: datetime) -> Mood:
     evidence = tuple(Evidence(each["words"], tuple(each["event_ids"])) for each in said["evidence"])
     return Mood(**{**said, "evidence": evidence, "expires_at": expires_at})
+
+
+def _kept(row: sa.Row[Any]) -> Kept:
+    return Kept(row.is_off, None if row.said is None else _mood(row.said, row.expires_at))
+
+
+# Put together once: these are asked all the time.
+_EVERYBODY = sa.select(moods).where(moods.c.tenant_id == sa.bindparam("whose"))
+_GET = _EVERYBODY.where(moods.c.subject_id == sa.bindparam("who"))
+_STAMP = sa.select(sa.func.count(), sa.func.max(moods.c.changed_at)).where(moods.c.tenant_id == sa.bindparam("whose"))

@@ -76,6 +76,10 @@ class KnowsMoods(Protocol):
         """Read what `now` needs."""
         ...
 
+    def look(self, tenant_id: Any) -> None:
+        """See what other processes wrote; whoever was read stays at hand by it."""
+        ...
+
 
 class Explains(Protocol):
     """Says why; `rules.explain` has one."""

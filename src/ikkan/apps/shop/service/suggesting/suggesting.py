@@ -399,6 +399,9 @@ class Suggesting:
                 for shop in list(self._shops.values()):
                     shop.look(connection)
                     self._settle(shop)
+            if self.moods is not None:
+                for tenant_id in list(self._shops):
+                    self.moods.look(tenant_id)
 
     def _unsettle(self, tenant_id: TenantId, subject_id: SubjectId) -> None:
         shop = self._shops.get(tenant_id)
