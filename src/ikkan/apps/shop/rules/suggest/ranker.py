@@ -75,7 +75,9 @@ class Ranker:
         >>> Ranker(fades=np.ones(4)).expected([0.5, 0.5, 0.5], 0).round(2).tolist()
         [0.5, 0.33, 0.25]
         """
-        first = np.clip(np.asarray(scores, np.float64), 1e-12, 1 - 1e-12)
+        first = np.minimum(np.maximum(np.asarray(scores, np.float64), 1e-12), 1 - 1e-12)
+        if not self.fades[bucket]:
+            return first
         odds = np.log(first / (1 - first)) - self.fades[bucket] * np.log(1.0 + np.arange(len(first)))
         return _sigmoid(odds)
 
