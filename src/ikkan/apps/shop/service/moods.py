@@ -33,8 +33,8 @@ _KEPT_S = 2.0
 """Another process may have written meanwhile; after so long we look again."""
 _SOON_S = 0.1
 """What is at hand stays so for a moment, until the list is made."""
-_STALE_S, _ROWS = 60.0, 2_000
-"""Whoever looks whether anything changed need not ask for each person: for a minute, where the shop has so few rows."""
+_ROWS = 2_000
+"""Of a shop with no more rows everybody's are in memory, as they were at the last look."""
 _SHELF_S = 300.0
 _PEOPLE = 20_000
 _FACETS = 2_000
@@ -53,12 +53,13 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """The rows of a shop as they were when it was last looked at."""
+    """The rows of a shop as they were at the last look."""
 
-    stamp: tuple[int, datetime | None]
+    stamp: tuple[int, datetime | None] | None
+    """None: something was written here since."""
+    rows: dict[SubjectId, Kept] | None
+    """None: they are too many."""
     at: float
-    changed_at: float
-    """When that was first seen; whoever was being read just then may have been read as they were before."""
 
 
 class Moods:
@@ -85,6 +86,7 @@ class Moods:
         self._kept: OrderedDict[tuple[TenantId, SubjectId], _Known] = OrderedDict()
         """Who was read longest ago comes first."""
         self._looked: dict[TenantId, _Looked] = {}
+        self._wrote_at = float("-inf")
         self._usual: OrderedDict[tuple[TenantId, SubjectId], tuple[tuple[int, str], Own]] = OrderedDict()
         self._shelves: dict[TenantId, tuple[float, Mapping[str, float]]] = {}
         self._vectors: dict[str, NDArray[np.float32]] = {}
@@ -121,33 +123,23 @@ class Moods:
 
     def at_hand(self, tenant_id: TenantId, person: str) -> bool:
         """Whether the mood of this person can be told without asking the database."""
-        found = self._kept.get((tenant_id, self.pseudonym(tenant_id, person)))
-        return found is not None and self._is_fresh(tenant_id, found, time.monotonic() + _SOON_S)
+        return self._known(tenant_id, self.pseudonym(tenant_id, person), time.monotonic() + _SOON_S) is not None
 
     def fetch(self, tenant_id: TenantId, person: str) -> None:
         """Ask the database, so that the mood is at hand."""
         self._read(tenant_id, self.pseudonym(tenant_id, person), _SOON_S)
 
     def look(self, tenant_id: TenantId) -> None:
-        """See whether other processes wrote anything: one short question, by which all who are known stay so."""
-        began = time.monotonic()
+        """See whether other processes wrote anything: one short question keeps everybody's mood at hand."""
+        began, before = time.monotonic(), self._looked.get(tenant_id)
         with self.database.read() as connection:
             stamp = store.moods.stamp(connection, tenant_id)
-            before = self._looked.get(tenant_id)
-            if before is not None and before.stamp == stamp:
-                self._looked[tenant_id] = replace(before, at=began)
-                return
-            rows = store.moods.everybody(connection, tenant_id) if stamp[0] <= _ROWS else None
+            rows = None if before is None or before.stamp != stamp else before.rows
+            if rows is None and stamp[0] <= _ROWS:
+                rows = store.moods.everybody(connection, tenant_id)
         with self._lock:
-            for key in [key for key in self._kept if key[0] == tenant_id]:
-                known = self._kept[key]
-                if known.read_at > began:
-                    continue  # they said something while we read
-                if rows is None:
-                    del self._kept[key]
-                else:
-                    known.kept = rows.get(key[1], _NOTHING)
-            self._looked[tenant_id] = _Looked(stamp, began, time.monotonic())
+            if self._wrote_at < began:  # else the next look sees what was written
+                self._looked[tenant_id] = _Looked(stamp, rows, began)
 
     def is_off(self, tenant_id: TenantId, person: str) -> bool:
         """Whether this person wants no mood used."""
@@ -228,33 +220,32 @@ class Moods:
     def forget(self, tenant_id: TenantId, subject_id: SubjectId) -> None:
         """Drop from memory what is known of a person whose rows were erased."""
         with self._lock:
-            self._kept.pop((tenant_id, subject_id), None)
+            self._put_down(tenant_id, subject_id, Kept())
             self._usual.clear()
 
     # ---- private -----------------------------------------------------------------------------------------------------
 
     def _read(self, tenant_id: TenantId, subject_id: SubjectId, early_s: float = 0.0) -> Kept:
-        key = tenant_id, subject_id
-        while True:
-            now = time.monotonic()
-            with self._lock:
-                found = self._kept.get(key)
-                if found is not None and self._is_fresh(tenant_id, found, now + early_s):
-                    return found.kept
-            with self.database.read() as connection:
-                kept = store.moods.get(connection, tenant_id, subject_id)
-            with self._lock:
-                found, looked = self._kept.get(key), self._looked.get(tenant_id)
-                if found is not None and found.read_at > now:
-                    return found.kept  # they said something while we read
-                if looked is None or looked.changed_at < now:
-                    self._keep(key, _Known(kept, now))
-                    return kept
+        now = time.monotonic()
+        kept = self._known(tenant_id, subject_id, now + early_s)
+        if kept is not None:
+            return kept
+        with self.database.read() as connection:
+            kept = store.moods.get(connection, tenant_id, subject_id)
+        with self._lock:
+            found = self._kept.get((tenant_id, subject_id))
+            if found is not None and found.read_at > now:
+                return found.kept  # they said something while we read
+            self._keep((tenant_id, subject_id), _Known(kept, now))
+        return kept
 
-    def _is_fresh(self, tenant_id: TenantId, known: _Known, at: float) -> bool:
+    def _known(self, tenant_id: TenantId, subject_id: SubjectId, at: float) -> Kept | None:
+        """What is kept of a person, as fresh as it has to be; None: ask the database."""
         looked = self._looked.get(tenant_id)
-        seen_at = known.read_at if looked is None else max(known.read_at, looked.at)
-        return at - seen_at < _KEPT_S and at - known.read_at < _STALE_S
+        if looked is not None and looked.rows is not None and at - looked.at < _KEPT_S:
+            return looked.rows.get(subject_id, _NOTHING)
+        found = self._kept.get((tenant_id, subject_id))
+        return found.kept if found is not None and at - found.read_at < _KEPT_S else None
 
     def _keep(self, key: tuple[TenantId, SubjectId], known: _Known) -> None:
         self._kept[key] = known
@@ -273,9 +264,17 @@ class Moods:
     def _put(self, tenant_id: TenantId, subject_id: SubjectId, kept: Kept) -> None:
         with self.database.transaction() as connection:
             store.moods.put(connection, tenant_id, subject_id, kept, self.clock.now())
-        now = time.monotonic()
         with self._lock:
-            self._keep((tenant_id, subject_id), _Known(kept, now))
+            self._put_down(tenant_id, subject_id, kept)
+
+    def _put_down(self, tenant_id: TenantId, subject_id: SubjectId, kept: Kept) -> None:
+        """Know what was just written."""
+        self._wrote_at = time.monotonic()
+        self._keep((tenant_id, subject_id), _Known(kept, self._wrote_at))
+        looked = self._looked.get(tenant_id)
+        if looked is not None and looked.rows is not None:
+            looked.rows[subject_id] = kept
+            self._looked[tenant_id] = replace(looked, stamp=None)
 
     def _usual_of(self, tenant_id: TenantId, person: str, past: Sequence[Happened], ware_of: WareOf) -> Own:
         key = (tenant_id, self.pseudonym(tenant_id, person))

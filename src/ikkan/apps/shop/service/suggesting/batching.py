@@ -1,10 +1,10 @@
 """Asks that come in while others are answered are answered together: the shelf is read from memory once for all.
 
 Lists are chosen where they are asked for, on the event loop, out of what is in memory: less than a millisecond each.
-What has to be read first is read by a thread. A shelf so large that choosing takes longer has a thread that chooses.
-Whoever comes alone is answered at once. Where lists are asked for all the time, one waits until as many are there as
-were answered together lately, and 3 ms at most: most of a list's cost is that of a batch, so that everybody is answered
-sooner.
+What has to be read first is read by a thread, but for a person out of a file, who is there sooner than a thread is. A
+shelf so large that choosing takes longer has a thread that chooses. Whoever comes alone is answered at once. Where
+lists are asked for all the time, one waits until as many are there as were answered together lately, and 3 ms at most:
+most of a list's cost is that of a batch, so that everybody is answered sooner.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ class Batches:
         self._asked += 1
         try:
             loop = asyncio.get_running_loop()
-            if not self._service.at_hand(tenant_id, ask):
+            service = self._service
+            if not service.at_hand(tenant_id, ask) and not service.fetch_at_once(tenant_id, ask):
                 await loop.run_in_executor(self._executor(), self._service.fetch, tenant_id, ask)
             answer: asyncio.Future[Suggestions] = loop.create_future()
             self._waiting.append(_Waiting(tenant_id, ask, reasons, answer))

@@ -31,6 +31,8 @@ _STALE_S = 60.0
 """A person is read again after this, should another process have forgotten them."""
 _CHECKED_S, _CHECKED_MOST = 40.0, 250
 """Before that, their events are counted, many people at once; whoever has as many as in memory is not read again."""
+PATIENCE_S = 0.002
+"""An event loop waits so long for a shop that a thread has in hand."""
 _UNSETTLED_S = 10.0
 """So long after something was written in somebody else's transaction, the person is read anew each time."""
 
@@ -125,29 +127,48 @@ class Shop:
                 self._measure(person)
                 return person
         with self._loading:
-            person = Person(subject_id)
-            with self.lock:  # from here on it hears of new events; those that are read again are known by their id
-                before = self.people.get(subject_id)
-                if before is not None and subject_id not in self.unsettled:
-                    # Lists of the last moments may not be written yet, and know what was explored.
-                    for listed in before.lists:
-                        person.was_shown(listed)
-                self.people[subject_id] = person
-                self.people.move_to_end(subject_id)
-            with reads() as connection:
-                shown = store.behaviour.shown_to(connection, self.tenant_id, subject_id, _LISTS)
-                events = store.behaviour.of_person(connection, self.tenant_id, subject_id, LENGTH)
-            with self.lock:
-                for each in shown:
-                    person.was_shown(self._listed(each))
-                for row in events:
-                    product = row.event.product_id
-                    person.happened(row.event, None if product is None else self.world.shelf.row_of.get(product))
-                self.read_at.pop(subject_id, None)
-                self.read_at[subject_id] = time.monotonic()
-                self._measure(person)
-                self._make_room()
-            return person
+            return self._loaded(reads, subject_id)
+
+    def fetch(self, reads: Callable[[], AbstractContextManager[sa.Connection]], subject_id: SubjectId) -> bool:
+        """Bring a person into memory without waiting for anybody; False where one would have to."""
+        if not self._loading.acquire(blocking=False):
+            return False
+        try:
+            if not self.lock.acquire(timeout=PATIENCE_S):
+                return False
+            try:
+                self._loaded(reads, subject_id)
+                return True
+            finally:
+                self.lock.release()
+        finally:
+            self._loading.release()
+
+    def _loaded(self, reads: Callable[[], AbstractContextManager[sa.Connection]], subject_id: SubjectId) -> Person:
+        """A person, read from the tables; `_loading` is held."""
+        person = Person(subject_id)
+        with self.lock:  # from here on it hears of new events; those that are read again are known by their id
+            before = self.people.get(subject_id)
+            if before is not None and subject_id not in self.unsettled:
+                # Lists of the last moments may not be written yet, and know what was explored.
+                for listed in before.lists:
+                    person.was_shown(listed)
+            self.people[subject_id] = person
+            self.people.move_to_end(subject_id)
+        with reads() as connection:
+            shown = store.behaviour.shown_to(connection, self.tenant_id, subject_id, _LISTS)
+            events = store.behaviour.of_person(connection, self.tenant_id, subject_id, LENGTH)
+        with self.lock:
+            for each in shown:
+                person.was_shown(self._listed(each))
+            for row in events:
+                product = row.event.product_id
+                person.happened(row.event, None if product is None else self.world.shelf.row_of.get(product))
+            self.read_at.pop(subject_id, None)
+            self.read_at[subject_id] = time.monotonic()
+            self._measure(person)
+            self._make_room()
+        return person
 
     def at_hand(self, subject_id: SubjectId) -> bool:
         """Whether this person is in memory as the tables have them. Waits for nobody: an event loop asks."""

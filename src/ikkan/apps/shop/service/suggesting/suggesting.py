@@ -25,7 +25,7 @@ from ikkan.apps.shop.rules.suggest.reasons import reasons_of
 from ikkan.apps.shop.rules.suggest.shelf import Shelf
 from ikkan.apps.shop.rules.suggest.world import World
 from ikkan.apps.shop.service.suggesting.intake import GROUP, Intake
-from ikkan.apps.shop.service.suggesting.memory import Shop, opened
+from ikkan.apps.shop.service.suggesting.memory import PATIENCE_S, Shop, opened
 from ikkan.apps.shop.service.suggesting.reporting import report
 from ikkan.apps.shop.service.suggesting.serving import Models
 from ikkan.apps.shop.service.suggesting.showing import Pending, Showing
@@ -56,7 +56,6 @@ _BUSY_S = 0.5
 """So long after a list was asked for, others may be: what can wait takes little."""
 AT_ONCE_MOST = 200_000
 """Wares of a shelf from which lists are chosen where they are asked for; from a larger one it takes milliseconds."""
-_PATIENCE_S = 0.002
 _LOOK_S = 0.2
 """So often a request looks whether another process changed something."""
 _PAGE = 5_000
@@ -177,9 +176,8 @@ class Suggesting:
         A look at what others changed is taken in good time, by a thread; so while lists are asked for nobody waits.
         """
         shop = self._shops.get(tenant_id)
-        now = time.monotonic()
-        age_s = now - self._looked_at
-        if shop is None or age_s >= _LOOK_S or now <= self._forced_until:
+        age_s = time.monotonic() - self._looked_at
+        if shop is None or not self._has_looked():
             return False
         if age_s >= 0.75 * _LOOK_S and not self._is_looking:
             self._is_looking = True
@@ -187,6 +185,19 @@ class Suggesting:
         if not shop.at_hand(self.pseudonym(tenant_id, ask.person)):
             return False
         return self.moods is None or not ask.use_mood or self.moods.at_hand(tenant_id, ask.person)
+
+    def _has_looked(self) -> bool:
+        now = time.monotonic()
+        return now - self._looked_at < _LOOK_S and now > self._forced_until
+
+    def fetch_at_once(self, tenant_id: TenantId, ask: Ask) -> bool:
+        """`fetch`, where handing it to a thread would take longer: a person out of a file; False where it would not."""
+        shop = self._shops.get(tenant_id)
+        if shop is None or self.database.dialect != "sqlite" or not self._has_looked():
+            return False
+        if self.moods is not None and ask.use_mood and not self.moods.at_hand(tenant_id, ask.person):
+            return False
+        return shop.fetch(self.database.read, self.pseudonym(tenant_id, ask.person))
 
     def fetch(self, tenant_id: TenantId, ask: Ask) -> None:
         """Bring into memory what a list is made of."""
@@ -208,7 +219,7 @@ class Suggesting:
         if shop is None or shop.world.shelf.n > AT_ONCE_MOST or self._showing.is_full:
             return None
         began = time.perf_counter()
-        if not shop.lock.acquire(timeout=_PATIENCE_S):
+        if not shop.lock.acquire(timeout=PATIENCE_S):
             return None
         try:
             people = [shop.known(self.pseudonym(tenant_id, ask.person)) for ask in asks]
