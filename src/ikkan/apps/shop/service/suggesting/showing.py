@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from ikkan.apps.shop import store
 from ikkan.apps.shop.rules.suggest.ranker import FEATURES
 from ikkan.apps.shop.store.behaviour import Exposure
 from ikkan.ground.db import Database
-from ikkan.ground.errors import DatabaseUnready, ErasedSubject
+from ikkan.ground.errors import ErasedSubject
 from ikkan.ground.eventlog import EventLog
 from ikkan.ground.events import SERVICE, NewEvent
 from ikkan.ground.ids import TenantId
@@ -27,7 +28,10 @@ from ikkan.ground.ids import TenantId
 log = logging.getLogger(__name__)
 
 SHOWN = "shop.ItemsShown"
-_SOON_S = 0.1
+_SOON_S = 0.03
+"""Often and little: each time, lists are chosen half as fast for as long as it takes."""
+_AGAIN_S = 1.0
+"""After it did not work."""
 _MANY = 200
 _MOST = 4_000
 """Lists that may wait; whoever adds one more writes them first."""
@@ -55,7 +59,7 @@ class Showing:
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._pending: list[Pending] = []
-        self._timer: threading.Timer | None = None
+        self._writer: threading.Thread | None = None
 
     @property
     def is_full(self) -> bool:
@@ -67,10 +71,9 @@ class Showing:
         with self._lock:
             self._pending += shown
             is_full = len(self._pending) >= _MOST
-            if self._timer is None and self._pending and not is_full:
-                self._timer = threading.Timer(_SOON_S, self._tick)
-                self._timer.daemon = True
-                self._timer.start()
+            if self._writer is None and self._pending and not is_full:
+                self._writer = threading.Thread(target=self._write_on, name="shop-shown", daemon=True)
+                self._writer.start()
         if is_full:
             self.flush()
 
@@ -78,9 +81,6 @@ class Showing:
         """Write everything that waits; it is durable when this returns."""
         with self._writing:
             with self._lock:
-                if self._timer is not None:
-                    self._timer.cancel()
-                    self._timer = None
                 waiting, self._pending = self._pending, []
             for at in range(0, len(waiting), _MANY):
                 try:
@@ -112,13 +112,21 @@ class Showing:
                 except ErasedSubject:
                     store.behaviour.forget(connection, tenant_id, each.exposure.subject_id)
 
-    def _tick(self) -> None:
-        with self._lock:
-            self._timer = None
-        try:
-            self.flush()
-        except DatabaseUnready:
-            log.exception("lists that were shown could not be written yet")
+    def _write_on(self) -> None:
+        """Write what waits every moment, until nothing does."""
+        wait_s = _SOON_S
+        while True:
+            time.sleep(wait_s)
+            try:
+                self.flush()
+                wait_s = _SOON_S
+            except Exception:  # whatever it was, what waits is tried again
+                log.exception("lists that were shown could not be written yet")
+                wait_s = _AGAIN_S
+            with self._lock:
+                if not self._pending:
+                    self._writer = None
+                    return
 
 
 def _event(shown: Pending) -> NewEvent:
