@@ -119,6 +119,9 @@ def test_a_mood_says_how_many_places_explore_and_not_with_what_chance(
         def now(self, *_: Any, **__: Any) -> Mood:
             return Mood(mode, {}, 0.0, 0.5, 0.5, sure, shop.clock.now())
 
+        def look(self, *_: Any) -> None:
+            pass
+
     for number in range(3):
         shop.suggest(SHOP, Ask(f"before {number}", n=40))  # whatever just came was shown
     shop.moods = Moods()
