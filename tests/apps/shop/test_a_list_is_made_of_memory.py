@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ikkan.apps.shop import store
+from ikkan.apps.shop.rules.suggest.nearest import Nearest
 from ikkan.apps.shop.service import moods as moods_of
 from ikkan.apps.shop.service.moods import Moods
 from ikkan.apps.shop.service.replay import SHOP
@@ -21,7 +22,7 @@ from ikkan.ground.db import Database
 from .conftest import Suggester, a_ware, pseudonym, suggester
 
 
-def no_database() -> Any:
+def no_database(*_: Any) -> Any:
     raise LookupError("asked the database")
 
 
@@ -44,6 +45,42 @@ async def test_who_came_a_moment_ago_is_answered_without_the_database_or_a_threa
     monkeypatch.undo()
     assert (await batches.suggest(SHOP, Ask("bob"))).places
     service.flush()
+
+
+async def test_who_comes_for_the_first_time_is_fetched_without_a_thread(
+    shop: Suggester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.did("bob", "viewed", "w1", "w5")
+    batches = Batches(shop)
+    await batches.suggest(SHOP, Ask("ada"))
+    monkeypatch.setattr(suggesting, "_LOOK_S", 3_600.0)
+    monkeypatch.setattr(shop, "fetch", no_database)
+    listed = await batches.suggest(SHOP, Ask("bob"))
+    assert not {"w1", "w5"} & {place.ware.product_id for place in listed.places}
+    with shop._shops[SHOP]._loading, pytest.raises(LookupError):  # somebody is read just now: a thread waits for it
+        await batches.suggest(SHOP, Ask("cleo"))
+
+
+def test_what_is_near_somebody_is_looked_up_once_until_something_happens(
+    shop: Suggester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.did("ada", "viewed", "w1", "w5")
+    looked_up, top = [0], Nearest.top
+
+    def counted(*arguments: Any) -> Any:
+        looked_up[0] += 1
+        return top(*arguments)
+
+    monkeypatch.setattr(Nearest, "top", counted)
+    first = shop.ids("ada")
+    assert shop.ids("ada") == first and looked_up == [1]
+    shop.did("ada", "viewed", "w9")
+    assert "w9" not in shop.ids("ada") and looked_up == [2]
+    shop.put_wares(SHOP, [a_ware(41)])
+    shop.ids("ada")
+    assert looked_up == [3]
+    shop.ids("ada", "similar", product_ids=("w9",))
+    assert looked_up == [4]
 
 
 async def test_a_large_shelf_has_a_thread_that_chooses(shop: Suggester, monkeypatch: pytest.MonkeyPatch) -> None:
