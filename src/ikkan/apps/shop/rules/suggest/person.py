@@ -27,7 +27,7 @@ IGNORED_MOST = 3
 """Shown in so many sittings and never touched, it is left out for that time."""
 _SHOWN_MOST = 400
 _LISTS = 40
-_BYTES, _SHOWN_BYTES, _LIST_BYTES = 2_700, 120, 400
+_BYTES, _SHOWN_BYTES, _LIST_BYTES = 8_000, 120, 400
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ class Digest:
     near: tuple[int, NDArray[np.int64]] | None = None
     """The rows nearest to `vector`, and the version of the space they were looked up in."""
     memo: dict[bytes, NDArray[np.float32]] = field(default_factory=dict)
-    """What a model said of histories with some events left out."""
+    """Histories with some events left out, as a model sees them and in the space of facets."""
 
 
 class Person:
