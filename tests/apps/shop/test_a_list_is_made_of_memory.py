@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ikkan.apps.shop import store
+from ikkan.apps.shop.rules.suggest import nearest
 from ikkan.apps.shop.rules.suggest.nearest import Nearest
 from ikkan.apps.shop.service import moods as moods_of
 from ikkan.apps.shop.service.moods import Moods
@@ -83,8 +84,11 @@ def test_what_is_near_somebody_is_looked_up_once_until_something_happens(
     assert looked_up == [4]
 
 
-async def test_a_large_shelf_has_a_thread_that_chooses(shop: Suggester, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suggesting, "AT_ONCE_MOST", 10)
+async def test_a_large_shelf_has_a_thread_that_chooses_until_it_is_in_cells(
+    shop: Suggester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nearest, "EXACT_MOST", 10)
+    monkeypatch.setattr(Nearest, "settle", lambda _: None)
     batches, chosen = Batches(shop), []
     many = shop.suggest_many
 
@@ -95,6 +99,9 @@ async def test_a_large_shelf_has_a_thread_that_chooses(shop: Suggester, monkeypa
     monkeypatch.setattr(shop, "suggest_many", noted)
     assert [(await batches.suggest(SHOP, Ask(each))).person for each in ("ada", "bob")] == ["ada", "bob"]
     assert chosen == ["ada", "bob"]
+    monkeypatch.undo()
+    monkeypatch.setattr(shop, "suggest_many", no_database)
+    assert (await batches.suggest(SHOP, Ask("ada"))).places
 
 
 def test_one_look_keeps_all_moods_at_hand_and_sees_what_others_changed(database: Database, clock: FakeClock) -> None:

@@ -49,22 +49,24 @@ def chosen(
 
 def _near(world: World, wanted: Sequence[Wanted]) -> list[Rows | None]:
     """The nearest rows of each; what is near to somebody stays so until something happens."""
+    version = world.near.version
     found: list[Rows | None] = [None] * len(wanted)
     searched: list[int] = []
+    queries: list[Float32] = []
     for at, each in enumerate(wanted):
         if each.query is None or each.ask.surface == "search":
             continue
         kept = each.digest.near
-        if each.query is each.digest.vector and kept is not None and kept[0] == world.near.version:
+        if each.query is each.digest.vector and kept is not None and kept[0] == version:
             found[at] = kept[1]
         else:
             searched.append(at)
+            queries.append(each.query)
     if searched:
-        queries = np.stack([each.query for at in searched if (each := wanted[at]).query is not None])
-        for at, rows in zip(searched, world.near.top(queries, NEAREST), strict=True):
+        for at, rows in zip(searched, world.near.top(np.stack(queries), NEAREST), strict=True):
             found[at], each = rows, wanted[at]
             if each.query is each.digest.vector:
-                each.person.digest = replace(each.digest, near=(world.near.version, rows))
+                each.person.digest = replace(each.digest, near=(version, rows))
     return found
 
 

@@ -82,6 +82,11 @@ class Nearest:
         return self._vectors[rows]
 
     @property
+    def is_quick(self) -> bool:
+        """Whether a query takes about a millisecond: the rows are few, or in cells."""
+        return self.n <= EXACT_MOST or self._cells is not None
+
+    @property
     def needs_settling(self) -> bool:
         """Whether so much came since that cells would help."""
         return self.n > EXACT_MOST and self.n - self._settled + len(self._moved) > max(EXACT_MOST, self._settled) // 10

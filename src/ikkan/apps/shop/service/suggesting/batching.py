@@ -2,7 +2,7 @@
 
 Lists are chosen where they are asked for, on the event loop, out of what is in memory: less than a millisecond each.
 What has to be read first is read by a thread, but for a person out of a file, who is there sooner than a thread is. A
-shelf so large that choosing takes longer has a thread that chooses. Whoever comes alone is answered at once. Where
+large shelf has a thread that chooses until it is in cells. Whoever comes alone is answered at once. Where
 lists are asked for all the time, one waits until as many are there as were answered together lately, and 3 ms at most:
 most of a list's cost is that of a batch, so that everybody is answered sooner.
 """

@@ -54,8 +54,6 @@ Pseudonym: TypeAlias = Callable[[TenantId, str], SubjectId]
 _MODEL_S = 2.0
 _BUSY_S = 0.5
 """So long after a list was asked for, others may be: what can wait takes little."""
-AT_ONCE_MOST = 200_000
-"""Wares of a shelf from which lists are chosen where they are asked for; from a larger one it takes milliseconds."""
 _LOOK_S = 0.2
 """So often a request looks whether another process changed something."""
 _PAGE = 5_000
@@ -212,11 +210,11 @@ class Suggesting:
     ) -> list[Suggestions] | None:
         """Lists out of what is in memory, without waiting for the database or a thread; None where that cannot be.
 
-        It cannot where somebody was not fetched, where the shelf is so large that choosing takes long, and while the
+        It cannot where somebody was not fetched, where a large shelf is not in cells yet, and while the
         shop is taken in hand by another thread, as when a model comes or an import does.
         """
         shop = self._shops.get(tenant_id)
-        if shop is None or shop.world.shelf.n > AT_ONCE_MOST or self._showing.is_full:
+        if shop is None or not shop.world.near.is_quick or self._showing.is_full:
             return None
         began = time.perf_counter()
         if not shop.lock.acquire(timeout=PATIENCE_S):
