@@ -143,7 +143,7 @@ def served(home: Path, size: int, seconds: float, offered: float, parts: list[st
 
 
 def settle(caller: Caller, size: int) -> None:
-    """Wait until a large shelf is parted into cells, and everybody was asked for once."""
+    """Wait until a large shelf is parted into cells, and a quarter of the people was asked for once."""
     for person in range(0, PEOPLE, 4):
         caller.suggest(f"p{person}")
     before = 0.0

@@ -52,7 +52,7 @@ from ikkan.ground.clock import Clock, SystemClock
 from ikkan.ground.db import Database, upgrade
 from ikkan.ground.errors import BadInput, IkkanError, Internal, NotAuthenticated, NotFound
 from ikkan.ground.eventlog import EventLog, Keys
-from ikkan.ground.garbage import ShortPauses
+from ikkan.ground.garbage import short_pauses
 from ikkan.ground.ids import KeyId, SubjectId, TenantId
 from ikkan.ground.jobs import JobContext, Jobs
 from ikkan.ground.money import Price
@@ -320,8 +320,8 @@ def serve(settings: Settings) -> None:
     # What a killed gateway left reserved is given back before anyone asks; on SQLite there is no other gateway.
     platform.cloud.sweep(alone=platform.database.dialect == "sqlite")
     _prepare_cloud(platform)
-    ShortPauses().begin()
-    serve_asgi(asgi(platform), host=settings.host, port=settings.port, on_stop=platform.close)
+    with short_pauses():
+        serve_asgi(asgi(platform), host=settings.host, port=settings.port, on_stop=platform.close)
 
 
 def work(settings: Settings) -> None:

@@ -9,42 +9,39 @@ looked through, once in a thousand looks.
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 EVERYTHING_EVERY = 1_000
 """So many full looks to one at everything."""
 
 
-class ShortPauses:
-    """Keeps full looks short while it is on.
+@contextmanager
+def short_pauses(everything_every: int = EVERYTHING_EVERY) -> Iterator[None]:
+    """Look through everything now, and until the end of the block only at what is new.
 
-    >>> pauses = ShortPauses(); pauses.begin()
-    >>> gc.get_freeze_count() > 0
+    >>> with short_pauses():
+    ...     gc.get_freeze_count() > 0
     True
-    >>> pauses.end(); gc.get_freeze_count()
+    >>> gc.get_freeze_count()
     0
     """
+    looks = count(1)
 
-    def __init__(self, everything_every: int = EVERYTHING_EVERY) -> None:
-        self._every = everything_every
-        self._looks = 0
-
-    def begin(self) -> None:
-        """Look through everything now, and from now on at what is new."""
-        gc.callbacks.append(self._around)
-        gc.collect()
-
-    def end(self) -> None:
-        """Look at everything again, as Python does by itself."""
-        gc.callbacks.remove(self._around)
-        gc.unfreeze()
-
-    def _around(self, phase: str, about: dict[str, Any]) -> None:
+    def around(phase: str, about: dict[str, Any]) -> None:
         if about["generation"] < 2:
             return
         if phase == "stop":
             gc.freeze()
-            return
-        self._looks += 1
-        if self._looks % self._every == 0:
+        elif next(looks) % everything_every == 0:
             gc.unfreeze()
+
+    gc.callbacks.append(around)
+    try:
+        gc.collect()
+        yield
+    finally:
+        gc.callbacks.remove(around)
+        gc.unfreeze()

@@ -91,12 +91,14 @@ def test_off_is_off_until_on(moods: Moods, database: Database, clock: FakeClock)
 def test_a_person_who_is_erased_leaves_no_mood(moods: Moods, database: Database, clock: FakeClock) -> None:
     moods.say(SHOP, "ada", "gift", "en")
     moods.say(SHOP, "bob", "gift", "en")
+    moods.look(SHOP)
     with database.transaction() as connection:
         assert store.forget(connection, SHOP, pseudonym(SHOP, "ada")) == 1
         assert store.forget(connection, SHOP, pseudonym(SHOP, "ada")) == 0
     moods.forget(SHOP, pseudonym(SHOP, "ada"))
     assert moods.now(SHOP, "ada", [], clock.now()) is None
     assert moods.now(SHOP, "bob", [], clock.now()) is not None
+    assert pseudonym(SHOP, "ada") not in f"{moods._kept}{moods._looked}"
 
 
 @pytest.fixture

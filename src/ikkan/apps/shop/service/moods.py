@@ -220,7 +220,12 @@ class Moods:
     def forget(self, tenant_id: TenantId, subject_id: SubjectId) -> None:
         """Drop from memory what is known of a person whose rows were erased."""
         with self._lock:
-            self._put_down(tenant_id, subject_id, Kept())
+            self._wrote_at = time.monotonic()
+            self._kept.pop((tenant_id, subject_id), None)
+            looked = self._looked.get(tenant_id)
+            if looked is not None and looked.rows is not None:
+                looked.rows.pop(subject_id, None)
+                self._looked[tenant_id] = replace(looked, stamp=None)
             self._usual.clear()
 
     # ---- private -----------------------------------------------------------------------------------------------------

@@ -297,10 +297,9 @@ _STAMP = sa.select(sa.func.count(), sa.func.max(merchant_rules.c.changed_us)).wh
     merchant_rules.c.tenant_id == _WHOSE
 )
 _SET_TOLD = behaviour_told.update().values(seq=sa.bindparam("now"))
-
 _KEEP = {
-    dialect.__name__.rpartition(".")[2]: dialect.insert(exposures).on_conflict_do_nothing()
-    for dialect in (sqlite, postgresql)
+    "sqlite": sqlite.insert(exposures).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(exposures).on_conflict_do_nothing(),
 }
 
 

@@ -2,9 +2,9 @@
 
 Lists are chosen where they are asked for, on the event loop, out of what is in memory: less than a millisecond each.
 What has to be read first is read by a thread, but for a person out of a file, who is there sooner than a thread is. A
-large shelf has a thread that chooses until it is in cells. Whoever comes alone is answered at once. Where
-lists are asked for all the time, one waits until as many are there as were answered together lately, and 3 ms at most:
-most of a list's cost is that of a batch, so that everybody is answered sooner.
+large shelf has a thread that chooses until it is in cells. Whoever comes alone is answered at once. Where lists are
+asked for all the time, one waits until as many are there as were answered together lately, and 3 ms at most: server,
+loop and threads take turns once a batch, so that everybody is answered sooner.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Batches:
             loop = asyncio.get_running_loop()
             service = self._service
             if not service.at_hand(tenant_id, ask) and not service.fetch_at_once(tenant_id, ask):
-                await loop.run_in_executor(self._executor(), self._service.fetch, tenant_id, ask)
+                await loop.run_in_executor(self._executor(), service.fetch, tenant_id, ask)
             answer: asyncio.Future[Suggestions] = loop.create_future()
             self._waiting.append(_Waiting(tenant_id, ask, reasons, answer))
             self._call(loop)
